@@ -1,0 +1,47 @@
+"""What Linux knows of a process and of this machine: CPU time, memory, cores, versions."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+
+
+def threads(pid: int) -> list[int]:
+    """The thread ids of a process."""
+    return [int(entry.name) for entry in Path(f"/proc/{pid}/task").iterdir()]
+
+
+def children(pid: int) -> list[int]:
+    """The processes that `pid` started and that live."""
+    return [int(child) for thread in threads(pid) for child in Path(f"/proc/{pid}/task/{thread}/children").read_text().split()]
+
+
+def pin(pid: int, core: int) -> None:
+    """Keep every thread of a process on one core; threads that they start later inherit it."""
+    for thread in threads(pid):
+        os.sched_setaffinity(thread, {core})
+
+
+def cpu_seconds(pid: int) -> float:
+    """CPU time of a process with all its threads, from the scheduler's own nanoseconds."""
+    return sum(int(Path(f"/proc/{pid}/task/{thread}/schedstat").read_text().split()[0]) for thread in threads(pid)) / 1e9
+
+
+def memory(pid: int) -> tuple[float, float]:
+    """MiB of a process: resident (RSS), and its share of it where pages are shared (PSS)."""
+    lines = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:])
+    return int(lines["Rss"].split()[0]) / 1024, int(lines["Pss"].split()[0]) / 1024
+
+
+def describe() -> str:
+    """One line that says what these figures were measured on."""
+    models = [
+        line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")
+    ]
+    nginx = subprocess.run(["nginx", "-v"], capture_output=True, text=True, check=True).stderr.strip().rpartition("/")[2]
+    packages = ", ".join(f"{name} {version(name)}" for name in ("uvloop", "aiohttp", "orjson"))
+    system = f"{os.cpu_count()} cores, Linux {platform.release()}, Python {platform.python_version()}, {packages}, nginx {nginx}"
+    return f"{models[0] if models else platform.machine()}, {system}"

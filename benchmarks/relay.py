@@ -1,0 +1,205 @@
+"""What the relay costs: direct, nginx `proxy_pass` and tasktap in one run, the proxy under test alone on one core.
+
+    python -m benchmarks.relay [--quick] [--without tasktap] [--profile SECONDS] [--option 'journal.durability = "none"']
+
+Upstream, callers, desk and supervisor share the other core. CPU figures are the scheduler's for the relay process, all threads.
+Loopback only, under five minutes (`--quick`: under one), ends what it started.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from benchmarks import machine
+from benchmarks.cost import Cost, Scene, measure, middle
+from benchmarks.rivals import Helper, Rival, drained, nginx, stop, tasktap
+
+SCENES = (
+    Scene("small call", "small", 32, 4, floor=4.0),
+    Scene("200 KB request", "large", 32, 4),
+    Scene("200 events, burst", "events 200 0", 32, 4, floor=1.5),
+    Scene("200 events, 10 ms apart", "events 200 0.01", 200, 4, spread=1.0),
+)
+FIRST_BYTE = Scene("first byte", "events 40 0.05", 500, 6, spread=2.0)
+ADDED_P50_MS = 0.5  # the most that tasktap may add to a small call
+
+
+def number(value: float | None, digits: int = 0, factor: float = 1) -> str:
+    """A figure for the table; a dash where there is none."""
+    return "-" if value is None else f"{value * factor:,.{digits}f}"
+
+
+def table(head: str, rows: list[list[str]]) -> None:
+    """Print a Markdown table; the columns of `head` are separated by `|`."""
+    names = head.split("|")
+    print("\n| " + " | ".join(names) + " |\n|" + " --- |" + " ---: |" * (len(names) - 1))
+    for row in rows:
+        print("| " + " | ".join(row) + " |")
+    sys.stdout.flush()
+
+
+def costs(load: Helper, rivals: list[Rival], rounds: int, part: float) -> list[str]:
+    """The table of costs; returns what broke a floor."""
+    rows, broken = [], []
+    for scene in SCENES:
+        short = replace(scene, seconds=scene.seconds * part)
+        runs: dict[str, list[Cost]] = {rival.name: [] for rival in rivals}
+        for _ in range(rounds):
+            for rival in rivals:
+                runs[rival.name].append(measure(load, rival, short))
+        found = {name: middle(several) for name, several in runs.items()}
+        base = found["nginx"].relay_us or 1
+        for name, cost in found.items():
+            ratio = cost.relay_us / base if cost.relay_us is not None else None
+            times = [number(cost.said["p50"], 1, 1e3), number(cost.said["p99"], 1, 1e3)]
+            desk = [number(cost.desk_us), number(cost.lag, 1), number(cost.drain, 1)]
+            figures = [
+                number(cost.calls),
+                number(cost.rate),
+                number(cost.relay_us, 1),
+                number(ratio, 2),
+                number(cost.busy, 0, 100),
+            ]
+            rows.append([scene.title, name, *figures, *times, *desk])
+            if cost.failed:
+                broken.append(f"{scene.title}, {name}: {cost.failed} calls failed or came back wrong")
+            if name == "tasktap" and scene.floor and ratio and ratio > scene.floor:
+                broken.append(f"{scene.title}: {ratio:.2f} times nginx's CPU, at most {scene.floor} is allowed")
+    of_relay = "relay CPU µs/call|times nginx|core busy %"
+    of_desk = "desk CPU µs/call|desk lag s|all stored after s"
+    table(f"calls|way|calls|calls/s|{of_relay}|p50 ms|p99 ms|{of_desk}", rows)
+    return broken
+
+
+def latency(load: Helper, rivals: list[Rival], rounds: int) -> list[str]:
+    """The table of added latency at one connection; returns what broke a floor."""
+    said = load.order(do="paired", ports={rival.name: rival.port for rival in rivals}, play="small", rounds=rounds)
+    rows = [
+        [rival.name, *(number(said[rival.name][key], 3, 1e3) for key in ("p50", "p99", "added_p50", "added_p99"))]
+        for rival in rivals
+    ]
+    table("small call, one connection|p50 ms|p99 ms|added p50 ms|added p99 ms", rows)
+    added = said.get("tasktap", {}).get("added_p50", 0) * 1e3
+    broken = [f"added p50 is {added:.2f} ms, at most {ADDED_P50_MS} is allowed"] if added > ADDED_P50_MS else []
+    return broken + ([f"paired: {said['failed']} calls failed"] if said["failed"] else [])
+
+
+def first_byte(load: Helper, rivals: list[Rival], part: float) -> list[str]:
+    """The table of the time to the first byte while 500 paced streams run; returns what broke."""
+    scene = replace(FIRST_BYTE, seconds=max(2.5, FIRST_BYTE.seconds * part))
+    found = {rival.name: measure(load, rival, scene) for rival in rivals}
+    base = found["direct"].said
+    rows = []
+    for name, cost in found.items():
+        values = [cost.said["first_p50"], cost.said["first_p99"]]
+        added = [cost.said["first_p50"] - base["first_p50"], cost.said["first_p99"] - base["first_p99"]]
+        rows.append([name, number(cost.calls), *(number(value, 2, 1e3) for value in values + added), number(cost.busy, 0, 100)])
+    table("500 streams, an event every 50 ms|streams|first byte p50 ms|p99 ms|added p50 ms|added p99 ms|core busy %", rows)
+    return [f"first byte, {name}: {cost.failed} streams failed" for name, cost in found.items() if cost.failed]
+
+
+def memory(load: Helper, rivals: list[Rival], idle: dict[str, list[tuple[float, float]]], counts: tuple[int, int]) -> list[str]:
+    """The table of resident memory; returns what broke."""
+    rows, broken = [], []
+    for rival in rivals:
+        if rival.relay is None:
+            continue
+        few, many = counts
+        failed = load.order(do="open", port=rival.port, count=few)["failed"]
+        time.sleep(0.5)
+        at_few = machine.memory(rival.relay)[0]
+        failed += load.order(do="open", port=rival.port, count=many - few)["failed"]
+        time.sleep(0.5)
+        at_many = machine.memory(rival.relay)[0]
+        load.order(do="close")
+        if failed:
+            broken.append(f"memory, {rival.name}: {failed} streams did not open")
+        pss, rss = sum(pair[1] for pair in idle[rival.name]), sum(pair[0] for pair in idle[rival.name])
+        each = ", ".join(f"{pair[0]:.0f}" for pair in idle[rival.name])
+        rows.append([rival.name, number(pss, 1), f"{rss:.0f} ({each})", number(at_few, 1), number(at_many, 1)])
+        rows[-1].append(number((at_many - at_few) * 1024 / (many - few), 1))
+    few_many = f"relay with {counts[0]} open streams|with {counts[1]}"
+    table(f"MiB resident|idle, all processes, shared pages once|idle, summed (each)|{few_many}|KiB per open stream", rows)
+    return broken
+
+
+def profile(load: Helper, rival: Rival, seconds: float) -> None:
+    """Keep the relay busy with small calls, for a profiler to look at."""
+    print(f"tasktap: relay {rival.relay}, desk {rival.desk}, calls port {rival.port}; small calls for {seconds:g} s", flush=True)
+    cost = measure(load, rival, Scene("profile", "small", 32, seconds))
+    print(f"{cost.calls} calls, relay {number(cost.relay_us, 1)} µs, desk {number(cost.desk_us, 1)} µs a call")
+
+
+def options() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.relay", description=__doc__.partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="one short round, under a minute")
+    parser.add_argument("--without", choices=["tasktap"], help="leave one out, to look at the others")
+    parser.add_argument("--profile", type=float, metavar="SECONDS", help="only make small calls through tasktap, for a profiler")
+    parser.add_argument("--option", action="append", default=[], metavar="TOML", help="a line for tasktap's configuration")
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Measure and print; exit 1 where a call failed or a floor is broken."""
+    said = options()
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) < 2:
+        print("Two cores are needed: one for the proxy, one for the rest.", file=sys.stderr)
+        return 2
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 16384)), hard))
+    os.sched_setaffinity(0, {cores[1]})
+    started = time.monotonic()
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tasktap-bench-")))
+        upstream, load = Helper("benchmarks.upstream"), Helper("benchmarks.load")
+        stack.callback(upstream.close)
+        stack.callback(load.close)
+        port = int(upstream.read())
+        rivals = [Rival("direct", port)]
+        if said.profile is None:
+            rivals.append(run(stack, nginx(port, folder / "nginx", cores[0])))
+        if said.without != "tasktap":
+            rivals.append(run(stack, tasktap(port, folder / "tasktap", cores[0], "\n".join(said.option))))
+        if said.profile is not None:
+            profile(load, rivals[-1], said.profile)
+            return 0
+        print(f"{machine.describe()}; load {os.getloadavg()[0]:.1f} at the start; journal and store on {kind_of_disk(folder)}")
+        idle = {rival.name: [machine.memory(pid) for pid in rival.processes] for rival in rivals}
+        rounds, part = (1, 0.35) if said.quick else (3, 1.0)
+        broken = costs(load, rivals, rounds, part)
+        broken += latency(load, rivals, 1000 if said.quick else 6000)
+        broken += first_byte(load, rivals, part)
+        broken += memory(load, rivals, idle, (200, 700) if said.quick else (500, 2000))
+        for rival in rivals:
+            if rival.desk:
+                print(f"\nStatus at the end: {drained(rival)[1]['calls']}")
+    print(f"\nTook {time.monotonic() - started:.0f} s." + "".join(f"\nBROKEN: {what}" for what in broken))
+    return 1 if broken else 0
+
+
+def run(stack: ExitStack, started: tuple[Rival, subprocess.Popen[Any]]) -> Rival:
+    """Have a rival's process ended with the stack."""
+    stack.callback(stop, started[1])
+    return started[0]
+
+
+def kind_of_disk(folder: Path) -> str:
+    """The file system that a folder is on."""
+    found = subprocess.run(["stat", "-f", "-c", "%T", str(folder)], capture_output=True, text=True, check=True)
+    return found.stdout.strip()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,218 @@
+"""The commands that watch: `tail` follows the tasks as they are stored, `status` says where every call is."""
+
+from __future__ import annotations
+
+import asyncio
+import json as stdlib_json
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from http.client import HTTPException
+from typing import TYPE_CHECKING, Annotated, Any
+from urllib.error import HTTPError, URLError
+from urllib.request import ProxyHandler, Request, build_opener
+
+import typer
+
+from proxy.cli.options import (
+    Config,
+    DataDir,
+    Flagged,
+    HowEnded,
+    Json,
+    Kind,
+    Model,
+    Problem,
+    Project,
+    Search,
+    Session,
+    Since,
+    Until,
+    User,
+    asked_of,
+    database,
+    note,
+    opened,
+    print_json,
+    run,
+    settings_of,
+)
+
+if TYPE_CHECKING:
+    from proxy.config import Settings
+    from proxy.query.parameters import Asked
+    from proxy.store import Store
+    from proxy.task import Filter, Summary
+
+POLL_SECONDS = 0.5
+DEEP_EVERY = 20  # polls: long calls are stored long after they began, below what a poll looks at
+PAGE = 100
+DEEP_PAGES = 20
+
+
+def tail(
+    context: typer.Context,
+    *,
+    session: Session = None,
+    user: User = None,
+    project: Project = None,
+    model: Model = None,
+    kind: Kind = None,
+    ending: HowEnded = None,
+    flag: Flagged = None,
+    since: Since = None,
+    until: Until = None,
+    search: Search = None,
+    limit: Annotated[str, typer.Option("--limit", "-n", metavar="N", help="How many old ones to begin with, 1 to 500.")] = "10",
+    config: Config = None,
+    data_dir: DataDir = None,
+    json: Json = False,
+) -> None:
+    """Follow tasks as they are stored.
+
+    The last ones first, then each new one until Ctrl-C; with --json one document a line.
+    """
+    from proxy.query.parameters import FILTERS, PAGING
+
+    try:
+        run(_tail(settings_of(config, data_dir), asked_of(context, FILTERS + PAGING[:1]), json))
+    except KeyboardInterrupt:
+        raise typer.Exit(0) from None
+
+
+async def _tail(settings: Settings, asked: Asked, json: bool) -> None:
+    from proxy.cli import terminal
+    from proxy.query import document
+    from proxy.query.encoding import encode
+
+    async for task in _followed(settings, asked):
+        if json:
+            sys.stdout.buffer.write(encode(document.of_summary(task)) + b"\n")
+            sys.stdout.buffer.flush()
+        else:
+            terminal.tail_line(task)
+
+
+async def _followed(settings: Settings, asked: Asked) -> AsyncIterator[Summary]:
+    store = await _awaited(settings)
+    try:
+        follower = Follower(asked.filter)
+        for task in await follower.begin(store, asked.limit):
+            yield task
+        while True:
+            await asyncio.sleep(POLL_SECONDS)
+            for task in await follower.poll(store):
+                yield task
+    finally:
+        await store.close()
+
+
+async def _awaited(settings: Settings) -> Store:
+    """The store, as soon as there is one."""
+    from proxy.store import StoreMissing, open_store
+
+    told = False
+    while True:
+        try:
+            return await open_store(settings.store.url, settings.data_dir, write=False)
+        except StoreMissing:
+            if not told:
+                note(f"nothing is stored yet in {settings.data_dir}: waiting.")
+                told = True
+            await asyncio.sleep(POLL_SECONDS)
+
+
+@dataclass(slots=True)
+class Follower:
+    """Which tasks are new. A task that was stored late is found by a deeper look, unless `DEEP_PAGES` began after it."""
+
+    filter: Filter
+    polls: int = 0
+    seen: set[str] = field(default_factory=set)
+    floor: int = 0  # older ones than this are never shown: they were there before
+
+    async def begin(self, store: Store, count: int) -> list[Summary]:
+        """Note what is there already; give the last `count` of it, oldest first."""
+        return (await self._look(store, DEEP_PAGES))[-count:]
+
+    async def poll(self, store: Store) -> list[Summary]:
+        """What came since the last look, oldest first."""
+        self.polls += 1
+        return await self._look(store, 1 if self.polls % DEEP_EVERY else DEEP_PAGES)
+
+    async def _look(self, store: Store, pages: int) -> list[Summary]:
+        """Look at so many pages, and on while they hold something new."""
+        fresh: list[Summary] = []
+        met: set[str] = set()
+        cursor: str | None = None
+        for number in range(1, DEEP_PAGES + 1):
+            page = await store.find(self.filter, limit=PAGE, cursor=cursor)
+            new = [task for task in page.items if task.id not in self.seen and task.created_at >= self.floor]
+            met.update(task.id for task in page.items)
+            fresh += new
+            cursor = page.next
+            if cursor is None or (number >= pages and not new):
+                break
+        else:
+            self.floor = max(self.floor, page.items[-1].created_at)
+        self.seen = met if pages == DEEP_PAGES else self.seen | met  # what lies deeper is below the floor
+        return sorted(fresh, key=lambda task: (task.created_at, task.id))
+
+
+def status(config: Config = None, data_dir: DataDir = None, json: Json = False) -> None:
+    """Say where every call is, and whether recording is well."""
+    run(_status(settings_of(config, data_dir), json))
+
+
+async def _status(settings: Settings, json: bool) -> None:
+    from proxy.cli import terminal
+
+    running = await asyncio.to_thread(_ask, settings)
+    if running is not None:
+        if json:
+            print_json(running)
+        else:
+            terminal.status(running, str(settings.data_dir))
+        return
+    from proxy.query.document import moment
+    from proxy.task import Filter
+
+    async with opened(settings) as store:
+        newest = (await store.find(Filter(), limit=1)).items
+        oldest = (await store.find(Filter(), limit=1, oldest_first=True)).items
+    if json:
+        first, last = (moment(found[0].created_at) if found else None for found in (oldest, newest))
+        print_json({"running": False, "store": {"oldest": first, "newest": last}})
+    else:
+        terminal.stopped(oldest, newest, str(settings.data_dir), _size(settings))
+
+
+def _size(settings: Settings) -> int | None:
+    file = database(settings)
+    return file.stat().st_size if file is not None and file.exists() else None
+
+
+def _ask(settings: Settings) -> dict[str, Any] | None:
+    """The status that the running desk gives; `None`: nothing runs on this data. Raises Problem."""
+    try:
+        desk = stdlib_json.loads((settings.data_dir / "run.json").read_bytes())["desk"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    # A desk that listens everywhere is asked here.
+    url = str(desk).replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:") + "/api/status"
+    key = settings.desk.key
+    request = Request(url, headers={"Authorization": f"Bearer {key.get_secret_value()}"} if key else {})  # noqa: S310  # our own file
+    try:
+        with build_opener(ProxyHandler({})).open(request, timeout=5) as answer:
+            found: dict[str, Any] = stdlib_json.loads(answer.read())
+            return found
+    except HTTPError as refused:
+        if refused.code in {401, 403}:
+            raise Problem(f"the desk at {desk} wants another key than `desk.key` of this configuration.", 1) from None
+        raise Problem(f"the desk at {desk} answers {refused.code}; see its log.", 1) from None
+    except URLError as away:
+        if isinstance(away.reason, ConnectionRefusedError):
+            return None  # it died and left its note behind
+        raise Problem(f"the desk at {desk} does not answer: {away.reason}.", 1) from None
+    except (OSError, HTTPException, ValueError) as away:
+        raise Problem(f"the desk at {desk} does not answer: {away or type(away).__name__}.", 1) from None

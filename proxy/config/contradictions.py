@@ -1,0 +1,40 @@
+"""Settings that are fine one by one and cannot be together."""
+
+from __future__ import annotations
+
+from proxy.config.complaints import Problem, suggestion
+from proxy.config.settings import KeyMode, Settings
+from proxy.config.values import address
+
+
+def contradictions(settings: Settings) -> list[Problem]:
+    """What `settings` cannot mean all at once."""
+    found = []
+    name = settings.default_upstream
+    if name not in settings.upstreams:
+        found.append(Problem(("default_upstream",), f'there is no upstream "{name}"' + suggestion(name, settings.upstreams)))
+    found += _doors(settings)
+    if settings.listen.max_target_bytes > settings.listen.max_head_bytes:
+        found.append(Problem(("listen", "max_target_bytes"), "is more than listen.max_head_bytes, which holds the target too"))
+    if settings.journal.segment_bytes > settings.journal.max_bytes:
+        found.append(Problem(("journal", "segment_bytes"), "is more than journal.max_bytes"))
+    found += [
+        Problem(("upstreams", name, "key_mode"), 'is "always", but there is no key to use')
+        for name, upstream in settings.upstreams.items()
+        if upstream.key_mode is KeyMode.ALWAYS and upstream.key is None
+    ]
+    return found
+
+
+def _doors(settings: Settings) -> list[Problem]:
+    calls, desk = address(settings.listen.calls), address(settings.listen.desk)
+    found = []
+    if not desk.is_loopback and settings.desk.key is None:
+        reason = (
+            f"{desk} can be reached from other machines, so whoever reaches it could read the record. "
+            f'Set desk.key, or listen on "127.0.0.1:{desk.port}"'
+        )
+        found.append(Problem(("listen", "desk"), reason))
+    if calls == desk and calls.port:
+        found.append(Problem(("listen", "desk"), f"{desk} is the address of the calls door too. Give the desk a port of its own"))
+    return found

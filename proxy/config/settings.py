@@ -1,0 +1,234 @@
+"""Every setting, with its default and one sentence that says what it does."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from proxy.config import values
+
+KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
+
+
+class OnCallerLeft(StrEnum):
+    """What becomes of the upstream's answer when its caller is gone."""
+
+    CANCEL = "cancel"
+    DRAIN = "drain"
+
+
+class Durability(StrEnum):
+    """What the record survives."""
+
+    PROCESS = "process"
+    POWER = "power"
+    NONE = "none"
+
+
+class KeyMode(StrEnum):
+    """When an upstream's own key is used."""
+
+    FALLBACK = "fallback"
+    ALWAYS = "always"
+
+
+class Auth(StrEnum):
+    """The header field that carries a key."""
+
+    BEARER = "bearer"
+    X_API_KEY = "x-api-key"
+    API_KEY = "api-key"
+    X_GOOG_API_KEY = "x-goog-api-key"
+
+
+def _canonical_address(text: str) -> str:
+    return str(values.address(text))
+
+
+def _comma_list(given: object) -> object:
+    """A list, or a text with commas: an environment variable has no lists."""
+    return [part.strip() for part in given.split(",") if part.strip()] if isinstance(given, str) else given
+
+
+def _home(path: Path) -> Path:
+    return path.expanduser()
+
+
+def _readable(path: Path) -> Path:
+    path = path.expanduser()
+    if not path.is_file():
+        raise ValueError(f"there is no file {path}")
+    return path
+
+
+Bytes = Annotated[int, BeforeValidator(values.size)]
+Count = Annotated[int, BeforeValidator(values.not_a_bool)]
+Seconds = Annotated[float, BeforeValidator(values.not_a_bool), Field(allow_inf_nan=False)]
+Secret = Annotated[SecretStr, BeforeValidator(values.secret)]
+AddressText = Annotated[str, AfterValidator(_canonical_address)]
+Name = Annotated[str, AfterValidator(values.upstream_name)]
+HostList = Annotated[tuple[str, ...], BeforeValidator(_comma_list)]
+
+
+class Section(BaseModel):
+    """One table of the file: frozen, knows all its keys, and shows no value in an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class Listen(Section):
+    """The two doors, and what a caller may ask of the calls door."""
+
+    calls: AddressText = Field(default="127.0.0.1:8900", description="Where apps call; port 0 picks a free one.")
+    desk: AddressText = Field(
+        default="127.0.0.1:8901", description="Where the record is read; an address that is not loopback needs `desk.key`."
+    )
+    workers: Count = Field(default=1, ge=1, le=64, description="Relay processes that share the calls door.")
+    header_seconds: Seconds = Field(default=10.0, gt=0, description="Seconds in which the head of a request must be complete.")
+    idle_seconds: Seconds = Field(default=75.0, gt=0, description="Seconds for which a caller's idle connection is kept open.")
+    max_head_bytes: Bytes = Field(
+        default=64 * KIB, ge=1 * KIB, le=16 * MIB, description="Longest request head; a longer one is answered 431."
+    )
+    max_target_bytes: Bytes = Field(
+        default=16 * KIB, ge=256, le=16 * MIB, description="Longest path and query; a longer one is answered 414."
+    )
+    max_calls: Count = Field(default=10_000, ge=1, description="Calls that run at once in one relay; one more is answered 503.")
+
+
+class Timeouts(Section):
+    """How long an upstream may take, in seconds."""
+
+    connect: Seconds = Field(default=10.0, gt=0, description="Seconds to reach the upstream, TLS included.")
+    first_byte: Seconds = Field(default=600.0, gt=0, description="Seconds from the request's end to the answer's first byte.")
+    idle: Seconds = Field(default=600.0, gt=0, description="Longest silence, in seconds, inside an answer that has begun.")
+    keep_alive: Seconds = Field(default=4.0, ge=0, description="Seconds for which an idle upstream connection is used again.")
+
+
+class Upstream(Section):
+    """One provider that calls can go to."""
+
+    url: Annotated[str, AfterValidator(values.upstream_url)] = Field(
+        description="Origin and any prefix, without `/v1`: each call's own path is put after it."
+    )
+    key: Secret | None = Field(default=None, description="Credential for this upstream: the value, `env:NAME` or `file:PATH`.")
+    key_mode: KeyMode = Field(
+        default=KeyMode.FALLBACK, description="When `key` is used: `fallback` where the caller sent no credential, or `always`."
+    )
+    auth: Auth = Field(
+        default=Auth.BEARER, description="The field that carries `key`: `bearer`, `x-api-key`, `api-key` or `x-goog-api-key`."
+    )
+    ca_file: Annotated[Path, AfterValidator(_readable)] | None = Field(
+        default=None, description="PEM file of the authorities to trust instead of the system's."
+    )
+    proxy: Annotated[str, AfterValidator(values.proxy_url)] | None = Field(
+        default=None, description="Proxy to go through: `http://host:port`, or `none`; left out, HTTPS_PROXY and NO_PROXY decide."
+    )
+    timeouts: Timeouts = Field(default_factory=Timeouts, description="How long this upstream may take.")
+
+
+BUILT_IN: dict[str, dict[str, str]] = {
+    "openai": {"url": "https://api.openai.com", "auth": "bearer"},
+    "anthropic": {"url": "https://api.anthropic.com", "auth": "x-api-key"},
+    "ollama": {"url": "http://127.0.0.1:11434", "auth": "bearer"},
+}
+"""Upstreams that need no configuration. Setting one of their keys keeps the others."""
+
+
+class Journal(Section):
+    """The durable memory of calls that are not in the store yet."""
+
+    durability: Durability = Field(
+        default=Durability.PROCESS,
+        description="What the record survives: `process` a kill, `power` a power cut, `none` nothing for sure.",
+    )
+    patience_ms: Count = Field(
+        default=50, ge=0, le=10_000, description="Milliseconds for which the last bytes of an answer wait for a slow journal."
+    )
+    max_bytes: Bytes = Field(default=1 * GIB, ge=1 * MIB, description="Most that the journal may hold while the store is away.")
+    segment_bytes: Bytes = Field(
+        default=16 * MIB, ge=64 * KIB, le=1 * GIB, description="Size at which a new journal file is begun."
+    )
+
+
+class Store(Section):
+    """Where tasks are kept."""
+
+    url: Annotated[str, AfterValidator(values.store_url)] = Field(
+        default="sqlite:", description="`sqlite:` in the data directory, `sqlite:PATH`, or `memory:` (forgotten at the end)."
+    )
+
+
+class Capture(Section):
+    """How much of a call is kept."""
+
+    max_body: Bytes = Field(
+        default=64 * MIB, ge=0, description="Most that is kept of one body; the rest is carried, not recorded."
+    )
+
+
+class DeskDoor(Section):
+    """Who may read the record."""
+
+    key: Secret | None = Field(
+        default=None, description="Key that readers must send as a Bearer token: the value, `env:NAME` or `file:PATH`."
+    )
+    hosts: HostList = Field(default=(), description="Host names, beside its own address, by which the desk may be asked.")
+
+
+class LabelRules(Section):
+    """How labels are treated."""
+
+    strip_aliases: bool = Field(
+        default=False, description="Whether other gateways' label fields are taken off before the call goes upstream."
+    )
+
+
+class Settings(BaseSettings):
+    """All settings. `proxy.config.load` makes one from file, environment and flags; made directly it reads neither."""
+
+    model_config = SettingsConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    data_dir: Annotated[Path, AfterValidator(_home)] = Field(
+        default=Path("tasktap-data"), description="Directory of the journal and the store; one `tasktap serve` at a time uses it."
+    )
+    default_upstream: str = Field(default="openai", description="The upstream of calls whose path names none.")
+    on_caller_left: OnCallerLeft = Field(
+        default=OnCallerLeft.CANCEL,
+        description="When a caller leaves: `cancel` the upstream's work, or `drain` its answer for the record.",
+    )
+    stop_deadline: Seconds = Field(default=8.0, ge=0, description="Seconds that running calls get to end when tasktap stops.")
+    listen: Listen = Field(default_factory=Listen, description="The two doors.")
+    upstreams: dict[Name, Upstream] = Field(
+        default_factory=dict, validate_default=True, description="Providers by name; `/NAME/...` goes to `NAME`."
+    )
+    journal: Journal = Field(default_factory=Journal, description="The journal.")
+    store: Store = Field(default_factory=Store, description="The store.")
+    capture: Capture = Field(default_factory=Capture, description="What is kept.")
+    desk: DeskDoor = Field(default_factory=DeskDoor, description="The desk.")
+    labels: LabelRules = Field(default_factory=LabelRules, description="Labels.")
+
+    @field_validator("upstreams", mode="before")
+    @classmethod
+    def _with_built_ins(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        merged = {
+            name: {**BUILT_IN.get(name, {}), **entry} if isinstance(entry, dict) else entry for name, entry in given.items()
+        }
+        return {**BUILT_IN, **merged}
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what is given: `load` brings its own layers."""
+        return (init_settings,)

@@ -1,0 +1,209 @@
+"""The desk's JSON over HTTP: each route of the table answered from the store, everything guarded, every error in one shape."""
+
+from __future__ import annotations
+
+import asyncio
+import html
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+from aiohttp import web
+
+from proxy.query import answers, document
+from proxy.query.door import DeskRunner, refuse
+from proxy.query.encoding import encode
+from proxy.query.guard import HEADERS, Desk, refusal
+from proxy.query.openapi import openapi
+from proxy.query.parameters import Asked, BadFilter, understand
+from proxy.query.routes import OCTETS, ROUTES, Route
+from proxy.store import BadCursor, Store, StoreUnavailable
+from proxy.task import Status, Which
+
+__all__ = ["ROUTES", "Desk", "DeskRunner", "build"]
+
+LOG = logging.getLogger("tasktap.desk")
+
+Decode = Callable[[bytes, str], bytes]
+"""Bytes and their content coding, to plain bytes; raises ValueError where they are not that or the coding is not known."""
+
+
+def build(store: Store, status: Callable[[], Awaitable[Status]], desk: Desk, decode: Decode) -> web.Application:
+    """The application; run it with `DeskRunner`, which keeps aiohttp's own words from going out."""
+    app = web.Application(middlewares=[_well_mannered(desk)])
+    handlers = _Handlers(store, status, desk, decode)
+    for route in ROUTES:
+        app.router.add_get(route.path.replace("{id}", "{id:[^/]+}"), _handler(route, handlers), name=route.name)
+    app.on_response_prepare.append(_dress)
+    return app
+
+
+async def _dress(_request: web.Request, response: web.StreamResponse) -> None:
+    response.headers.update(HEADERS)
+
+
+def _well_mannered(desk: Desk) -> Callable[..., Awaitable[web.StreamResponse]]:
+    opens = {route.path for route in ROUTES if route.open}
+
+    @web.middleware
+    async def well_mannered(request: web.Request, handler: Callable[..., Any]) -> web.StreamResponse:
+        address = request.transport.get_extra_info("sockname") if request.transport else None
+        no = refusal(
+            request.method,
+            request.headers,
+            address[0] if isinstance(address, tuple) else None,
+            desk,
+            open=_pattern(request) in opens,
+        )
+        if no is not None:
+            return refuse(no.status, no.code, no.message, headers={"WWW-Authenticate": "Bearer"} if no.status == 401 else None)
+        try:
+            answer: web.StreamResponse = await handler(request)
+            return answer
+        except BadFilter as bad:
+            return refuse(400, "bad_parameter", str(bad), param=bad.param)
+        except BadCursor as bad:
+            return refuse(400, "bad_cursor", str(bad) or str(BadCursor.__doc__), param="cursor")
+        except answers.NotFound as missing:
+            return refuse(404, "not_found", str(missing), param="id")
+        except StoreUnavailable as away:
+            return refuse(503, "store_unavailable", str(away) or str(StoreUnavailable.__doc__))
+        except web.HTTPMethodNotAllowed as wrong:
+            allowed = ", ".join(sorted(wrong.allowed_methods))
+            return refuse(405, "method_not_allowed", f"This answers {allowed}.", headers={"Allow": allowed})
+        except web.HTTPException as wrong:
+            return refuse(
+                wrong.status, "not_found" if wrong.status == 404 else "bad_request", f"{wrong.reason}: see /api/openapi.json"
+            )
+        except Exception as failed:  # the outermost handler: what we did not foresee is answered in the one shape, too
+            # Only the kind and the place: a message may quote what was stored.
+            LOG.error(
+                "%s %s failed: %s at %s", request.method, _pattern(request), type(failed).__name__, _place(failed.__traceback__)
+            )
+            return refuse(500, "desk_failed", f"The desk failed: {type(failed).__name__}. Its log says where.")
+
+    return well_mannered
+
+
+def _pattern(request: web.Request) -> str:
+    resource = request.match_info.route.resource
+    return resource.canonical if resource else "?"
+
+
+def _place(trace: TracebackType | None) -> str:
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return "?" if trace is None else f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"
+
+
+def _handler(route: Route, handlers: _Handlers) -> Callable[[web.Request], Awaitable[web.Response]]:
+    answer: Callable[[Asked, str], Awaitable[web.Response]] = getattr(handlers, route.name)
+
+    async def handle(request: web.Request) -> web.Response:
+        asked = understand(request.query.items(), route.parameters)
+        return await answer(asked, request.match_info.get("id", ""))
+
+    return handle
+
+
+def _json(body: Any, status: int = 200) -> web.Response:
+    return web.Response(status=status, body=encode(body) + b"\n", content_type="application/json")
+
+
+@dataclass(frozen=True, slots=True)
+class _Handlers:
+    """A method a route, by its name in the table."""
+
+    store: Store
+    state: Callable[[], Awaitable[Status]]
+    desk: Desk
+    decode: Decode
+
+    async def home(self, _asked: Asked, _id: str) -> web.Response:
+        return web.Response(text=_front_page(self.desk.version), content_type="text/html")
+
+    async def tasks(self, asked: Asked, _id: str) -> web.Response:
+        return _json(await answers.tasks(self.store, asked))
+
+    async def task(self, _asked: Asked, id: str) -> web.Response:
+        return _json(await answers.task(self.store, id))
+
+    async def request_body(self, asked: Asked, id: str) -> web.Response:
+        return await self._body(asked, id, Which.REQUEST)
+
+    async def response_body(self, asked: Asked, id: str) -> web.Response:
+        return await self._body(asked, id, Which.RESPONSE)
+
+    async def _body(self, asked: Asked, id: str, which: Which) -> web.Response:
+        kept = await answers.body(self.store, id, which)
+        data, coding = kept.data, kept.coding
+        if asked.decoded and coding is not None:
+            try:
+                data, coding = await asyncio.to_thread(self.decode, data, coding), None
+            except ValueError:  # cut short, or a coding that nobody here speaks
+                return refuse(
+                    422, "not_decodable", f'These bytes are not whole "{coding}". Ask without `decoded`.', param="decoded"
+                )
+        # The coding is told beside the bytes: in Content-Encoding a browser or an SDK would take it off.
+        headers = {
+            "Content-Disposition": f'attachment; filename="{which}.bin"',
+            **({"X-Content-Coding": coding} if coding else {}),
+        }
+        return web.Response(body=data, content_type=OCTETS, headers=headers)
+
+    async def sessions(self, asked: Asked, _id: str) -> web.Response:
+        return _json(await answers.sessions(self.store, asked))
+
+    async def session(self, asked: Asked, id: str) -> web.Response:
+        return _json(await answers.session(self.store, id, asked))
+
+    async def users(self, asked: Asked, _id: str) -> web.Response:
+        return _json(await answers.users(self.store, asked))
+
+    async def user(self, asked: Asked, id: str) -> web.Response:
+        return _json(await answers.user(self.store, id, asked))
+
+    async def status(self, _asked: Asked, _id: str) -> web.Response:
+        return _json(document.of_status(await self.state()))
+
+    async def openapi(self, _asked: Asked, _id: str) -> web.Response:
+        return _json(openapi(self.desk.version))
+
+    async def healthz(self, _asked: Asked, _id: str) -> web.Response:
+        if (await self.state()).relays == 0:
+            return refuse(503, "not_carrying", NO_RELAY)
+        return _json({"ok": True})
+
+    async def readyz(self, _asked: Asked, _id: str) -> web.Response:
+        state = await self.state()
+        reasons = [*([] if state.relays else [NO_RELAY]), *state.reasons]
+        if reasons:
+            error = document.of_error("; ".join(reasons), type="server_error", code="not_ready")
+            return _json({"ok": False, "reasons": reasons, **error}, status=503)
+        return _json({"ok": True, "reasons": []})
+
+
+NO_RELAY = "no relay is alive: calls cannot be carried"
+
+
+def _front_page(version: str) -> str:
+    rows = "\n".join(
+        f'<li><a href="{route.path}">{route.path}</a> {html.escape(route.summary)}</li>'
+        for route in ROUTES
+        if not route.has_id and route.path != "/"
+    )
+    return f"""<!doctype html>
+<html lang="en">
+<head><meta charset="utf-8"><title>tasktap</title><meta name="viewport" content="width=device-width"></head>
+<body>
+<h1>tasktap</h1>
+<p>This is the desk of tasktap {html.escape(version)}. Every call is carried, and kept as a task with its session and user.</p>
+<ul>
+{rows}
+</ul>
+<p>In a terminal: <code>tasktap tasks</code>, <code>tasktap tail</code>, <code>tasktap status</code>.</p>
+</body>
+</html>
+"""

@@ -1,0 +1,154 @@
+"""Pure: the values of the house as the JSON documents that the interface promises.
+
+No field is dropped: what is not known is null. The bytes of the bodies are the exception; they have routes of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import fields
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from proxy.task import JSON, Feedback, Page, Session, Status, Summary, Task, Usage, User
+
+HIDDEN = frozenset({"own_id", "request_body", "response_body"})
+"""Fields of a task that are no part of its document."""
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def moment(microseconds: int) -> str:
+    """Microseconds since the epoch as `2026-11-22T15:04:05.123456Z`."""
+    return (EPOCH + timedelta(microseconds=microseconds)).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def of_usage(usage: Usage | None) -> JSON | None:
+    """All figures, those that nobody gave as null; null as a whole where there was no usage."""
+    return None if usage is None else {field.name: getattr(usage, field.name) for field in fields(Usage)}
+
+
+def of_feedback(feedback: Feedback) -> JSON:
+    """One thing that somebody said of a task."""
+    return {
+        "id": feedback.id,
+        "created_at": moment(feedback.created_at),
+        "flag": feedback.flag,
+        "score": feedback.score,
+        "comment": feedback.comment,
+        "source": feedback.source,
+        "user_id": feedback.user_id,
+    }
+
+
+SPECIAL: dict[str, Callable[[Any], Any]] = {
+    "created_at": moment,
+    "ended_at": moment,
+    "usage": of_usage,
+    "finish_reasons": list,
+    "problems": list,
+    "redactions": list,
+    "events": list,
+    "evaluations": list,
+    "request_headers": lambda pairs: [list(pair) for pair in pairs],
+    "response_headers": lambda pairs: [list(pair) for pair in pairs],
+    "pieces": lambda pairs: [list(pair) for pair in pairs],
+    "feedback": lambda feedback: [of_feedback(one) for one in feedback],
+}
+"""How the fields are written that are not written as they are."""
+
+
+def of_summary(task: Summary) -> JSON:
+    """A task as lists show it; of a whole `Task`, too, only this."""
+    return _written(task, Summary)
+
+
+def of_task(task: Task) -> JSON:
+    """A task, whole, but for its bodies' bytes."""
+    return _written(task, Task)
+
+
+def _written(task: Summary, kind: type[Summary]) -> JSON:
+    return {
+        field.name: SPECIAL[field.name](getattr(task, field.name)) if field.name in SPECIAL else getattr(task, field.name)
+        for field in fields(kind)
+        if field.name not in HIDDEN
+    }
+
+
+def of_session(session: Session) -> JSON:
+    """A session's sums. Counts are called `..._count`: `tasks` is the list of them, where one session is asked for."""
+    return {
+        "id": session.id,
+        "project_id": session.project_id,
+        "user_id": session.user_id,
+        "started_at": moment(session.started_at),
+        "ended_at": moment(session.ended_at),
+        "seconds": session.seconds,
+        "task_count": session.tasks,
+        "error_count": session.errors,
+        "input_tokens": session.input_tokens,
+        "output_tokens": session.output_tokens,
+        "cost": session.cost,
+        "first_input": session.first_input,
+        "last_input": session.last_input,
+        "last_output": session.last_output,
+        "last_ending": session.last_ending,
+        "model": session.model,
+        "final": session.final,
+    }
+
+
+def of_user(user: User) -> JSON:
+    """A user's sums."""
+    return {
+        "id": user.id,
+        "project_id": user.project_id,
+        "first_seen": moment(user.first_seen),
+        "last_seen": moment(user.last_seen),
+        "task_count": user.tasks,
+        "session_count": user.sessions,
+        "error_count": user.errors,
+        "input_tokens": user.input_tokens,
+        "output_tokens": user.output_tokens,
+        "cost": user.cost,
+    }
+
+
+def of_page(items: Iterable[JSON], page: Page[Any]) -> JSON:
+    """A list's answer: `next` is the cursor of the page after it, null where there is none."""
+    return {"items": list(items), "next": page.next}
+
+
+def of_status(status: Status) -> JSON:
+    """Where every call is. `carried == stored + waiting + lost` holds in it."""
+    return {
+        "calls": {
+            "carried": status.carried,
+            "running": status.running,
+            "journalled": status.journalled,
+            "stored": status.stored,
+            "waiting": status.waiting,
+            "lost": status.lost,
+            "rejected": status.rejected,
+            "recovered": status.recovered,
+            "set_aside": status.set_aside,
+        },
+        "journal": {
+            "bytes": status.journal_bytes,
+            "segments": status.journal_segments,
+            "lapses": status.lapses,
+            "bodies_dropped": status.bodies_dropped,
+            "stalled": status.journal_stalled,
+        },
+        "store": {"error": status.store_error},
+        "relays": status.relays,
+        "open_connections": status.open_connections,
+        "lag_seconds": status.lag_seconds,
+        "reasons": list(status.reasons),
+    }
+
+
+def of_error(message: str, *, type: str, code: str, param: str | None = None) -> JSON:
+    """The one shape of every error, OpenAI's."""
+    return {"error": {"message": message, "type": type, "code": code, "param": param}}

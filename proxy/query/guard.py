@@ -1,0 +1,113 @@
+"""Who may ask the desk: its hosts (against DNS rebinding), its own pages (against CSRF), its key; and what every answer says.
+
+A browser that visits an evil page can be made to speak to loopback: CVE-2018-14505 (mitmweb), CVE-2024-28224 (Ollama).
+"""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import dataclass, field
+from hashlib import sha256
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from multidict import MultiMapping
+
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+ALWAYS_HOSTS = ("localhost", "127.0.0.1", "::1")
+
+HEADERS = {
+    "Server": "tasktap",
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
+    "frame-ancestors 'none'; base-uri 'none'",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+"""On every answer of the desk, errors and malformed HTTP included."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """What the desk has to know of itself."""
+
+    key: str | None = field(repr=False)
+    hosts: tuple[str, ...]  # names it is known by, besides its address and localhost
+    loopback: bool  # whether only this machine can reach it
+    version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """Why a question is not answered."""
+
+    status: int
+    code: str
+    message: str
+
+
+def refusal(method: str, headers: MultiMapping[str], address: str | None, desk: Desk, *, open: bool) -> Refusal | None:
+    """Why this question is refused; `None`: it is not. `address` is the desk's, as the connection reached it.
+
+    `open` routes are answered without the key.
+    """
+    hosts = headers.getall("Host", [])
+    if len(hosts) != 1 or bare(hosts[0]) not in {bare(known) for known in (*ALWAYS_HOSTS, *desk.hosts, address or "localhost")}:
+        return Refusal(
+            status=421,
+            code="host_not_allowed",
+            message="The desk is not known by this Host. Ask it by its address, or add the name to `desk.hosts`.",
+        )
+    if method not in SAFE:
+        foreign = [origin for origin in headers.getall("Origin", []) if not same_origin(origin, hosts[0])]
+        if foreign or "cross-site" in headers.getall("Sec-Fetch-Site", []):
+            return Refusal(status=403, code="origin_not_allowed", message="Another site's page may not do this.")
+    if open:
+        return None
+    if desk.key is None:
+        if desk.loopback:
+            return None
+        return Refusal(status=403, code="key_not_set", message="A desk that is not on loopback needs a key. Set `desk.key`.")
+    if not any(_opens(given, desk.key) for given in headers.getall("Authorization", [])):
+        return Refusal(status=401, code="invalid_key", message="Send the desk's key: `Authorization: Bearer KEY` (`desk.key`).")
+    return None
+
+
+def bare(host: str) -> str:
+    """A Host's name in lower case, without port, brackets and final dot; an address in its one canonical spelling."""
+    host = host.strip().lower()
+    if host.startswith("["):
+        host = host[1:].partition("]")[0]
+    elif host.count(":") == 1:
+        host = host.partition(":")[0]
+    try:
+        address = ip_address(host.partition("%")[0])
+        mapped = getattr(address, "ipv4_mapped", None)  # how a dual-stack socket says IPv4
+        return str(mapped or address)
+    except ValueError:
+        return host.removesuffix(".")
+
+
+def same_origin(origin: str, host: str) -> bool:
+    """Whether a page of `origin` came from `host`, port included; `null` never did."""
+    try:
+        parts = urlsplit(origin)
+        default = {"http": 80, "https": 443}[parts.scheme]
+        asked = urlsplit(f"{parts.scheme}://{host}")
+        there, here = parts.port or default, asked.port or default
+    except (ValueError, KeyError):
+        return False
+    return bare(parts.netloc) == bare(asked.netloc) and there == here
+
+
+def _opens(authorization: str, key: str) -> bool:
+    scheme, _, given = authorization.partition(" ")
+    same = hmac.compare_digest(_digest(given.strip()), _digest(key))  # digests: their length tells nothing
+    return same and scheme.lower() == "bearer"
+
+
+def _digest(text: str) -> bytes:
+    return sha256(text.encode("utf-8", "surrogateescape")).digest()

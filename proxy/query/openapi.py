@@ -1,0 +1,195 @@
+"""Pure: the OpenAPI 3.1 document, made from the table of routes and the values that they answer with."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from enum import StrEnum
+from types import NoneType
+from typing import Any, get_args, get_type_hints
+
+from proxy.query.document import HIDDEN
+from proxy.query.routes import ROUTES, Route
+from proxy.task import JSON, Feedback, Session, Status, Summary, Task, Usage, User
+
+MOMENT: JSON = {"type": "string", "format": "date-time", "examples": ["2026-11-22T15:04:05.123456Z"]}
+TEXTS: JSON = {"type": "array", "items": {"type": "string"}}
+PAIRS: JSON = {"type": "array", "items": {"type": "array", "items": {"type": "string"}, "minItems": 2, "maxItems": 2}}
+OBJECTS: JSON = {"type": "array", "items": {"type": "object"}}
+COUNT: JSON = {"type": "integer", "minimum": 0}
+
+WRITTEN: dict[str, JSON] = {
+    "created_at": MOMENT,
+    "ended_at": MOMENT,
+    "started_at": MOMENT,
+    "first_seen": MOMENT,
+    "last_seen": MOMENT,
+    "usage": {"anyOf": [{"$ref": "#/components/schemas/Usage"}, {"type": "null"}]},
+    "price": {"type": ["object", "null"]},
+    "metadata": {"type": "object"},
+    "finish_reasons": {"type": "array", "items": {"type": ["string", "null"]}, "description": "By choice index."},
+    "problems": TEXTS,
+    "redactions": TEXTS,
+    "request_headers": PAIRS,
+    "response_headers": PAIRS,
+    "pieces": {
+        "type": "array",
+        "items": {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2},
+        "description": "Seconds since `created_at`, and bytes, of each piece of the response.",
+    },
+    "feedback": {"type": "array", "items": {"$ref": "#/components/schemas/Feedback"}},
+    "events": OBJECTS,
+    "evaluations": OBJECTS,
+    "raw_input": {"description": "The request's JSON."},
+    "raw_output": {"description": "The response's JSON, as the non-streamed API would have given it."},
+}
+"""Fields whose JSON does not follow from their Python type alone."""
+
+RENAMED = {"tasks": "task_count", "errors": "error_count", "sessions": "session_count"}
+EVERYWHERE = {400: "Malformed HTTP.", 401: "No key, or a wrong one.", 421: "Not a host of this desk.", 500: "The desk failed."}
+SOMETIMES = {
+    400: "A parameter that cannot be understood.",
+    404: "There is no such thing.",
+    422: "The kept bytes cannot be decoded.",
+    503: "Not now; the message says why.",
+}
+
+
+def openapi(version: str) -> JSON:
+    """The document for this `version` of tasktap."""
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "tasktap",
+            "version": version,
+            "summary": "Every LLM call that was carried, kept as a task.",
+            "license": LICENSE,
+        },
+        "paths": {route.path: {"get": _operation(route)} for route in ROUTES},
+        "components": {
+            "schemas": _schemas(),
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "description": "`desk.key`, where one is set."}},
+        },
+        "security": [{"key": []}, {}],
+    }
+
+
+LICENSE = {"name": "Apache-2.0", "identifier": "Apache-2.0"}
+
+
+def _operation(route: Route) -> JSON:
+    answer: JSON = {"description": route.summary, "content": _content(route)}
+    if route.answers == "application/octet-stream":
+        answer["headers"] = {
+            "X-Content-Coding": {"schema": {"type": "string"}, "description": "Absent where the bytes are plain."}
+        }
+    parameters: list[JSON] = [
+        {"name": parameter.name, "in": "query", "description": parameter.description, "schema": parameter.schema}
+        for parameter in route.parameters
+    ]
+    if route.has_id:
+        parameters.insert(
+            0, {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}, "description": "Its id."}
+        )
+    errors = {**EVERYWHERE, **{status: SOMETIMES[status] for status in route.also}}
+    return {
+        "operationId": route.name,
+        "summary": route.summary,
+        **({"parameters": parameters} if parameters else {}),
+        **({"security": [{}]} if route.open else {}),
+        "responses": {
+            "200": answer,
+            **{
+                str(status): {"description": said, "content": {"application/json": {"schema": _ref("Error")}}}
+                for status, said in sorted(errors.items())
+                if not (route.open and status == 401)
+            },
+        },
+    }
+
+
+def _content(route: Route) -> JSON:
+    if "/" in route.answers:
+        return {route.answers: {"schema": {"type": "object"} if route.answers == "application/json" else {}}}
+    return {"application/json": {"schema": _ref(route.answers)}}
+
+
+def _ref(name: str) -> JSON:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _schemas() -> JSON:
+    sessions, users = _value(Session, RENAMED, {"seconds": {"type": "number"}}), _value(User, RENAMED)
+    return {
+        "Summary": _value(Summary),
+        "Task": _value(Task),
+        "Usage": _value(Usage),
+        "Feedback": _value(Feedback),
+        "Session": sessions,
+        "User": users,
+        "Tasks": _page("Summary"),
+        "Sessions": _page("Session"),
+        "Users": _page("User"),
+        "SessionWithTasks": _object({**sessions["properties"], "tasks": _list("Summary"), "next": NEXT}),
+        "UserWithSessions": _object({**users["properties"], "sessions": _list("Session"), "next": NEXT}),
+        "Status": _status(),
+        "Health": _object({"ok": {"type": "boolean"}}),
+        "Readiness": _object({"ok": {"type": "boolean"}, "reasons": TEXTS}),
+        "Error": _object(
+            {"error": _object({"message": TEXT, "type": TEXT, "code": TEXT, "param": {"type": ["string", "null"]}})}
+        ),
+    }
+
+
+TEXT: JSON = {"type": "string"}
+NEXT: JSON = {"type": ["string", "null"], "description": "The `cursor` of the page after this one; null where there is none."}
+
+
+def _object(properties: JSON) -> JSON:
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def _list(name: str) -> JSON:
+    return {"type": "array", "items": _ref(name)}
+
+
+def _page(name: str) -> JSON:
+    return _object({"items": _list(name), "next": NEXT})
+
+
+def _value(kind: type[Any], renamed: dict[str, str] | None = None, more: JSON | None = None) -> JSON:
+    """The schema of a value's document, from its fields."""
+    hints = get_type_hints(kind)
+    shown = [field.name for field in fields(kind) if field.name not in HIDDEN]
+    properties = {(renamed or {}).get(name, name): WRITTEN.get(name) or _typed(hints[name]) for name in shown}
+    return _object({**properties, **(more or {})})
+
+
+def _typed(hint: Any) -> JSON:
+    """The schema of a plain Python type, optional ones included."""
+    names = {str: "string", int: "integer", float: "number", bool: "boolean"}
+    options = get_args(hint) or (hint,)
+    nullable = NoneType in options
+    (only,) = (option for option in options if option is not NoneType)
+    if issubclass(only, StrEnum):
+        values: list[str | None] = [str(member) for member in only]
+        return {"type": ["string", "null"], "enum": [*values, None]} if nullable else {"type": "string", "enum": values}
+    return {"type": [names[only], "null"] if nullable else names[only]}
+
+
+def _status() -> JSON:
+    calls = ("carried", "running", "journalled", "stored", "waiting", "lost", "rejected", "recovered", "set_aside")
+    journal: JSON = dict.fromkeys(("bytes", "segments", "lapses", "bodies_dropped"), COUNT)
+    return _object(
+        {
+            "calls": {
+                **_object(dict.fromkeys(calls, COUNT)),
+                "description": "Since this start, but `recovered`. `carried = stored + waiting + lost`.",
+            },
+            "journal": _object({**journal, "stalled": {"type": "boolean"}}),
+            "store": _object({"error": _typed(get_type_hints(Status)["store_error"])}),
+            "relays": COUNT,
+            "open_connections": COUNT,
+            "lag_seconds": {"type": "number"},
+            "reasons": TEXTS,
+        }
+    )

@@ -1,0 +1,180 @@
+"""Pure: the parameters of a question, read from the text in which people give them.
+
+The API and the command line read them here alike, and the OpenAPI document lists them from the same table.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from difflib import get_close_matches
+from typing import Any
+
+from proxy.task import JSON, Ending, Filter, Flag
+
+KINDS = (
+    "chat", "completion", "response", "embedding", "moderation", "image", "audio", "file", "batch", "model", "realtime",
+    "message", "ollama_chat", "ollama_generate", "ollama_embed", "gemini", "opaque", "custom",
+)  # fmt: skip
+LIMIT_DEFAULT = 50
+LIMIT_MOST = 500
+WORDS_MOST = 32
+TEXT_MOST = 4096  # longer than any label we keep
+
+
+class BadFilter(ValueError):
+    """A parameter that cannot be understood; `param` is its name, the text says what would be."""
+
+    def __init__(self, param: str, problem: str):
+        super().__init__(f"{param}: {problem}")
+        self.param = param
+        self.problem = problem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A question's parameters, understood."""
+
+    filter: Filter = field(default_factory=Filter)
+    limit: int = LIMIT_DEFAULT
+    cursor: str | None = None
+    decoded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter: how it is called, what it means, what it looks like, and how an answer to it is read."""
+
+    name: str
+    description: str
+    schema: JSON
+    apply: Callable[[Asked, str], Asked]
+
+
+def understand(pairs: Iterable[tuple[str, str]], allowed: tuple[Parameter, ...]) -> Asked:
+    """Read `pairs`; a name that is not `allowed`, comes twice or has a value of no sense raises BadFilter."""
+    known = {parameter.name: parameter for parameter in allowed}
+    asked, seen = Asked(), set[str]()
+    for name, value in pairs:
+        if name not in known:
+            raise BadFilter(name[:64], _choice("no such parameter", name, tuple(known)))
+        if name in seen:
+            raise BadFilter(name, "is given twice. Give it once.")
+        if not value:
+            raise BadFilter(name, "is empty. Leave it out.")
+        if len(value) > TEXT_MOST:
+            raise BadFilter(name, f"is longer than {TEXT_MOST} characters.")
+        seen.add(name)
+        asked = known[name].apply(asked, value)
+    since, until = asked.filter.since, asked.filter.until
+    if since is not None and until is not None and since > until:
+        raise BadFilter("to", "is before `from`.")
+    return asked
+
+
+def time(name: str, value: str) -> int:
+    """ISO 8601 (UTC where no zone is named) or seconds since the epoch, as microseconds since the epoch.
+
+    Raises BadFilter.
+    """
+    advice = "is no time. Give ISO 8601, e.g. 2026-11-22T15:04:05Z, or seconds since the epoch."
+    if re.fullmatch(r"[0-9]{1,20}(\.[0-9]{1,20})?", value):
+        microseconds = int(Decimal(value) * 1_000_000)
+        if microseconds >= 253_402_300_800_000_000:  # the year 10000
+            raise BadFilter(name, "is after the year 9999. Are these milliseconds? Give seconds.")
+        return microseconds
+    try:
+        # A "+" that was not percent-encoded arrives as a space.
+        at = datetime.fromisoformat(re.sub(r" (\d\d:?\d\d)$", r"+\1", value) if "T" in value else value)
+        at = at if at.tzinfo else at.replace(tzinfo=UTC)
+        return (at - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+    except (ValueError, OverflowError):
+        raise BadFilter(name, advice) from None
+
+
+def words(value: str) -> tuple[str, ...]:
+    """`tea "green leaves"` as `("tea", "green leaves")`; a quotation mark that is not closed closes at the end.
+
+    Raises BadFilter.
+    """
+    found = tuple(
+        " ".join(part.split()) for quoted in re.findall(r'"([^"]*)"?|([^\s"]+)', value) for part in quoted if part.strip()
+    )
+    if not found:
+        raise BadFilter("q", 'has no word in it. Give words, and "phrases in quotation marks".')
+    if len(found) > WORDS_MOST:
+        raise BadFilter("q", f"has more than {WORDS_MOST} words.")
+    return found
+
+
+def _choice(problem: str, given: str, choices: tuple[str, ...]) -> str:
+    near = get_close_matches(given.lower(), choices, n=1)
+    hint = f' Did you mean "{near[0]}"?' if near else ""
+    return f"{problem}.{hint} It can be {', '.join(choices) or 'nothing: this takes no parameters'}."
+
+
+def _one_of(name: str, value: str, choices: tuple[str, ...]) -> str:
+    if value not in choices:
+        raise BadFilter(name, _choice(f'"{value[:64]}" is not known', value, choices))
+    return value
+
+
+def _limit(asked: Asked, value: str) -> Asked:
+    if not re.fullmatch(r"[0-9]{1,9}", value) or not 1 <= int(value) <= LIMIT_MOST:
+        raise BadFilter("limit", f"is not a whole number from 1 to {LIMIT_MOST}.")
+    return replace(asked, limit=int(value))
+
+
+def _decoded(asked: Asked, value: str) -> Asked:
+    return replace(asked, decoded=_one_of("decoded", value, ("0", "1")) == "1")
+
+
+def _narrow(name: str, read: Callable[[str], Any]) -> Callable[[Asked, str], Asked]:
+    """A parameter that sets the field `name` of the filter."""
+    return lambda asked, value: replace(asked, filter=replace(asked.filter, **{name: read(value)}))
+
+
+TEXT: JSON = {"type": "string"}
+TIME: JSON = {"type": "string", "examples": ["2026-11-22T15:04:05.123456Z", "1795359845.123456"]}
+LIMIT: JSON = {"type": "integer", "minimum": 1, "maximum": LIMIT_MOST, "default": LIMIT_DEFAULT}
+
+SESSION = Parameter("session_id", "Tasks of this session.", TEXT, _narrow("session_id", str))
+USER = Parameter("user_id", "What this user did.", TEXT, _narrow("user_id", str))
+PROJECT = Parameter("project_id", "What is in this project.", TEXT, _narrow("project_id", str))
+PAGING = (
+    Parameter(
+        "limit", "How many at most.", {"type": "integer", "minimum": 1, "maximum": LIMIT_MOST, "default": LIMIT_DEFAULT}, _limit
+    ),
+    Parameter("cursor", "What the page before gave as `next`.", TEXT, lambda asked, value: replace(asked, cursor=value)),
+)
+FILTERS = (
+    SESSION,
+    USER,
+    PROJECT,
+    Parameter("model", "Tasks answered by this model, or that asked for it.", TEXT, _narrow("model", str)),
+    Parameter(
+        "kind",
+        "Tasks of this kind.",
+        {"type": "string", "enum": list(KINDS)},
+        _narrow("kind", lambda value: _one_of("kind", value, KINDS)),
+    ),
+    Parameter(
+        "ending",
+        "Tasks that ended so.",
+        {"type": "string", "enum": [str(ending) for ending in Ending]},
+        _narrow("ending", lambda value: Ending(_one_of("ending", value, tuple(Ending)))),
+    ),
+    Parameter(
+        "flag",
+        "Tasks that somebody flagged so.",
+        {"type": "string", "enum": [str(flag) for flag in Flag]},
+        _narrow("flag", lambda value: Flag(_one_of("flag", value, tuple(Flag)))),
+    ),
+    Parameter("from", "Tasks that began at this time or later.", TIME, _narrow("since", lambda value: time("from", value))),
+    Parameter("to", "Tasks that began before this time.", TIME, _narrow("until", lambda value: time("to", value))),
+    Parameter("q", 'Words, and "phrases", that are all in input or output.', TEXT, _narrow("words", words)),
+)
+DECODED = Parameter("decoded", "1: with the content coding taken off.", {"type": "string", "enum": ["0", "1"]}, _decoded)

@@ -1,0 +1,102 @@
+"""Pure: the desk's reading routes, one table from which the router, the OpenAPI document and the front page are made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from proxy.query.parameters import DECODED, FILTERS, PAGING, PROJECT, USER, Parameter
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """One question that the desk answers to GET and HEAD."""
+
+    path: str  # `{id}` stands for one segment, percent-encoded: "a%2Fb" is the id "a/b"
+    name: str  # of the handler, and the OpenAPI operation's id
+    summary: str
+    answers: str  # a schema's name, or a media type
+    parameters: tuple[Parameter, ...] = ()
+    open: bool = False  # answered without the key
+    also: tuple[int, ...] = ()  # statuses of errors it can answer with, besides those that every route can
+
+    @property
+    def has_id(self) -> bool:
+        """Whether it is about one thing."""
+        return "{id}" in self.path
+
+
+OCTETS = "application/octet-stream"
+
+ROUTES = (
+    Route(path="/", name="home", summary="A page that says what this is.", answers="text/html"),
+    Route(
+        path="/api/tasks",
+        name="tasks",
+        summary="Tasks, newest first, without their raw JSON, headers and pieces.",
+        answers="Tasks",
+        parameters=FILTERS + PAGING,
+        also=(400, 503),
+    ),
+    Route(path="/api/tasks/{id}", name="task", summary="One task, whole.", answers="Task", also=(400, 404, 503)),
+    Route(
+        path="/api/tasks/{id}/request",
+        name="request_body",
+        summary="The bytes of the request's body, in the content coding that `X-Content-Coding` names.",
+        answers=OCTETS,
+        parameters=(DECODED,),
+        also=(400, 404, 422, 503),
+    ),
+    Route(
+        path="/api/tasks/{id}/response",
+        name="response_body",
+        summary="The bytes of the response's body, in the content coding that `X-Content-Coding` names.",
+        answers=OCTETS,
+        parameters=(DECODED,),
+        also=(400, 404, 422, 503),
+    ),
+    Route(
+        path="/api/sessions",
+        name="sessions",
+        summary="Sessions, the one that ended last first.",
+        answers="Sessions",
+        parameters=(USER, PROJECT, *PAGING),
+        also=(400, 503),
+    ),
+    Route(
+        path="/api/sessions/{id}",
+        name="session",
+        summary="One session with its tasks, oldest first.",
+        answers="SessionWithTasks",
+        parameters=(PROJECT, *PAGING),
+        also=(400, 404, 503),
+    ),
+    Route(
+        path="/api/users",
+        name="users",
+        summary="Users, the one seen last first.",
+        answers="Users",
+        parameters=(PROJECT, *PAGING),
+        also=(400, 503),
+    ),
+    Route(
+        path="/api/users/{id}",
+        name="user",
+        summary="One user with their sessions, the one that ended last first.",
+        answers="UserWithSessions",
+        parameters=(PROJECT, *PAGING),
+        also=(400, 404, 503),
+    ),
+    Route(
+        path="/api/status", name="status", summary="Where every call since this start is; the figures add up.", answers="Status"
+    ),
+    Route(path="/api/openapi.json", name="openapi", summary="This document.", answers="application/json"),
+    Route(path="/healthz", name="healthz", summary="200 while calls can be carried.", answers="Health", open=True, also=(503,)),
+    Route(
+        path="/readyz",
+        name="readyz",
+        summary="200 when calls can be carried and recording works, else 503 with the reasons.",
+        answers="Readiness",
+        open=True,
+        also=(503,),
+    ),
+)

@@ -1,0 +1,141 @@
+"""The records of one call -> the Call. Pure."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from typing import Final
+
+import orjson
+
+from proxy.record.frames import Kind, Record
+from proxy.record.redact import joined
+from proxy.task import JSON, Call, Ending, Fields, Piece
+
+_SIZE = struct.Struct("<I")
+DIED: Final = "the relay died during this call: what the journal had of it is here"
+
+
+def pack_begin(meta: JSON, lines: bytes) -> bytes:
+    """The payload of a BEGIN record."""
+    packed = orjson.dumps(meta)
+    return b"".join((_SIZE.pack(len(packed)), packed, lines))
+
+
+def pack_head(head: bytes, body: bytes) -> bytes:
+    """The payload of a HEAD record."""
+    return b"".join((_SIZE.pack(len(head)), head, body))
+
+
+def _unpacked(payload: bytes) -> tuple[bytes, bytes]:
+    size = _SIZE.unpack_from(payload)[0]
+    return payload[4 : 4 + size], payload[4 + size :]
+
+
+def call(epoch: str, records: Sequence[Record]) -> Call:
+    """The call whose records these are, BEGIN first. Without an END it is a call that the relay's death cut off."""
+    begin = records[0]
+    packed, lines = _unpacked(begin.payload)
+    meta: JSON = orjson.loads(packed)
+    sent: list[bytes] = []
+    pieces: list[Piece] = []
+    status, reason, fields = None, "", Fields()
+    first: float | None = None
+    end: JSON | None = None
+    marked = False
+    last = begin
+    for record in records[1:]:
+        last = record
+        at = (record.time - begin.time) / 1e6
+        if record.kind is Kind.DATA:
+            pieces.append(Piece(at, record.payload))
+        elif record.kind is Kind.SENT:
+            sent.append(record.payload)
+        elif record.kind is Kind.HEAD:
+            head, body = _unpacked(record.payload)
+            status, reason, fields = _head(head)
+            first = at
+            if body:
+                pieces.append(Piece(at, body))
+        elif record.kind is Kind.MARK:
+            marked = True
+        elif record.kind is Kind.END:
+            end = orjson.loads(record.payload)
+            break
+    request_fields = _fields(lines)
+    problems: list[str] = []
+    if end is None:
+        ending = Ending.COMPLETED if marked else Ending.PROXY_DIED
+        problems.append(DIED)
+        end = {"marked": marked}
+    else:
+        ending = Ending(end["ending"])
+        if end.get("first") is not None:
+            first = end["first"] / 1e6
+    problems += end.get("problems", ())
+    request_body = joined(b"".join(sent), end.get("request_switched"), _coding(request_fields))
+    response = tuple(pieces)
+    if end.get("response_switched") is not None:
+        response = _plain(response, end["response_switched"], _coding(fields))
+    return Call(
+        origin=f"{epoch}.{begin.number}",
+        id=meta["id"],
+        own_id=meta["own"],
+        retry_of=meta["retry_of"],
+        created_at=meta["at"],
+        ended_at=meta["at"] + max(0, last.time - begin.time),
+        ending=ending,
+        upstream=meta["upstream"],
+        kind=meta["kind"],
+        method=meta["method"],
+        target=meta["target"],
+        caller_key=meta["key"],
+        request_fields=request_fields,
+        request_body=request_body,
+        request_size=end.get("request", len(request_body)),
+        request_decoded=end.get("request_switched") is not None,
+        http_status=status,
+        reason=reason,
+        response_fields=fields,
+        response=response,
+        response_size=end.get("response", sum(len(piece.data) for piece in response)),
+        response_decoded=end.get("response_switched") is not None,
+        seconds_to_first_byte=first,
+        marked=bool(end.get("marked")),
+        error_code=end.get("error"),
+        redactions=tuple(end.get("redactions", ())),
+        problems=tuple(problems),
+    )
+
+
+def _head(head: bytes) -> tuple[int, str, Fields]:
+    first, _, rest = head.partition(b"\r\n")
+    status, _, reason = first.partition(b" ")
+    return int(status), reason.decode("latin-1"), _fields(rest.removesuffix(b"\r\n\r\n"))
+
+
+def _fields(lines: bytes) -> Fields:
+    if not lines:
+        return ()
+    pairs = (line.partition(b":") for line in lines.split(b"\r\n"))
+    return tuple((name, value.strip(b" \t")) for name, _, value in pairs)
+
+
+def _coding(fields: Fields) -> str | None:
+    values = [value.decode("latin-1") for name, value in fields if name.lower() == b"content-encoding"]
+    return ", ".join(values) or None
+
+
+def _plain(pieces: tuple[Piece, ...], switched_at: int, coding: str | None) -> tuple[Piece, ...]:
+    """The pieces of a body whose copy went from coded to plain: the coded ones become one, decoded."""
+    coded: list[bytes] = []
+    rest: list[Piece] = []
+    seen = 0
+    for piece in pieces:
+        part = piece.data[: max(0, switched_at - seen)]
+        seen += len(piece.data)
+        coded.append(part)
+        if len(part) < len(piece.data):
+            rest.append(Piece(piece.at, piece.data[len(part) :]))
+    head = joined(b"".join(coded), switched_at, coding)
+    return (Piece(pieces[0].at, head), *rest) if head else tuple(rest)

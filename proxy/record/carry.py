@@ -1,0 +1,494 @@
+"""Carries one call. The only module that holds both of a call's connections at once.
+
+Bytes go on as they come. How a call ended is set by where it stood when it ended, not guessed from an exception. Three kinds of bytes
+wait for the journal, and no others: the first ones, for the call's beginning; those that hold the end marker, for the mark; the last
+ones, for the end. Whatever waits keeps its order, and waits no longer than the journal's patience.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Final, Protocol
+
+from proxy.record import faults, headers
+from proxy.record.caller import Caller
+from proxy.record.http1 import UNTIL_CLOSE, RequestHead, ResponseHead, chunk, joined, line
+from proxy.record.journal import Journal
+from proxy.record.refusal import refusal
+from proxy.record.routes import Route
+from proxy.record.tap import Ids, Tap, TapSettings
+from proxy.record.upstream import Connection, Unreachable, Upstream
+from proxy.task import Ending
+
+CONTINUE_SECONDS: Final = 1.0  # a caller that expects 100 gets ours when the upstream is silent for so long
+LINGER_SECONDS: Final = 1.0  # how long an answer may take to end after its marker when its caller has left, content
+HELD_BYTES: Final = 256 * 1024  # bytes waiting for the journal at which the upstream is held back
+AHEAD_BYTES: Final = 256 * 1024  # bytes of a request that are read before there is a connection upstream
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_JSON = line(b"Content-Type: application/json")
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the configuration leaves open."""
+
+    drain: bool = False  # on_caller_left = "drain": read an abandoned answer to its end, for the record
+    strip_aliases: bool = False
+
+
+class House(Protocol):
+    """What a call needs of the worker it runs in."""
+
+    journal: Journal
+    row: memoryview
+    stopping: bool
+    upstreams: dict[str, Upstream]
+
+    @property
+    def rules(self) -> Rules: ...
+
+    @property
+    def tap_settings(self) -> TapSettings: ...
+
+    def over(self, carry: Carry) -> None: ...
+
+
+class Carry:
+    """One call, on its way from a caller to an upstream and back."""
+
+    __slots__ = (
+        "_ahead", "_ahead_bytes", "_answer_head", "_answered", "_broken", "_caller", "_close", "_connecting", "_connection", "_continued",
+        "_deaf_until", "_dechunk", "_done", "_gate", "_head", "_held", "_held_bytes", "_house", "_ids", "_journal", "_limit", "_loop",
+        "_mark", "_paused", "_reset", "_route", "_since", "_tap", "_timer", "_tunnel", "_uploaded", "_upstream", "_websocket", "over",
+    )  # fmt: skip
+
+    def __init__(self, house: House, caller: Caller, head: RequestHead, route: Route, ids: Ids) -> None:
+        self._house = house
+        self._loop = asyncio.get_running_loop()
+        self._journal = house.journal
+        self._caller: Caller | None = caller
+        self._head = head
+        self._route = route
+        self._ids = ids
+        self._upstream = house.upstreams[route.upstream]
+        self._connection: Connection | None = None
+        self._connecting: asyncio.Task[None] | None = None
+        self._ahead: list[bytes] = []  # bytes for the upstream that came before they could go
+        self._ahead_bytes = 0
+        self._answer_head: bytes | None = None
+        self._answered = False
+        self._dechunk = False
+        self._close = False  # the caller's connection ends with this call
+        self._reset = False  # ... and only its end ends the answer
+        self._held: deque[tuple[int, bytes]] = deque()
+        self._held_bytes = 0
+        self._uploaded = False
+        self._done = False  # the answer's last bytes have been written or are held
+        self._broken = False
+        self._tunnel = False
+        self._paused = False
+        self._websocket = head.upgrade is not None and head.upgrade.lower() == b"websocket" and b"upgrade" in head.connection
+        self._continued = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._deaf_until: float | None = None
+        self._since = self._loop.time()
+        self._limit = self._upstream.settings.timeouts.first_byte
+        self._gate = 0  # what must be in the journal before the first byte goes out
+        self._mark = 0  # ... and before those that hold the end marker do
+        self._tap = Tap(house.journal, house.row, house.tap_settings, ids)
+        self.over = False
+
+    # -- beginning
+
+    def start(self, problems: list[str], refused: str | None) -> None:
+        """Begin the call, or refuse it with this code."""
+        key = self._upstream.settings.key
+        if faults.ARMED:
+            faults.hit("tap.begin")
+        self._gate = self._tap.begin(self._ids, self._head, self._route, () if key is None else (key.value,), problems)
+        if faults.ARMED:
+            faults.hit("tap.begun")
+        if refused is not None:
+            why = "tasktap is stopping." if refused == "stopping" else "Too many calls are running (listen.max_calls)."
+            self._fail(503, refused, why + " Try again.", Ending.REJECTED)
+            return
+        if self._head.expects and self._head.minor == 1:
+            self._timer = self._loop.call_later(CONTINUE_SECONDS, self._continue)
+        self._ahead.append(self._request_head())
+        if faults.ARMED:
+            faults.hit("relay.connect")
+        connection = self._upstream.take(self._since)
+        if connection is None:
+            self._connecting = self._loop.create_task(self._connect())
+        else:
+            connection.carry(self, self._head.method, upgrading=self._websocket)
+            self._connection = connection
+
+    def _request_head(self) -> bytes:
+        upstream = self._upstream
+        fields = headers.to_upstream(
+            self._head,
+            upstream.authority,
+            upstream.settings.key,
+            strip_aliases=self._house.rules.strip_aliases,
+            websocket=self._websocket,
+        )
+        target = self._route.target if self._route.target == b"*" else upstream.prefix + self._route.target
+        return joined(b"%b %b HTTP/1.1" % (self._head.method, target), fields)
+
+    async def _connect(self) -> None:
+        try:
+            connection = await self._upstream.connect()
+        except Unreachable as error:
+            self._connecting = None
+            if not self.over:
+                if error.timed_out:
+                    self._fail(504, "upstream_timeout", str(error), Ending.TIMED_OUT)
+                else:
+                    self._fail(502, "upstream_unreachable", str(error), Ending.UNREACHABLE)
+            return
+        self._connecting = None
+        if self.over or self._done:
+            connection.abort()
+            return
+        connection.carry(self, self._head.method, upgrading=self._websocket)
+        self._connection = connection
+        self._since = self._loop.time()
+        self._send_ahead(connection)
+        if self._caller is not None:
+            self._caller.resume()
+
+    def _send_ahead(self, connection: Connection) -> None:
+        ahead, self._ahead = self._ahead, []
+        connection.write(ahead[0] if len(ahead) == 1 else b"".join(ahead))
+        if faults.ARMED:
+            faults.hit("relay.sent")
+
+    # -- from the caller
+
+    def request_data(self, payload: bytes, done: bool) -> None:
+        """Some of the request's body has come; `done` with its last bytes."""
+        self._uploaded = done
+        if payload:
+            self._tap.sent(payload)
+        if self._done or self.over:
+            return
+        if self._head.chunked:
+            payload = chunk(payload) + b"0\r\n\r\n" if done else chunk(payload)
+        connection = self._connection
+        if connection is None:
+            self._ahead.append(payload)
+            self._ahead_bytes += len(payload)
+            if self._ahead_bytes > AHEAD_BYTES and self._caller is not None:
+                self._caller.pause()
+        elif self._ahead:
+            self._ahead.append(payload)
+            self._send_ahead(connection)
+        elif payload:
+            connection.write(payload)
+            self._since = self._loop.time()
+
+    def tunnelled_from_caller(self, data: bytes) -> None:
+        self._tap.passed(len(data), 0)
+        if self._connection is not None:
+            self._connection.write(data)
+
+    def caller_full(self) -> None:
+        self._paused = True
+        if self._connection is not None:
+            self._connection.pause()
+
+    def caller_drained(self) -> None:
+        self._paused = False
+        self._since = self._loop.time()
+        if self._connection is not None and self._held_bytes <= HELD_BYTES:
+            self._connection.resume()
+
+    def caller_left(self) -> None:
+        """The caller's connection is gone, or its bytes can no longer be followed."""
+        if self.over:
+            return
+        self._caller = None
+        self._held.clear()
+        if self._connection is not None and self._paused:
+            self._connection.resume()
+        if self._done:
+            self._finish()
+        elif self._tunnel:
+            self._end_now(Ending.COMPLETED)
+        elif not self._uploaded:
+            self._end_now(Ending.UPLOAD_INCOMPLETE)
+        elif self._mark and self._mark <= self._journal.durable:
+            self._tap.end(Ending.COMPLETED)
+            self._deaf_until = self._loop.time() + LINGER_SECONDS  # the answer is about to end: the connection can be used again
+        elif self._house.rules.drain:
+            self._deaf_until = float("inf")
+        else:
+            self._end_now(Ending.CALLER_LEFT)
+
+    # -- from the upstream
+
+    def interim(self, head: ResponseHead, raw: bytes) -> None:
+        """A 1xx answer (RFC 9110 section 15.2): it goes on to callers that know it."""
+        self._since = self._loop.time()
+        if self._head.minor == 0 or (head.status == 100 and self._continued):
+            return
+        self._continued = self._continued or head.status == 100
+        self._out(raw, self._gate)
+
+    def _continue(self) -> None:
+        self._timer = None
+        if not self._continued and not self._answered and not self._uploaded:
+            self._continued = True
+            self._out(_CONTINUE, self._gate)
+
+    def answer(self, head: ResponseHead) -> None:
+        """The answer's head has come; it goes out with the first bytes of its body."""
+        if faults.ARMED:
+            faults.hit("relay.head")
+        self._answered = True
+        self._since = self._loop.time()
+        self._limit = self._upstream.settings.timeouts.idle
+        self._tap.answer(head.status, head.reason, head.fields)
+        caller = self._caller
+        if caller is None:
+            return
+        old = self._head.minor == 0
+        fields = headers.to_caller(head, chunked=not old)
+        fields.append(b"X-Task-Id: " + self._ids.id.encode("ascii"))
+        self._dechunk = old and head.chunked
+        self._reset = self._dechunk or (head.length == UNTIL_CLOSE and not head.chunked)
+        self._close = self._reset or not caller.keep_alive or not self._uploaded or self._house.stopping
+        if head.status == 101:
+            fields += [b"Connection: Upgrade", *[field.raw for field in head.fields if field.name == b"upgrade"]]
+        elif self._close:
+            fields.append(b"Connection: close")
+        elif old:
+            fields.append(b"Connection: keep-alive")
+        self._answer_head = joined(b"HTTP/1.1" + head.status_line[8:], fields)
+        if head.status == 101:
+            self._open_tunnel(caller)
+
+    def _open_tunnel(self, caller: Caller) -> None:
+        self._tunnel = True
+        self._tap.note("an upgraded connection: its bytes were carried and counted, not kept")
+        self._tap.data(b"")
+        head, self._answer_head = self._answer_head, None
+        self._out(head or b"", self._gate)
+        ahead = caller.tunnel()
+        if ahead:
+            self.tunnelled_from_caller(ahead)
+
+    def body(self, raw: bytes, payload: bytes, done: bool) -> None:
+        """Some of the answer has come: the bytes as they were, and what of them is body. `done` with its last bytes."""
+        if self._done:
+            return
+        tap = self._tap
+        self._since = self._loop.time()
+        sequence = tap.data(payload)
+        if sequence and tap.marked and not self._mark:
+            self._mark = sequence
+        if done:
+            if self._deaf_until is None:
+                marked = self._mark and self._mark <= self._journal.durable
+                end = tap.end(Ending.COMPLETED)
+                sequence = self._gate if marked else end
+            else:
+                tap.end(Ending.CALLER_LEFT)
+            self._done = True
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                if self._paused or self._held_bytes > HELD_BYTES:
+                    connection.resume()
+                if self._uploaded:
+                    connection.leave()
+                else:
+                    connection.abort()
+        if self._caller is None:
+            if done:
+                self._finish()
+            return
+        out = payload if self._dechunk else raw
+        if self._answer_head is not None:
+            out = self._answer_head + out
+            self._answer_head = None
+        if faults.ARMED:
+            faults.hit("relay.forward")
+        self._out(out, sequence or self._gate)
+        if done and not self._held:
+            self._serve()
+
+    def tunnelled(self, data: bytes) -> None:
+        self._tap.passed(0, len(data))
+        self._out(data, 0)
+
+    def upstream_full(self) -> None:
+        if self._caller is not None:
+            self._caller.pause()
+
+    def upstream_drained(self) -> None:
+        self._since = self._loop.time()
+        if self._caller is not None:
+            self._caller.resume()
+
+    def upstream_ended(self, problem: str | None, clean: bool) -> None:
+        """The upstream's connection is gone, or what it sent cannot be passed on (`problem`)."""
+        connection, self._connection = self._connection, None
+        if self.over or self._done:
+            return
+        if self._tunnel:
+            self._end_now(Ending.COMPLETED)
+        elif self._answered and clean:
+            self.body(b"", b"", True)
+        elif self._answered:
+            if problem is not None:
+                self._tap.note(problem)
+            self._break(Ending.UPSTREAM_BROKE)
+        elif problem is not None:
+            self._fail(502, "upstream_malformed", problem, Ending.UPSTREAM_BROKE)
+        else:
+            again = " It was a connection that had been used before. Try again." if connection is not None and connection.reused else ""
+            self._fail(502, "upstream_closed", f"Upstream {self._route.upstream!r} closed the connection before it answered." + again, Ending.UNREACHABLE)  # fmt: skip
+
+    # -- to the caller
+
+    def _out(self, data: bytes, sequence: int) -> None:
+        """Write, now or once `sequence` is in the journal."""
+        caller = self._caller
+        if caller is None:
+            return
+        if self._held:
+            self._held.append((sequence, data))
+        elif sequence > self._journal.durable and self._journal.must_wait(sequence):
+            self._held.append((sequence, data))
+            self._journal.wait(sequence, self._release)
+        else:
+            caller.write(data)
+            return
+        self._held_bytes += len(data)
+        if self._held_bytes > HELD_BYTES and self._connection is not None:
+            self._connection.pause()
+
+    def _release(self) -> None:
+        """The journal has what the first of the held bytes waited for, or its patience has ended."""
+        held, caller = self._held, self._caller
+        if not held or caller is None:
+            return
+        if faults.ARMED:
+            faults.hit("relay.last")
+        out = [held.popleft()[1]]
+        while held and not self._journal.must_wait(held[0][0]):
+            out.append(held.popleft()[1])
+        data = out[0] if len(out) == 1 else b"".join(out)
+        self._held_bytes -= len(data)
+        caller.write(data)
+        if held:
+            self._journal.wait(held[0][0], self._release)
+            return
+        if self._connection is not None and not self._paused:
+            self._connection.resume()
+        if self._done:
+            self._serve()
+
+    def _serve(self) -> None:
+        """Everything has been written: leave the caller, or break off where the answer did."""
+        caller, self._caller = self._caller, None
+        self._finish()
+        if caller is None:
+            return
+        if self._broken:
+            caller.break_off(reset=self._reset)
+        else:
+            caller.served(close=self._close or not self._uploaded)
+
+    # -- ending
+
+    def _fail(self, status: int, code: str, message: str, ending: Ending) -> None:
+        """Answer in the upstream's place."""
+        if self._caller is None:
+            self._end_now(Ending.CALLER_LEFT)
+            return
+        self._close = not self._uploaded or not self._caller.keep_alive or self._house.stopping or ending is Ending.REJECTED
+        retry = 1 if status == 503 else None
+        data = refusal(status, code, message, task_id=self._ids.id, close=self._close, retry_after=retry)
+        head, _, body = data.partition(b"\r\n\r\n")
+        self._drop_connection()
+        tap = self._tap
+        tap.error_code = code
+        tap.answer(status, HTTPStatus(status).phrase.encode(), [_JSON])
+        tap.data(body)
+        sequence = tap.end(ending)
+        self._answered = self._done = True
+        self._out(head + b"\r\n\r\n" if self._head.method == b"HEAD" else data, sequence)
+        if not self._held:
+            self._serve()
+
+    def _break(self, ending: Ending) -> None:
+        """The answer stops here: what came of it goes out, and then the caller sees the break."""
+        if self._caller is None:
+            self._end_now(Ending.CALLER_LEFT)
+            return
+        self._drop_connection()
+        self._tap.end(ending)
+        self._done = self._broken = True
+        if self._answer_head is not None:
+            self._out(self._answer_head, self._gate)
+            self._answer_head = None
+        if not self._held:
+            self._serve()
+
+    def _end_now(self, ending: Ending) -> None:
+        """Drop what is left of the call."""
+        self._tap.end(ending)
+        self._finish()
+
+    def _finish(self) -> None:
+        if self.over:
+            return
+        self.over = True
+        self._house.over(self)
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._connecting is not None:
+            self._connecting.cancel()
+            self._connecting = None
+        self._drop_connection()
+        if self._tunnel and self._caller is not None:
+            caller, self._caller = self._caller, None
+            caller.close()
+
+    def _drop_connection(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.abort()
+
+    def check(self, now: float) -> None:
+        """Look after the time limits."""
+        if self._deaf_until is not None and now > self._deaf_until:
+            self._finish()
+        elif self._done or self._tunnel or self._connecting is not None:
+            return
+        elif self._paused:
+            self._since = now  # the upstream is not to blame for a caller that does not read
+        elif now - self._since > self._limit:
+            if not self._uploaded and self._caller is not None and not self._answered:
+                self._fail(408, "upload_timeout", "The rest of the request's body did not come.", Ending.UPLOAD_INCOMPLETE)
+            elif self._answered:
+                self._tap.note(f"the upstream was silent for more than {self._limit:g} s")
+                self._break(Ending.TIMED_OUT)
+            else:
+                self._fail(504, "upstream_timeout", f"Upstream {self._route.upstream!r} did not answer within {self._limit:g} s.", Ending.TIMED_OUT)  # fmt: skip
+
+    def stop(self) -> None:
+        """We shut down, and can wait no longer for this call."""
+        if self.over or self._done:
+            return
+        if self._caller is None or self._tunnel:
+            self._end_now(Ending.STOPPED)
+        elif self._answered:
+            self._break(Ending.STOPPED)
+        else:
+            self._fail(503, "stopping", "tasktap is stopping. Try again.", Ending.STOPPED)

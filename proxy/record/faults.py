@@ -1,0 +1,93 @@
+"""Named places where a crash or an I/O error may strike, so that a test can strike there.
+
+Nothing is armed unless the environment says `_TASKTAP_FAULT=point:nth:action` (several with commas); `nth` counts from 1, `*` is every
+time. Actions: `raise` (an Exception), `enospc`, `eio`, `memory`, `kill` (SIGKILL to this process), `hang` (10 seconds in a thread's
+sense: it blocks). With `_TASKTAP_FAULT_SEEN=FILE` each point reached is noted there, so that a point no test reaches can be found.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import threading
+from collections.abc import Callable
+from typing import Final
+
+POINTS: Final = (
+    "tap.begin",  # before BEGIN is given to the journal
+    "tap.begun",  # after it
+    "relay.connect",  # before an upstream connection is asked for
+    "relay.sent",  # after the request's head went upstream
+    "relay.head",  # after the response's head came
+    "tap.data",  # before a piece of the response is given to the journal
+    "relay.forward",  # before a piece goes to the caller
+    "tap.end",  # before END is given to the journal
+    "relay.last",  # END is in the journal, the last bytes have not gone out
+    "journal.write",  # before a batch is written
+    "journal.written",  # after it, before anybody is told
+    "journal.rotate",  # before a new segment is made
+    "recorder.record",  # each record read back, in replay too
+    "recorder.reading",  # before a call is read into a task
+    "recorder.save",  # before a batch is given to the store
+    "recorder.saved",  # after its commit, before anything is forgotten
+    "recorder.forget",  # before a segment is deleted
+    "recorder.forgot",  # after it
+)
+
+
+class Fault(Exception):
+    """A fault that a test asked for."""
+
+
+def _nothing(point: str) -> None:
+    """No fault is armed: the usual case."""
+
+
+class _Armed:
+    """Counts how often each point was reached, and strikes."""
+
+    def __init__(self, plan: str, seen: str | None) -> None:
+        self._plan: list[tuple[str, str, str]] = []
+        for part in filter(None, plan.split(",")):
+            point, nth, action = part.split(":")
+            if point not in POINTS:
+                raise ValueError(f"no fault point is named {point!r}")
+            self._plan.append((point, nth, action))
+        self._seen = seen
+        self._counts: dict[str, int] = {}
+
+    def __call__(self, point: str) -> None:
+        count = self._counts[point] = self._counts.get(point, 0) + 1
+        if count == 1 and self._seen is not None:
+            with open(self._seen, "a", encoding="ascii") as file:
+                file.write(point + "\n")
+        for name, nth, action in self._plan:
+            if name == point and nth in ("*", str(count)):
+                _strike(point, action)
+
+
+def _strike(point: str, action: str) -> None:
+    if action == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif action == "hang":
+        threading.Event().wait(10)
+    elif action == "memory":
+        raise MemoryError(point)
+    elif action in ("enospc", "eio"):
+        code = errno.ENOSPC if action == "enospc" else errno.EIO
+        raise OSError(code, os.strerror(code), point)
+    else:
+        raise Fault(point)
+
+
+def _armed() -> Callable[[str], None]:
+    plan, seen = os.environ.get("_TASKTAP_FAULT", ""), os.environ.get("_TASKTAP_FAULT_SEEN")
+    return _Armed(plan, seen) if plan or seen else _nothing
+
+
+hit: Final = _armed()
+"""Call with the name of a point when it is reached."""
+
+ARMED: Final = hit is not _nothing
+"""The path of bytes asks this first: a name look-up is all it pays."""

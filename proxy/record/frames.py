@@ -1,0 +1,95 @@
+"""The journal's format: framed records, written by one hand and read by another. Pure.
+
+A segment file is a row of records from offset 0; behind the last one there are zeros. A record is its header, little-endian:
+
+    u32 length of the payload | u32 CRC-32 of all that follows | u64 call number | u64 microseconds | u8 kind
+
+then the payload. The microseconds come from the writing relay's monotonic clock. A record is believed only when its CRC agrees, so a
+torn or half-visible write reads as "nothing here yet".
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+from enum import IntEnum
+from typing import NamedTuple
+
+_HEADER = struct.Struct("<IIQQB")
+_COVERED = struct.Struct("<QQB")
+HEADER_SIZE = _HEADER.size
+MAX_PAYLOAD = 64 * 1024 * 1024
+"""No record is larger, in bytes: a larger length is damage."""
+
+
+class Kind(IntEnum):
+    """What a record says of its call."""
+
+    BEGIN = 1  # the request's head, and what of its body came with it
+    SENT = 2  # more of the request's body
+    HEAD = 3  # the response's head, and what of its body came with it
+    DATA = 4  # more of the response's body
+    MARK = 5  # the end marker is about to go to the caller
+    END = 6  # how it ended
+    GAP = 7  # bytes of a body were not kept, for want of room
+
+
+class Record(NamedTuple):
+    """One record, read back."""
+
+    kind: Kind
+    number: int
+    time: int
+    payload: bytes
+    offset: int
+    """Where it begins in its segment."""
+
+
+_pack = _HEADER.pack
+_covered = _COVERED.pack
+_crc = zlib.crc32
+
+
+def frame(kind: int, number: int, time: int, payload: bytes) -> bytes:
+    """The header of a record; its payload follows it in the file."""
+    return _pack(len(payload), _crc(payload, _crc(_covered(number, time, kind))), number, time, kind)
+
+
+def record_at(data: bytes, at: int, base: int = 0) -> Record | None:
+    """The record at `at` in `data`; `None` where there is none, or not all of one. `base` is the offset of `data` in its segment."""
+    body = at + HEADER_SIZE
+    if body > len(data):
+        return None
+    length, crc, number, time, kind = _HEADER.unpack_from(data, at)
+    if not 1 <= kind <= Kind.GAP or length > MAX_PAYLOAD or body + length > len(data):
+        return None
+    payload = data[body : body + length]
+    if _crc(payload, _crc(_covered(number, time, kind))) != crc:
+        return None
+    return Record(Kind(kind), number, time, payload, base + at)
+
+
+def wanted(data: bytes, at: int) -> int:
+    """How many bytes the record that seems to begin at `at` needs, header included; 0 where there is no sign of one."""
+    if at + HEADER_SIZE > len(data):
+        return 0
+    length, _, _, _, kind = _HEADER.unpack_from(data, at)
+    return HEADER_SIZE + int(length) if 1 <= kind <= Kind.GAP and length <= MAX_PAYLOAD else 0
+
+
+def records(data: bytes, base: int = 0) -> Iterator[Record]:
+    """All whole records from the start of `data` to the first place where there is none."""
+    at = 0
+    while (record := record_at(data, at, base)) is not None:
+        yield record
+        at += HEADER_SIZE + len(record.payload)
+
+
+def next_record(data: bytes, at: int) -> int | None:
+    """Where the next believable record begins after `at`: how a reader gets past damage. Slow, and only then."""
+    for place in range(at, len(data) - HEADER_SIZE + 1):
+        if data[place : place + 4] != b"\0\0\0\0" or data[place + 4 : place + 8] != b"\0\0\0\0":
+            if record_at(data, place) is not None:
+                return place
+    return None

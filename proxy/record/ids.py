@@ -1,0 +1,40 @@
+"""Task ids: UUIDv7 (RFC 9562), and which ids of a caller's own are taken."""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from typing import Final
+
+from proxy.task import FULL_ID_LENGTH
+
+_VALID = re.compile(rb"[A-Za-z0-9_.:\-]{1,%d}" % FULL_ID_LENGTH)
+REMEMBERED: Final = 100_000
+"""Ids of callers that are remembered. A retry comes within minutes; an older double is found by the store."""
+
+
+def uuid7(microseconds: int, random: int) -> str:
+    """A UUIDv7 out of a time (microseconds since the epoch) and at least 74 random bits."""
+    high = (microseconds // 1000) << 16 | 0x7000 | (random >> 62) & 0x0FFF
+    low = 0x8000000000000000 | random & 0x3FFFFFFFFFFFFFFF
+    text = f"{high:016x}{low:016x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+class Given:
+    """The ids that callers gave, so that a second call with the same one gets an id of ours."""
+
+    def __init__(self) -> None:
+        self._seen: OrderedDict[bytes, None] = OrderedDict()
+
+    def take(self, value: bytes, own: str, problems: list[str]) -> tuple[str, str | None]:
+        """The id for a call whose `X-Task-Id` is `value`, and which call it repeats."""
+        if _VALID.fullmatch(value) is None:
+            problems.append(f"X-Task-Id: not used, it must be 1 to {FULL_ID_LENGTH} of A-Z a-z 0-9 _ . : -")
+            return own, None
+        if value in self._seen:
+            return own, value.decode("ascii")
+        self._seen[value] = None
+        if len(self._seen) > REMEMBERED:
+            self._seen.popitem(last=False)
+        return value.decode("ascii"), None

@@ -1,0 +1,317 @@
+"""The durable memory of what the tap saw: written before anyone tries to understand it.
+
+The event loop appends records to memory and goes on. One thread writes them, a batch at a time, into preallocated segment files, so that
+a disk that hangs never hangs the loop. Who has to know that a record is written asks `must_wait` and leaves a callback with `wait`;
+nobody waits longer than the patience, and while the disk is known to hang nobody waits at all: that lapse is counted.
+
+A batch is handed over by the loop only when the thread has finished the one before, so the two share no lock: what arrives meanwhile is
+the next batch, and the busier it gets the larger the batches are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from proxy.record import faults
+from proxy.record.board import Column
+from proxy.record.frames import Kind, frame
+
+LAZY_SECONDS: Final = 0.02  # a record that nobody waits for is written at most this late, plus a batch
+SOFT_BACKLOG: Final = 32 * 1024 * 1024  # bytes in memory: above, bodies are dropped
+HARD_BACKLOG: Final = 64 * 1024 * 1024  # above, new calls are not recorded
+RETRY_SECONDS: Final = 0.25  # between two tries to write
+MEASURE_SECONDS: Final = 1.0  # how often a nearly full journal looks whether the recorder has made room
+_MOST_BUFFERS: Final = 1000  # Linux takes 1024 in one pwritev
+
+
+@dataclass(frozen=True, slots=True)
+class JournalSettings:
+    """What `[journal]` says, and where it is."""
+
+    directory: Path
+    durability: str = "process"  # "power": fdatasync before anyone is told; "none": nobody waits
+    patience: float = 0.05  # seconds
+    max_bytes: int = 1 << 30
+    segment_bytes: int = 16 * 1024 * 1024
+
+
+class Journal:
+    """One relay's journal. Everything but `_work` and what it calls runs on the event loop."""
+
+    def __init__(self, settings: JournalSettings, epoch: str, row: memoryview) -> None:
+        self._settings = settings
+        self._row = row
+        self._loop = asyncio.get_running_loop()
+        self._waits = settings.durability != "none"
+        self._pending: list[bytes] = []
+        self._pending_bytes = 0
+        self._pending_ends = 0
+        self._flying_bytes = 0
+        self._appended = 0  # sequence number of the last record appended
+        self.durable = 0  # ... and of the last one written
+        self._busy = False
+        self._kicked = False
+        self._lazy: asyncio.TimerHandle | None = None
+        self._waiters: list[tuple[int, float, Callable[[], None]]] = []
+        self._patience: asyncio.TimerHandle | None = None
+        self.stalled = False
+        self._writer = _Writer(settings, epoch)
+        self._thread = threading.Thread(target=self._work, name="journal", daemon=True)
+        self._wake = threading.Lock()
+        self._wake.acquire()
+        self._batch: tuple[list[bytes], int, int] | None = None
+        self._thread.start()
+
+    # -- the loop's side
+
+    def append(self, kind: Kind, number: int, payload: bytes) -> int:
+        """Add a record; returns its sequence number. Never waits, never fails."""
+        self._pending.append(frame(kind, number, time.monotonic_ns() // 1000, payload))
+        self._pending.append(payload)
+        self._pending_bytes += len(payload) + 32
+        if kind is Kind.END:
+            self._pending_ends += 1
+        self._appended += 1
+        if self._lazy is None and not self._busy:
+            self._lazy = self._loop.call_later(LAZY_SECONDS, self._lazily)
+        return self._appended
+
+    @property
+    def backlog(self) -> int:
+        """Bytes in memory that are not written yet."""
+        return self._pending_bytes + self._flying_bytes
+
+    def has_room(self) -> bool:
+        """Whether a body may still be kept."""
+        return self._pending_bytes + self._flying_bytes < SOFT_BACKLOG and not self._writer.nearly_full
+
+    def has_any_room(self) -> bool:
+        """Whether a new call may still be recorded at all."""
+        return self._pending_bytes + self._flying_bytes < HARD_BACKLOG
+
+    def must_wait(self, sequence: int) -> bool:
+        """Whether bytes that depend on this record have to be held for now. False is final: send them."""
+        if sequence <= self.durable or not self._waits:
+            return False
+        if self.stalled:
+            self._row[Column.LAPSES] += 1
+            return False
+        return True
+
+    def wait(self, sequence: int, callback: Callable[[], None]) -> None:
+        """Call back once the record is written, or patience has ended."""
+        self._waiters.append((sequence, self._loop.time() + self._settings.patience, callback))
+        if not self._kicked and not self._busy:
+            self._kicked = True
+            self._loop.call_soon(self._hand_over)
+        if self._patience is None:
+            self._patience = self._loop.call_later(self._settings.patience, self._lose_patience)
+
+    def _lazily(self) -> None:
+        self._lazy = None
+        if not self._kicked:
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        self._kicked = False
+        if self._busy or not self._pending:
+            return
+        if self._lazy is not None:
+            self._lazy.cancel()
+            self._lazy = None
+        self._busy = True
+        self._batch = (self._pending, self._appended, self._pending_ends)
+        self._flying_bytes = self._pending_bytes
+        self._pending = []
+        self._pending_bytes = self._pending_ends = 0
+        self._wake.release()
+
+    def _written(self, sequence: int, ends: int) -> None:
+        self.durable = sequence
+        self._busy = False
+        self._flying_bytes = 0
+        self._row[Column.JOURNALLED] += ends
+        if self.stalled:
+            self.stalled = False
+            self._row[Column.STALLED] = 0
+        waiters = self._waiters
+        if waiters:
+            self._waiters = []
+            kept: list[tuple[int, float, Callable[[], None]]] = []
+            for waiter in waiters:
+                if waiter[0] <= sequence:
+                    waiter[2]()
+                else:
+                    kept.append(waiter)
+            if kept:
+                self._waiters = kept + self._waiters
+        if self._waiters:
+            if not self._kicked:
+                self._kicked = True
+                self._loop.call_soon(self._hand_over)
+        elif self._pending and self._lazy is None:
+            self._lazy = self._loop.call_later(LAZY_SECONDS, self._lazily)
+
+    def _lose_patience(self) -> None:
+        self._patience = None
+        now = self._loop.time()
+        late = [waiter for waiter in self._waiters if waiter[1] <= now + 0.001]
+        if late:
+            self._waiters = [waiter for waiter in self._waiters if waiter[1] > now + 0.001]
+            self.stalled = True
+            self._row[Column.STALLED] = 1
+            self._row[Column.LAPSES] += len(late)
+            for _, _, callback in late:
+                callback()
+        if self._waiters:
+            self._patience = self._loop.call_later(max(0.001, self._waiters[0][1] - now), self._lose_patience)
+
+    async def close(self, seconds: float) -> bool:
+        """Write what is left; False where that took longer than `seconds`."""
+        deadline = self._loop.time() + seconds
+        while (self._pending or self._busy) and self._loop.time() < deadline:
+            self._hand_over()
+            await asyncio.sleep(0.002)
+        done = not self._pending and not self._busy
+        if done:
+            self._busy = True
+            self._batch = None
+            self._wake.release()
+        return done
+
+    # -- the thread's side
+
+    def _work(self) -> None:
+        while True:
+            self._wake.acquire()
+            batch = self._batch
+            if batch is None:
+                self._writer.close()
+                return
+            buffers, sequence, ends = batch
+            self._writer.write_surely(buffers)
+            try:
+                self._loop.call_soon_threadsafe(self._written, sequence, ends)
+            except RuntimeError:  # the loop is closed: nobody is left to tell
+                return
+
+
+class _Writer:
+    """The thread's half: segments, and writing into them until it worked."""
+
+    def __init__(self, settings: JournalSettings, epoch: str) -> None:
+        self._settings = settings
+        self._epoch = epoch
+        self._fd = -1
+        self._offset = 0
+        self._size = 0
+        self._index = 0
+        self.nearly_full = False
+        self._measured = 0.0
+        self._sync = settings.durability == "power"
+
+    def write_surely(self, buffers: list[bytes]) -> None:
+        """Write a batch, however long the disk takes to allow it."""
+        while True:
+            try:
+                if faults.ARMED:
+                    faults.hit("journal.write")
+                self._write(buffers)
+                if faults.ARMED:
+                    faults.hit("journal.written")
+                return
+            except Exception:  # full, read-only, failing or a fault of ours: the calls go on meanwhile, and are counted as lapses
+                time.sleep(RETRY_SECONDS)
+
+    def _write(self, buffers: list[bytes]) -> None:
+        """Write whole records; a batch that failed half-way is written again where it began, over what is there."""
+        if self.nearly_full and time.monotonic() - self._measured > MEASURE_SECONDS:
+            self._measure()
+        place = 0
+        offset = self._offset
+        while place < len(buffers):
+            group: list[bytes] = []
+            size, at = 0, place
+            while at < len(buffers) and len(group) < _MOST_BUFFERS:
+                more = len(buffers[at]) + len(buffers[at + 1])
+                if group and offset + size + more > self._size:
+                    break
+                if not group and offset + more > self._size:
+                    self._rotate(more)
+                    offset = 0
+                group += buffers[at : at + 2]
+                size += more
+                at += 2
+            written = os.pwritev(self._fd, group, offset)
+            if written != size:
+                raise OSError(28, "short write")
+            offset += size
+            place = at
+            del buffers[:place]
+            place = 0
+            self._offset = offset
+        if self._sync:
+            os.fdatasync(self._fd)
+
+    def _rotate(self, least: int) -> None:
+        if faults.ARMED:
+            faults.hit("journal.rotate")
+        settings = self._settings
+        self._measure()
+        size = max(settings.segment_bytes, least)
+        path = settings.directory / f"{self._epoch}-{self._index:08d}.journal"
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)  # held as long as we live: how the recorder knows that we do
+            try:
+                os.posix_fallocate(fd, 0, size)
+            except OSError as error:
+                if error.errno != 95:  # EOPNOTSUPP: a file system that cannot; then a full disk shows at the write
+                    raise
+                os.ftruncate(fd, size)
+            if self._sync:
+                _sync_directory(settings.directory)
+        except BaseException:
+            os.close(fd)
+            os.unlink(path)
+            raise
+        if self._fd >= 0:
+            if self._sync:
+                os.fdatasync(self._fd)
+            os.close(self._fd)
+        self._fd, self._offset, self._size = fd, 0, size
+        self._index += 1
+
+    def _measure(self) -> None:
+        """See how much of `max_bytes` is used; raise where it is all of it."""
+        with os.scandir(self._settings.directory) as entries:
+            used = sum(entry.stat(follow_symlinks=False).st_size for entry in entries if entry.name.endswith(".journal"))
+        self._measured = time.monotonic()
+        limit = self._settings.max_bytes
+        self.nearly_full = used + self._settings.segment_bytes >= limit
+        if used + self._settings.segment_bytes > limit + limit // 8:
+            raise OSError(28, "journal.max_bytes is used up")
+
+    def close(self) -> None:
+        """Let go of the segment."""
+        if self._fd >= 0:
+            if self._sync:
+                os.fdatasync(self._fd)
+            os.close(self._fd)
+            self._fd = -1
+
+
+def _sync_directory(directory: Path) -> None:
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

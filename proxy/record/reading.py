@@ -1,0 +1,187 @@
+"""Call -> Task: what a call on the wire was about. Pure, and never raises: what cannot be read is a line in `problems`."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+from proxy.record.labels import Labels, labels, text
+from proxy.task import Call, Ending, Fields, Task
+from proxy.wire import Reading, Said, dialect_of
+from proxy.wire.coding import OUTPUT_LIMIT, Decoder, UnknownCodingError, codings, decode
+from proxy.wire.lenient import loads, mend
+
+REQUEST_IDS = (
+    b"x-request-id",
+    b"request-id",
+    b"openai-request-id",
+    b"apim-request-id",
+    b"x-ms-request-id",
+    b"x-amzn-requestid",
+    b"x-goog-request-id",
+    b"cf-ray",
+)
+"""Where an upstream says which request it was, best first. cf-ray is that of a network before it."""
+
+ANSWERED = frozenset((Ending.COMPLETED, Ending.UPSTREAM_BROKE, Ending.TIMED_OUT, Ending.CALLER_LEFT))
+"""Endings of calls that had an answer; where that was an error event, that is how they ended."""
+
+
+def read(call: Call) -> Task:
+    """The task that `call` was."""
+    problems = list(call.problems)
+    sent = {name.lower(): value for name, value in reversed(call.request_fields)}
+    got = {name.lower(): value for name, value in reversed(call.response_fields)}
+    request_coding = None if call.request_decoded else _coding(sent)
+    response_coding = None if call.response_decoded else _coding(got)
+    raw_input = _guarded(problems, "the request", None, _request, call, sent, request_coding, problems)
+    found = _guarded(problems, "the labels", Labels(), labels, call.request_fields, raw_input)
+    said = _guarded(problems, "the response", Said(request=raw_input), _said, call, raw_input, got, response_coding, problems)
+    reading = _guarded(problems, "the dialect", Reading(), dialect_of(call.kind).read, said)
+    problems += (*found.problems, *reading.problems)
+    metadata = found.metadata
+    if reading.system_prompt is not None and "system_prompt" not in metadata:
+        metadata = {**metadata, "system_prompt": reading.system_prompt}
+    return Task(
+        id=call.id,
+        own_id=call.own_id,
+        origin=call.origin,
+        project_id=found.project_id or "default",
+        created_at=call.created_at,
+        ended_at=call.ended_at,
+        kind=call.kind,
+        name=found.name,
+        session_id=found.session_id,
+        session_source=found.session_source,
+        session_final=found.session_final,
+        user_id=found.user_id,
+        user_source=found.user_source,
+        parent_task_id=found.parent_task_id,
+        input=reading.input,
+        output=reading.output,
+        system_prompt=reading.system_prompt,
+        metadata=metadata,
+        model_requested=reading.model_requested,
+        model=reading.model,
+        usage=reading.usage,
+        upstream=call.upstream,
+        method=call.method,
+        path=call.target,
+        http_status=call.http_status,
+        error_code=call.error_code,
+        upstream_request_id=_request_id(got),
+        response_id=reading.response_id,
+        caller_key=call.caller_key,
+        stream=reading.stream,
+        request_size=call.request_size,
+        response_size=call.response_size,
+        seconds_to_first_byte=call.seconds_to_first_byte,
+        seconds_to_first_token=None if reading.first is None else call.response[reading.first].at,
+        seconds_total=(call.ended_at - call.created_at) / 1e6,
+        longest_stall=_longest_stall(call),
+        ending=_ending(call, reading),
+        finish_reasons=reading.finish_reasons,
+        problems=tuple(problems),
+        raw_input=raw_input,
+        raw_output=reading.raw_output,
+        request_headers=_headers(call.request_fields),
+        response_headers=_headers(call.response_fields),
+        request_body=call.request_body,
+        request_coding=request_coding,
+        response_body=call.response_body,
+        response_coding=response_coding,
+        pieces=tuple((piece.at, len(piece.data)) for piece in call.response),
+        redactions=call.redactions,
+    )
+
+
+def _guarded(problems: list[str], what: str, otherwise: Any, act: Any, *arguments: Any) -> Any:
+    """`act(*arguments)`; or `otherwise`, with a line in `problems`: a fault in a reader must not cost the task."""
+    try:
+        return act(*arguments)
+    except Exception as error:
+        problems.append(f"{what} could not be read: {type(error).__name__}: {str(error)[:200]}")
+        return otherwise
+
+
+def _request(call: Call, sent: dict[bytes, bytes], coding: str | None, problems: list[str]) -> Any:
+    """The request's JSON, or None."""
+    body = call.request_body
+    if coding is not None:
+        body, problem = decode(body, coding)
+        if problem is not None:
+            problems.append(f"request: {problem}")
+    if not body:
+        return None
+    try:
+        value, mending = loads(body)
+    except ValueError as error:
+        if call.request_size > len(call.request_body) or call.ending is Ending.UPLOAD_INCOMPLETE:
+            problems.append("the request is not whole: its JSON cannot be read")
+        elif _media_type(sent).endswith("json"):
+            problems.append(f"the request is not JSON: {error}")
+        return None
+    return mend(value) if mending else value
+
+
+def _said(call: Call, raw_input: Any, got: dict[bytes, bytes], coding: str | None, problems: list[str]) -> Said:
+    pieces = tuple([piece.data for piece in call.response])
+    decoded_whole = True
+    if coding is not None:
+        try:
+            decoder = Decoder(coding, OUTPUT_LIMIT)
+        except UnknownCodingError as unknown:
+            problems.append(f"response: {unknown}")
+            return Said(request=raw_input, status=call.http_status)
+        pieces = tuple([decoder.feed(piece) for piece in pieces])
+        decoder.finish()
+        if decoder.problem is not None:
+            problems.append(f"response: {decoder.problem}")
+            decoded_whole = False
+    kept_whole = call.response_size <= sum(map(len, pieces)) if coding is None else True
+    return Said(
+        request=raw_input,
+        pieces=pieces,
+        content_type=_media_type(got),
+        status=call.http_status,
+        whole=call.ending is Ending.COMPLETED and decoded_whole and kept_whole,
+    )
+
+
+def _ending(call: Call, reading: Reading) -> Ending:
+    ending = call.ending
+    if ending in ANSWERED and reading.failed and call.error_code is None:
+        return Ending.UPSTREAM_ERROR
+    if ending is Ending.CALLER_LEFT and (call.marked or reading.marked):
+        ending = Ending.COMPLETED  # the OpenAI SDKs close at the end marker
+    if ending is Ending.COMPLETED and call.http_status is not None and call.http_status >= 400 and call.error_code is None:
+        return Ending.UPSTREAM_ERROR
+    return ending
+
+
+def _longest_stall(call: Call) -> float | None:
+    times = (piece.at for piece in call.response)
+    return max((later - earlier for earlier, later in pairwise(times)), default=None)
+
+
+def _request_id(got: dict[bytes, bytes]) -> str | None:
+    for name in REQUEST_IDS:
+        if got.get(name):
+            return text(got[name])
+    return None
+
+
+def _coding(fields: dict[bytes, bytes]) -> str | None:
+    value = fields.get(b"content-encoding")
+    return (", ".join(codings(text(value))) or None) if value else None
+
+
+def _media_type(fields: dict[bytes, bytes]) -> str:
+    return text(fields.get(b"content-type", b"")).partition(";")[0].strip().lower()
+
+
+def _headers(fields: Fields) -> tuple[tuple[str, str], ...]:
+    try:
+        return tuple([(name.decode(), value.decode()) for name, value in fields])
+    except UnicodeDecodeError:
+        return tuple([(text(name), text(value)) for name, value in fields])

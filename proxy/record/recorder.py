@@ -1,0 +1,200 @@
+"""Journal -> reading -> store; then, and only then, the journal forgets.
+
+Runs in the desk. It may be slow, be killed or find the store away: the journal waits. Reading happens in a thread of its own, so that the
+desk answers meanwhile; a call that cannot be read is stored all the same, and one that the store will never take is set aside in a file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from proxy.record import assembly, faults, reading
+from proxy.record.frames import frame
+from proxy.record.segments import Draft, Tail, epochs
+from proxy.store import Store, StoreRejected, StoreUnavailable
+from proxy.task import Task
+
+POLL_SECONDS: Final = 0.05  # how often a journal with nothing new is looked at
+RETRY_SECONDS: Final = 0.5  # after the store could not be used
+BATCH_BYTES: Final = 4 << 20  # of journal read at a time
+BATCH_TASKS: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """One call, read: its task, and what to tell its segment when it is stored."""
+
+    draft: Draft
+    task: Task
+    ended: int  # monotonic microseconds at which its end was journalled
+
+
+class Recorder:
+    """Turns what relays journalled into tasks in the store."""
+
+    def __init__(self, directory: Path, aside: Path, store: Store, run: str, recovered: Callable[[int], None]) -> None:
+        self._directory = directory
+        self._aside = aside
+        self._store = store
+        self._run = run
+        self._recovered = recovered
+        self._tails: dict[str, Tail] = {}
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="recorder")
+        self._waiting: list[_Read] = []  # read, not stored yet
+        self.stored: dict[str, int] = {}  # by epoch of this run
+        self.set_aside: dict[str, int] = {}
+        self.error: str | None = None  # why the store could not be used
+        self.damaged = 0
+
+    async def recount(self, epochs: list[str]) -> None:
+        """Learn what was stored and set aside of these relay starts before this desk began. Raises StoreUnavailable."""
+        for epoch in epochs:
+            self.stored[epoch] = await self._store.stored(epoch)
+            self.set_aside[epoch] = sum(1 for _ in self._aside.glob(f"{epoch}.*.journal"))
+        self.error = None
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        while True:
+            try:
+                worked = await self.step()
+            except asyncio.CancelledError:
+                raise
+            except Exception as error:  # the recorder must not die: the journal keeps what it could not do
+                self.error = f"{type(error).__name__}: the recorder stumbled and tries again"
+                worked = False
+            if not worked:
+                await asyncio.sleep(RETRY_SECONDS if self.error else POLL_SECONDS)
+
+    async def drain(self) -> None:
+        """Work until the journals that have ended are stored whole. Raises StoreUnavailable."""
+        while True:
+            await self.step()
+            if self.error:
+                raise StoreUnavailable(self.error)
+            if not self._waiting and all(tail.ended for tail in self._tails.values()):
+                return
+            await asyncio.sleep(0.005)
+
+    async def step(self) -> bool:
+        """Read some, store some, forget what is stored. Whether there was anything to do."""
+        loop = asyncio.get_running_loop()
+        if not self._waiting:
+            self._waiting = await loop.run_in_executor(self._executor, self._read)
+        worked = bool(self._waiting)
+        while self._waiting:
+            batch = self._waiting[:BATCH_TASKS]
+            if not await self._keep(batch):
+                return False
+            del self._waiting[: len(batch)]
+        await loop.run_in_executor(self._executor, self._forget)
+        return worked
+
+    # -- in the thread
+
+    def _read(self) -> list[_Read]:
+        found = epochs(self._directory)
+        for epoch in found:
+            if epoch not in self._tails:
+                self._tails[epoch] = Tail(self._directory, epoch)
+        out: list[_Read] = []
+        for epoch, tail in self._tails.items():
+            if epoch not in found or (tail.ended and not tail.empty):
+                continue
+            for draft in tail.read(found[epoch], BATCH_BYTES):
+                if faults.ARMED:
+                    faults.hit("recorder.reading")
+                out.append(_Read(draft, reading.read(assembly.call(epoch, draft.records)), draft.records[-1].time))
+        return out
+
+    def _forget(self) -> None:
+        for epoch, tail in tuple(self._tails.items()):
+            while (path := tail.oldest_done()) is not None:
+                if faults.ARMED:
+                    faults.hit("recorder.forget")
+                path.unlink(missing_ok=True)
+                tail.forget_oldest()
+                if faults.ARMED:
+                    faults.hit("recorder.forgot")
+            if tail.ended and tail.empty:
+                self.damaged += tail.damaged
+                del self._tails[epoch]
+
+    # -- with the store
+
+    async def _keep(self, batch: list[_Read]) -> bool:
+        """Store a batch; whether it is off our hands."""
+        for epoch in dict.fromkeys(_epoch(each.task) for each in batch):
+            mates = [each for each in batch if _epoch(each.task) == epoch]
+            try:
+                new = await self._save(mates)
+            except StoreUnavailable as error:
+                self.error = str(error)
+                return False
+            if faults.ARMED:
+                faults.hit("recorder.saved")
+            if not epoch.startswith(self._run):
+                self._recovered(new)
+            else:
+                self.stored[epoch] = await self._store.stored(epoch)
+            for each in mates:
+                each.draft.segment.unstored -= 1
+        self.error = None
+        return True
+
+    async def _save(self, batch: list[_Read]) -> int:
+        if faults.ARMED:
+            faults.hit("recorder.save")
+        try:
+            return await self._store.save([each.task for each in batch])
+        except StoreRejected:
+            if len(batch) == 1:
+                self._put_aside(batch[0])
+                return 0
+            half = len(batch) // 2
+            return await self._save(batch[:half]) + await self._save(batch[half:])
+
+    def _put_aside(self, each: _Read) -> None:
+        """Keep a call that the store will never take, as the journal's records."""
+        epoch = _epoch(each.task)
+        path = self._aside / f"{each.task.origin}.journal"
+        if not path.exists():
+            data = b"".join(frame(r.kind, r.number, r.time, r.payload) + r.payload for r in each.draft.records)
+            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            with open(fd, "wb") as file:
+                file.write(data)
+            self.set_aside[epoch] = self.set_aside.get(epoch, 0) + 1
+
+    # -- what is shown
+
+    def open_epochs(self) -> frozenset[str]:
+        """The relay starts whose journal still holds something."""
+        return frozenset(self._tails) | frozenset(epochs(self._directory))
+
+    def lag_seconds(self) -> float:
+        """How long ago the oldest end came that is read but not stored."""
+        if not self._waiting:
+            return 0.0
+        return max(0.0, (time.monotonic_ns() // 1000 - min(each.ended for each in self._waiting)) / 1e6)
+
+    def journal_bytes(self) -> tuple[int, int]:
+        """Bytes of all segments on disk, and how many there are."""
+        sizes = [path.stat().st_size for path in self._directory.glob("*.journal")]
+        return sum(sizes), len(sizes)
+
+    async def close(self) -> None:
+        """Let go of files and threads."""
+        self._executor.shutdown(wait=True)
+        for tail in self._tails.values():
+            tail.close()
+
+
+def _epoch(task: Task) -> str:
+    return task.origin.partition(".")[0]

@@ -1,0 +1,251 @@
+"""Takes credentials out of text that comes in pieces: known values wherever they are, and JSON members by their names.
+
+Nothing is held back but a tail that is a proper prefix of a known value. A member's name is not secret, so it goes out at once;
+only a memory of it stays (`_carry`), so that the value is recognised when it comes. What comes in one piece or in many gives the
+same bytes.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+from proxy.record.redact_names import REDACTED, is_secret_name
+
+_NAME = 128  # bytes: a longer name is not looked at
+_CARRY = 256  # bytes: a name, its quote and colon, and white space squeezed
+_SAME = 1024  # bytes: more of an event is not compared with the one before
+_SPACE = re.compile(rb"[ \t\r\n]{2,}")
+
+# A colon after a name that may be secret. One literal first makes the search a memchr, then letters at fixed places drop nearly all;
+# what is left is looked at in `_member`. `token` alone is dropped here: logprobs are full of it.
+_ENDING = rb"[kroisKROIS][eriERI][yntdgYNTDG]"
+_ZATION = rb"[zZ][aA][tT][iI][oO][nN]"
+_COLON = re.compile(
+    rb':(?<=[yntdgYNTDG_\\" \t\r\n-][" \t\r\n]:)(?:(?<='
+    + _ENDING
+    + rb'":)(?<!"token":)|(?<=[\\nN_-]":)(?:(?<='
+    + _ZATION
+    + rb'":)'
+    rb"|(?<=" + _ENDING + rb'\\":)(?<!"token\\":)|(?<=' + _ZATION + rb'\\":)|(?<=[\\_-]\\":)|(?<=[_-]":))|(?<=[ \t\r\n]:))'
+)
+_START = re.compile(rb'[ \t\r\n]*(?:\\{1,7}[nrt][ \t\r\n]*){0,4}(\\*)(["{\[0-9-])')  # \n is a line feed in JSON in a JSON string
+_LEVELS = {0: 0, 1: 1, 3: 2, 7: 3, 15: 4}  # backslashes before a quote -> how often the JSON is inside a JSON string
+_TOKEN = re.compile(rb'\\*"|[{}\[\]]')
+_NUMBER = re.compile(rb"[-+.0-9eE]*")
+_SPACES = b" \t\r\n"
+_BACKSLASH, _QUOTE = b'\\"'
+_OUTER, _CLOSES, _INSIDE = range(3)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Known values, made ready for the search."""
+
+    needles: tuple[bytes, ...]  # none of them inside another
+    pattern: re.Pattern[bytes] | None
+    tails: frozenset[int]  # bytes that a proper prefix of one may end with
+    longest: int
+
+
+@lru_cache(maxsize=512)
+def plan(needles: tuple[bytes, ...]) -> Plan:
+    """The search for `needles`. One that contains another is left out: the shorter one finds it."""
+    few = tuple(n for n in dict.fromkeys(needles) if n and n not in REDACTED and not any(o != n and o in n for o in needles if o))
+    pattern = re.compile(b"|".join(map(re.escape, few))) if few else None
+    return Plan(few, pattern, frozenset(b"".join(n[:-1] for n in few)), max(map(len, few), default=0))
+
+
+class _Value:
+    """A member's value that is being left out: a string, an object, an array or a number."""
+
+    __slots__ = ("level", "nesting", "quoted", "run")
+
+    def __init__(self, level: int, first: bytes) -> None:
+        self.level = level
+        self.quoted = first == b'"'
+        self.nesting = 0 if self.quoted else 1 if first in b"{[" else -1
+        self.run = 0  # backslashes at the end of the last piece
+
+    def skip(self, text: bytes, at: int) -> tuple[int, bool]:
+        """Where the value ends in `text` (or `text` ends in it), and whether it ended."""
+        if self.nesting < 0:
+            number = _NUMBER.match(text, at)
+            at = number.end() if number else at
+            return at, at < len(text)
+        for found in _TOKEN.finditer(text, at):
+            token = found.group()
+            if token[-1] == _QUOTE:
+                verdict = self._quote(len(token) - 1 + (self.run if found.start() == at else 0))
+                if verdict == _OUTER:
+                    return found.end() - 1, True
+                if verdict == _CLOSES:
+                    self.quoted = not self.quoted
+            elif not self.quoted:
+                self.nesting += 1 if token in b"{[" else -1
+            if not self.quoted and self.nesting == 0:
+                return found.end(), True
+        rest = text[at:]
+        trailing = len(rest) - len(rest.rstrip(b"\\"))
+        self.run = trailing + (self.run if trailing == len(rest) else 0)
+        return len(text), False
+
+    def _quote(self, backslashes: int) -> int:
+        """What a quote after that many backslashes does: each level of JSON in JSON halves them."""
+        for _ in range(self.level):
+            if backslashes % 2 == 0:
+                return _OUTER  # it closes the string that this JSON is in
+            backslashes //= 2
+        return _CLOSES if backslashes % 2 == 0 else _INSIDE
+
+
+class TextRedactor:
+    """Feeds on text, gives back what may be written of it so far."""
+
+    __slots__ = ("_before", "_carry", "_held", "_lessons", "_plan", "_same", "_value", "redacted")
+
+    def __init__(self, needles: tuple[bytes, ...]) -> None:
+        self.redacted = False
+        self._plan = plan(needles)
+        self._held = b""
+        self._carry = b""  # what was given out last, as far as a name may be in it
+        self._value: _Value | None = None
+        self._same = b""  # what the events of this stream begin with: no secret name is in it
+        self._before = b""  # the beginning of the last event
+        self._lessons = 8  # how often that may still be found out
+
+    @property
+    def holding(self) -> bool:
+        """Whether a tail is held back."""
+        return self._held != b""
+
+    def feed(self, data: bytes) -> bytes:
+        """What may be written now; `data` itself where nothing had to be changed."""
+        if not data:
+            return data
+        if self._value is not None or self._held:
+            return self._scan(data, False)
+        for needle in self._plan.needles:
+            if data.find(needle) >= 0:  # half the price of `in`
+                return self._scan(data, False)
+        if self._carry:
+            text, start = self._carry + data, 0
+        else:
+            text = data
+            start = len(self._same) if data.startswith(self._same) else 0
+        if _COLON.search(text, start) is not None or data[-1] in self._plan.tails:
+            return self._scan(data, False)
+        if data[-3:] == b"}\n\n":  # the end of nearly every event
+            if start == 0 and not self._carry and self._lessons:
+                self._learn(data)
+            self._carry = b""
+        else:
+            self._carry = _context(text)
+        return data
+
+    def finish(self) -> bytes:
+        """What was held back, now that nothing more comes."""
+        return self._scan(b"", True)
+
+    def _learn(self, event: bytes) -> None:
+        """Remember what `event` and the one before begin with: of the next one, that need not be searched again."""
+        self._lessons -= 1
+        low, high = 0, min(len(event), len(self._before), _SAME)
+        while low < high:
+            middle = (low + high + 1) // 2
+            low, high = (middle, high) if event.startswith(self._before[:middle]) else (low, middle - 1)
+        self._same, self._before = event[:low], event[:_SAME]
+
+    def _scan(self, data: bytes, last: bool) -> bytes:
+        text = b"".join((self._carry, self._held, data)) if self._carry or self._held else data
+        at, floor, changed = len(self._carry), 0, False
+        plain = self._held == b""
+        out: list[bytes] = []
+        hit: re.Match[bytes] | None = None
+        cut = first = -1  # the next known value or the held tail; the first byte of the next secret member's value
+        level = 0
+        while True:
+            if self._value is not None:
+                changed = True
+                at, ended = self._value.skip(text, at)
+                floor = at
+                if not ended:
+                    self._held = self._carry = b""
+                    return b"".join(out)
+                self._value = None
+            if cut < at:
+                hit = self._plan.pattern.search(text, at) if self._plan.pattern else None
+                cut = hit.start() if hit else len(text) if last else self._tail(text, at)
+            if first < at:
+                first, level = _member(text, floor, at)
+            if first <= cut:
+                mark = text[first : first + 1]
+                escaped = b"\\" * (2**level - 1) + b'"'
+                out += (text[at : first + 1], REDACTED, escaped) if mark == b'"' else (text[at:first], escaped, REDACTED, escaped)
+                self._value = _Value(level, mark)
+                self.redacted = True
+                at = first + (mark != b"-" and not mark.isdigit())
+                continue
+            if hit is None:
+                break
+            out += (text[at:cut], REDACTED)
+            self.redacted = changed = True
+            at = hit.end()
+        self._held = text[cut:]
+        self._carry = _context(text[floor:cut])
+        if plain and not changed and not self._held:
+            return data
+        return b"".join((*out, text[at:cut]))
+
+    def _tail(self, text: bytes, at: int) -> int:
+        """Where the longest tail that a known value may begin with begins; the end of `text` where there is none."""
+        end = len(text)
+        best = end
+        if end > at and text[-1] in self._plan.tails:
+            for needle in self._plan.needles:
+                start = text.find(needle[:1], max(at, end - len(needle) + 1))
+                while 0 <= start < best:
+                    if needle.startswith(text[start:]):
+                        best = start
+                        break
+                    start = text.find(needle[:1], start + 1)
+        return best
+
+
+def _member(text: bytes, floor: int, at: int) -> tuple[int, int]:
+    """The first byte, not before `at`, of the next value that a secret name stands before, and how deep it is in strings.
+
+    Nothing before `floor` belongs to a name. Where there is none: a place behind the end. Numbers count (a password may be one);
+    `null`, `true` and `false` say nothing and stay.
+    """
+    for found in _COLON.finditer(text, floor):
+        value = _START.match(text, found.end())
+        if value is None or value.start(2) < at:
+            continue
+        quote = found.start()
+        while quote > floor and text[quote - 1] in _SPACES:
+            quote -= 1
+        quote -= 1
+        end = quote
+        while end > floor and text[end - 1] == _BACKSLASH:
+            end -= 1
+        level = _LEVELS.get(quote - end)
+        if level is None or text[quote : quote + 1] != b'"':
+            continue
+        if len(value.group(1)) != (quote - end if value.group(2) == b'"' else 0):
+            continue
+        start = text.rfind(b'"', max(floor, end - _NAME), end)
+        if start >= 0 and is_secret_name(text[start + 1 : end]):
+            return value.start(2), level
+    return len(text) + 1, 0
+
+
+def _context(text: bytes) -> bytes:
+    """What of `text` a name may be in whose value comes next: from the last quote but one on, white space squeezed."""
+    tail = _SPACE.sub(b" ", text[-2 * _CARRY :])
+    if len(tail) < _CARRY < len(text):
+        tail = _SPACE.sub(b" ", text)
+    tail = tail[-_CARRY:]
+    last = tail.rfind(b'"')
+    return tail[max(tail.rfind(b'"', 0, last), 0) :] if last >= 0 else b""

@@ -1,0 +1,149 @@
+"""Reads the journal of one relay start, in order, while it may still be written."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from proxy.record.frames import HEADER_SIZE, Kind, Record, next_record, record_at, wanted
+
+NAME: Final = re.compile(r"(?P<epoch>[A-Za-z0-9]+)-(?P<index>[0-9]{8})\.journal")
+CHUNK: Final = 1 << 20  # bytes read at a time
+
+
+def epochs(directory: Path) -> dict[str, list[int]]:
+    """Which relay starts have segments here, and which; the oldest start first."""
+    found: dict[str, list[int]] = {}
+    for name in sorted(os.listdir(directory)):
+        match = NAME.fullmatch(name)
+        if match is not None:
+            found.setdefault(match["epoch"], []).append(int(match["index"]))
+    return found
+
+
+@dataclass(slots=True)
+class Segment:
+    """One segment file: how far it has been read, and how many calls that began in it are not stored yet."""
+
+    index: int
+    path: Path
+    fd: int
+    offset: int = 0
+    unstored: int = 0
+    finished: bool = False  # nothing more will be written into it, and all of it has been read
+
+
+@dataclass(slots=True)
+class Draft:
+    """A call of which not everything has been read yet."""
+
+    segment: Segment
+    records: list[Record] = field(default_factory=list)
+
+
+class Tail:
+    """The segments of one relay start, read from the oldest on."""
+
+    def __init__(self, directory: Path, epoch: str) -> None:
+        self._directory = directory
+        self.epoch = epoch
+        self._segments: deque[Segment] = deque()
+        self._drafts: dict[int, Draft] = {}
+        self.ended = False  # its relay is gone and all of its journal has been read
+        self.damaged = 0  # bytes that no record could be found in
+
+    def read(self, indexes: list[int], most: int) -> Iterator[Draft]:
+        """The calls that have ended, as their ends are read; stops after about `most` bytes."""
+        known = self._segments[-1].index if self._segments else -1
+        for index in indexes:
+            if index > known:
+                path = self._directory / f"{self.epoch}-{index:08d}.journal"
+                self._segments.append(Segment(index, path, os.open(path, os.O_RDONLY | os.O_CLOEXEC)))
+        for position, segment in enumerate(self._segments):
+            if segment.finished:
+                continue
+            sealed = position < len(self._segments) - 1 or self._is_gone(segment)
+            before = segment.offset
+            yield from self._read(segment, sealed)
+            most -= segment.offset - before
+            if not sealed:
+                return
+            segment.finished = True
+            if most <= 0:
+                return
+        if self._segments and all(segment.finished for segment in self._segments):
+            self.ended = True
+            drafts, self._drafts = self._drafts, {}
+            yield from drafts.values()
+
+    def _is_gone(self, segment: Segment) -> bool:
+        """Whether the relay that wrote it has ended: it holds a lock as long as it lives."""
+        try:
+            fcntl.flock(segment.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        return not (self._directory / f"{self.epoch}-{segment.index + 1:08d}.journal").exists()
+
+    def _read(self, segment: Segment, sealed: bool) -> Iterator[Draft]:
+        size = CHUNK
+        while True:
+            data = os.pread(segment.fd, size, segment.offset)
+            at = 0
+            while (record := record_at(data, at, segment.offset)) is not None:
+                at += HEADER_SIZE + len(record.payload)
+                draft = self._take(segment, record)
+                if draft is not None:
+                    yield draft
+            segment.offset += at
+            if at:
+                size = CHUNK
+                continue
+            need = wanted(data, 0)
+            if need > len(data) and len(data) == size:
+                size = need
+            elif sealed and data.rstrip(b"\0"):
+                skip = next_record(data, 1)
+                self.damaged += len(data) if skip is None else skip
+                segment.offset += len(data) if skip is None else skip
+            else:
+                return
+
+    def _take(self, segment: Segment, record: Record) -> Draft | None:
+        if record.kind is Kind.BEGIN:
+            segment.unstored += 1
+            self._drafts[record.number] = Draft(segment, [record])
+            return None
+        draft = self._drafts.get(record.number)
+        if draft is None:
+            return None  # a call that was stored before a restart of the desk: its beginning is forgotten already
+        draft.records.append(record)
+        if record.kind is Kind.END:
+            del self._drafts[record.number]
+            return draft
+        return None
+
+    def oldest_done(self) -> Path | None:
+        """The oldest segment, where all calls that began in it are stored and nothing more will come."""
+        if self._segments and self._segments[0].finished and self._segments[0].unstored == 0:
+            return self._segments[0].path
+        return None
+
+    def forget_oldest(self) -> None:
+        """The oldest segment's file is deleted."""
+        os.close(self._segments.popleft().fd)
+
+    @property
+    def empty(self) -> bool:
+        """Whether no segment is left."""
+        return not self._segments
+
+    def close(self) -> None:
+        """Let go of the files."""
+        while self._segments:
+            self.forget_oldest()

@@ -1,0 +1,333 @@
+"""Sees the bytes of one call go by and gives them to the journal. Never waits, never raises into the call, ends once.
+
+What it gives has lost its secrets: credential fields are left out, and `redact` has gone over targets and bodies. How a call ended is a
+value; the first `end` counts, a second one does nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+import orjson
+
+from proxy.record import faults, redact
+from proxy.record.board import Column
+from proxy.record.assembly import pack_begin, pack_head
+from proxy.record.frames import Kind
+from proxy.record.http1 import Line, RequestHead, ResponseHead
+from proxy.record.journal import Journal
+from proxy.record.redact_names import is_credential_field, is_kept
+from proxy.record.routes import MARKER_LENGTH, Route, markers
+from proxy.task import JSON, Ending
+
+_STREAMS = (b"text/event-stream", b"application/x-ndjson", b"application/jsonl", b"application/stream+json")
+_FORM: Final = b"application/x-www-form-urlencoded"
+_CAREFUL = frozenset((b"baggage", b"x-task-metadata", b"x-portkey-metadata", b"cf-aig-metadata", b"x-litellm-spend-logs-metadata"))
+_CAREFUL_PREFIXES = (b"x-metadata-", b"helicone-property-", b"x-bf-dim-")
+MOST_NEEDLES_KNOWN: Final = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class TapSettings:
+    """What of a call is kept, and with which key its API key is fingerprinted."""
+
+    max_body: int
+    pepper: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Ids:
+    """A call's number in this journal, the id its caller is given, and an id of ours in case that one is taken."""
+
+    number: int
+    id: str
+    own: str
+    retry_of: str | None = None
+
+
+class _Secrets:
+    """What is known of one set of credentials: the same callers send the same ones."""
+
+    __slots__ = ("fingerprint", "needles")
+
+    def __init__(self, fields: list[Line], target: bytes, more: Iterable[bytes], pepper: bytes) -> None:
+        pairs = tuple((field.raw.partition(b":")[0], field.value) for field in fields)
+        self.needles = redact.needles(pairs, target, more)
+        key = next((field.value for field in fields if field.name in (b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key")), None)
+        if key is not None and key[:7].lower() == b"bearer ":
+            key = key[7:]
+        self.fingerprint = redact.fingerprint(key, pepper) if key else None
+
+
+_known_secrets: dict[tuple[bytes, ...], _Secrets] = {}
+
+
+class _Body:
+    """One body on its way into the record."""
+
+    __slots__ = ("_left", "_plain", "_redactor", "dropped", "size")
+
+    def __init__(self, needles: tuple[bytes, ...], coding: str | None, form: bool, limit: int) -> None:
+        self._redactor = redact.Redactor(needles, coding=coding, form=form, limit=limit)
+        self._left = limit
+        self.size = 0
+        self.dropped = False
+
+    def keep(self, data: bytes, journal: Journal) -> bytes:
+        """What of `data` may be written now."""
+        self.size += len(data)
+        if self._left <= 0 or not journal.has_room():
+            self.dropped = self.dropped or bool(data)
+            return b""
+        kept = self._redactor.feed(data)
+        if len(kept) > self._left:
+            kept = kept[: self._left]
+            self.dropped = True
+        self._left -= len(kept)
+        return kept
+
+    def rest(self) -> bytes:
+        """What was held back."""
+        return b"" if self._left <= 0 else self._redactor.finish()
+
+    @property
+    def redacted(self) -> bool:
+        return self._redactor.redacted
+
+    @property
+    def switched_at(self) -> int | None:
+        return self._redactor.switched_at
+
+    @property
+    def problem(self) -> str | None:
+        return self._redactor.problem
+
+
+class Tap:
+    """One call's witness."""
+
+    __slots__ = (
+        "_began", "_coded", "_head", "_journal", "_markers", "_needles", "_number", "_problems", "_redactions", "_request", "_response",
+        "_row", "_settings", "_status", "_streams", "_tail", "ended", "error_code", "first_byte", "marked", "recorded",
+    )  # fmt: skip
+
+    def __init__(self, journal: Journal, row: memoryview, settings: TapSettings, ids: Ids) -> None:
+        self._journal = journal
+        self._row = row
+        self._settings = settings
+        self._number = ids.number
+        self._problems: list[str] = []
+        self._redactions: list[str] = []
+        self._needles: tuple[bytes, ...] = ()
+        self._request: _Body | None = None
+        self._response: _Body | None = None
+        self._head: bytes | None = None
+        self._status: int | None = None
+        self._markers: tuple[bytes, ...] = ()
+        self._streams = False
+        self._coded = False
+        self._tail = b""
+        self._began = 0
+        self.first_byte: int | None = None
+        self.marked = False
+        self.ended = False
+        self.error_code: str | None = None
+        self.recorded = True
+
+    def begin(self, ids: Ids, request: RequestHead, route: Route, more: tuple[bytes, ...], problems: list[str]) -> int:
+        """The call has come. Returns the journal's number for it: it must be written before the caller gets a byte."""
+        self._row[Column.BEGUN] += 1
+        self._problems += problems
+        journal = self._journal
+        if not journal.has_any_room():
+            self.recorded = False
+            return 0
+        kept, credentials, coding, content_type = self._sort(request.fields, True)
+        secrets = self._secrets(credentials, request.target, more)
+        self._needles = secrets.needles
+        lines = self._scrubbed(kept, "request.headers")
+        target, cleaned = redact.clean_target(request.target)
+        target = self._scrubbed_text(target)
+        if cleaned:
+            self._redactions.append("target")
+        self._request = _Body(self._needles, coding, content_type.startswith(_FORM), self._settings.max_body)
+        self._began = time.monotonic_ns() // 1000
+        self._markers = markers(route.kind)
+        meta = {
+            "id": self._scrubbed_text(ids.id.encode()).decode(),
+            "own": ids.own,
+            "retry_of": ids.retry_of,
+            "at": time.time_ns() // 1000,
+            "upstream": route.upstream,
+            "kind": route.kind,
+            "key": secrets.fingerprint,
+            "method": request.method.decode("ascii"),
+            "target": target.decode("ascii"),
+        }
+        return journal.append(Kind.BEGIN, self._number, pack_begin(meta, lines))
+
+    def sent(self, data: bytes) -> None:
+        """Some of the request's body has come from the caller."""
+        body = self._request
+        if body is None:
+            return
+        kept = body.keep(data, self._journal)
+        if kept:
+            self._journal.append(Kind.SENT, self._number, kept)
+
+    def answer(self, status: int, reason: bytes, fields: list[Line]) -> None:
+        """The answer's head has come; it is written with the first piece of its body."""
+        self._status = status
+        self.first_byte = time.monotonic_ns() // 1000 - self._began
+        if not self.recorded:
+            return
+        kept, credentials, coding, content_type = self._sort(fields, False)
+        if credentials:
+            pairs = tuple((field.raw.partition(b":")[0], field.value) for field in credentials)
+            self._needles = tuple(dict.fromkeys((*self._needles, *redact.needles(pairs, b"/", ()))))
+        lines = self._scrubbed(kept, "response.headers")
+        self._head = b"".join((b"%d " % status, self._scrubbed_text(reason), b"\r\n", lines, b"\r\n\r\n"))
+        self._response = _Body(self._needles, coding, False, self._settings.max_body)
+        self._streams = content_type.startswith(_STREAMS)
+        self._coded = coding is not None
+
+    def data(self, payload: bytes) -> int:
+        """A piece of the answer has come. Returns what must be written before it goes on: 0 for nothing but the beginning."""
+        if faults.ARMED:
+            faults.hit("tap.data")
+        body = self._response
+        if body is None:
+            return 0
+        kept = body.keep(payload, self._journal)
+        sequence = 0
+        if self._head is not None:
+            sequence = self._journal.append(Kind.HEAD, self._number, pack_head(self._head, kept))
+            self._head = None
+        elif kept:
+            sequence = self._journal.append(Kind.DATA, self._number, kept)
+        if not self._streams:
+            return 0
+        if self._coded:
+            return sequence  # an end marker cannot be seen in here, so every piece is written before it goes on
+        if not self.marked and self._ends_here(payload):
+            self.marked = True
+            return self._journal.append(Kind.MARK, self._number, b"")
+        return 0
+
+    def _ends_here(self, payload: bytes) -> bool:
+        window = self._tail + payload if self._tail else payload
+        for marker in self._markers:
+            if marker in window:
+                return True
+        self._tail = window[-MARKER_LENGTH:]
+        return False
+
+    def end(self, ending: Ending) -> int:
+        """The call is over, in this way. Returns the journal's number for it: it must be written before the last bytes go out."""
+        if self.ended:
+            return 0
+        self.ended = True
+        if faults.ARMED:
+            faults.hit("tap.end")
+        row = self._row
+        row[Column.ENDED] += 1
+        if not self.recorded:
+            row[Column.LOST] += 1
+            return 0
+        journal = self._journal
+        request, response = self._request, self._response
+        if self._head is not None:
+            self.data(b"")
+        now: JSON = {
+            "ending": ending,
+            "status": self._status,
+            "first": self.first_byte,
+            "error": self.error_code,
+            "marked": self.marked,
+        }
+        for name, body, kind in (("request", request, Kind.SENT), ("response", response, Kind.DATA)):
+            if body is None:
+                continue
+            rest = body.rest()
+            if rest:
+                journal.append(kind, self._number, rest)
+            now[name] = body.size
+            if body.redacted:
+                self._redactions.append(name + ".body")
+                if body.switched_at is not None:
+                    now[name + "_switched"] = body.switched_at
+            if body.problem is not None:
+                self._problems.append(f"{name} body: {body.problem}")
+            if body.dropped:
+                row[Column.BODIES_DROPPED] += 1
+                self._problems.append(f"{name} body: only its beginning was kept")
+        if self._redactions:
+            now["redactions"] = self._redactions
+        if self._problems:
+            now["problems"] = self._problems
+        return journal.append(Kind.END, self._number, orjson.dumps(now))
+
+    def passed(self, sent: int, received: int) -> None:
+        """Bytes of an upgraded connection went by: they are counted."""
+        if self._request is not None:
+            self._request.size += sent
+        if self._response is not None:
+            self._response.size += received
+
+    def note(self, problem: str) -> None:
+        """Something that could not be done as asked."""
+        self._problems.append(problem)
+
+    # -- what is kept of heads
+
+    def _sort(self, fields: list[Line], request: bool) -> tuple[list[Line], list[Line], str | None, bytes]:
+        """Fields to keep, fields that hold credentials, the body's content coding and its type."""
+        kept: list[Line] = []
+        credentials: list[Line] = []
+        coding: str | None = None
+        content_type = b""
+        for field in fields:
+            name = field.name
+            if is_credential_field(name):
+                credentials.append(field)
+            elif is_kept(name, request):
+                kept.append(field)
+                if name == b"content-type":
+                    content_type = field.value.lower()
+                elif name == b"content-encoding":
+                    value = field.value.decode("latin-1").strip().lower()
+                    coding = value if coding is None else f"{coding}, {value}"
+        return kept, credentials, None if coding in ("", "identity") else coding, content_type
+
+    def _secrets(self, credentials: list[Line], target: bytes, more: tuple[bytes, ...]) -> _Secrets:
+        query = target if b"?" in target or not target.startswith(b"/") else b"/"
+        key = (query, *more, *[field.raw for field in credentials])
+        secrets = _known_secrets.get(key)
+        if secrets is None:
+            if len(_known_secrets) >= MOST_NEEDLES_KNOWN:
+                _known_secrets.clear()
+            secrets = _known_secrets[key] = _Secrets(credentials, query, more, self._settings.pepper)
+        return secrets
+
+    def _scrubbed(self, kept: list[Line], where: str) -> bytes:
+        """The kept lines as they were, but for secrets in them."""
+        if any(field.name in _CAREFUL or field.name.startswith(_CAREFUL_PREFIXES) for field in kept):
+            pairs = tuple((field.raw.partition(b":")[0], field.value) for field in kept)
+            lines = b"\r\n".join(name + b": " + value for name, value in redact.kept(pairs, self._needles, where == "request.headers"))
+            if any(value not in lines for _, value in pairs):
+                self._redactions.append(where)
+            return lines
+        lines = b"\r\n".join([field.raw for field in kept])
+        clean = self._scrubbed_text(lines)
+        if clean is not lines:
+            self._redactions.append(where)
+        return clean
+
+    def _scrubbed_text(self, text: bytes) -> bytes:
+        for needle in self._needles:
+            if needle in text:
+                text = text.replace(needle, redact.REDACTED)
+        return text

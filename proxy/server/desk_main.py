@@ -1,0 +1,145 @@
+"""The process of the desk: the recorder, and the door where the record is read.
+
+It may be slow, fail or be killed: calls and journals go on. A store that cannot be opened is tried again and again meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+from importlib import metadata
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from aiohttp import http as aiohttp_http
+from aiohttp import web
+from setproctitle import setproctitle
+
+from proxy.query.api import Desk, DeskRunner, build
+from proxy.record.accounts import epoch_of, status
+from proxy.record.board import Board, Column, desk_row
+from proxy.record.recorder import Recorder
+from proxy.server import data_dir
+from proxy.server.late_store import LateStore
+from proxy.server.told import Told, hear
+from proxy.store import StoreUnavailable, open_store
+from proxy.task import Status
+from proxy.wire.coding import decode
+
+LOCK_SECONDS: Final = 4.0  # a desk whose supervisor was killed is gone within 2
+REOPEN_SECONDS: Final = 0.5
+
+
+def _decoded(data: bytes, coding: str) -> bytes:
+    plain, problem = decode(data, coding)
+    if problem is not None:
+        raise ValueError(problem)
+    return plain
+
+
+def _desk(told: Told) -> Desk:
+    address = urlsplit(str(told.settings["address"])).hostname or ""
+    try:
+        loopback = ip_address(address).is_loopback
+    except ValueError:
+        loopback = address == "localhost"
+    try:
+        version = metadata.version("tasktap")
+    except metadata.PackageNotFoundError:  # run from a source tree
+        version = "0"
+    return Desk(key=told.settings["key"], hosts=tuple(told.settings["hosts"]), loopback=loopback, version=version)
+
+
+class _Process:
+    """What the desk holds while it runs."""
+
+    def __init__(self, told: Told) -> None:
+        self._told = told
+        self._board = Board(told.board)
+        self._own_row = desk_row(self._board)
+        self._path = Path(told.data_dir)
+        self._store = LateStore()
+        self._recorder = Recorder(self._path / data_dir.JOURNAL, self._path / data_dir.ASIDE, self._store, told.run, self._recovered)
+
+    def _recovered(self, count: int) -> None:
+        self._own_row[Column.ENDED] += count
+
+    async def _status(self) -> Status:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(None, status, self._board, self._recorder, self._told.run, self._own_row[Column.ENDED])
+
+    async def _open_store(self) -> None:
+        while True:
+            try:
+                self._store.opened(await open_store(self._told.settings["store"], self._path, write=True))
+                await self._recorder.recount([epoch_of(self._told.run, row) for row in self._board.used()])
+            except StoreUnavailable as error:
+                self._store.why = str(error)
+                self._recorder.error = str(error)
+                await asyncio.sleep(REOPEN_SECONDS)
+            else:
+                return
+
+    async def _record(self) -> None:
+        await self._open_store()
+        await self._recorder.run()
+
+    async def work(self) -> None:
+        """Until SIGTERM (drain and go), or the supervisor's end (go)."""
+        loop = asyncio.get_running_loop()
+        told = self._told
+        stop: asyncio.Future[bool] = loop.create_future()
+
+        def ask(drain: bool) -> None:
+            if not stop.done():
+                stop.set_result(drain)
+
+        loop.add_signal_handler(signal.SIGTERM, ask, True)
+        loop.add_reader(told.lifeline, ask, False)
+        runner = DeskRunner(build(self._store, self._status, _desk(told), _decoded), shutdown_timeout=0.2)
+        await runner.setup()
+        await web.SockSite(runner, socket.socket(fileno=told.socket), backlog=128).start()
+        recording = loop.create_task(self._record())
+        os.write(told.ready, b"1")
+        os.close(told.ready)
+        drain = await stop
+        loop.remove_reader(told.lifeline)
+        recording.cancel()
+        await asyncio.gather(recording, return_exceptions=True)
+        if drain and self._store.is_open:
+            try:
+                await self._recorder.drain()
+            except StoreUnavailable as error:
+                print(f"tasktap: not everything is stored; the journal keeps it for the next start: {error}", file=sys.stderr)  # noqa: T201
+        await runner.cleanup()
+        await self._recorder.close()
+        await self._store.close()
+
+
+def _check_aiohttp() -> None:
+    parser: Any = aiohttp_http.HttpRequestParser
+    if parser.__module__ != "aiohttp._http_parser":
+        raise SystemExit("tasktap: aiohttp's C parser is not there; install a wheel of aiohttp for this platform.")
+
+
+def main() -> None:
+    """Run until told to stop."""
+    told = hear(int(sys.argv[1]))
+    setproctitle("tasktap: desk")
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
+    _check_aiohttp()
+    import uvloop
+
+    lock = data_dir.lock(Path(told.data_dir), "desk.lock", LOCK_SECONDS)
+    uvloop.run(_Process(told).work())
+    os.close(lock)
+
+
+if __name__ == "__main__":
+    main()

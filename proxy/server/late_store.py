@@ -1,0 +1,64 @@
+"""A store that may not be open yet: until it is, everything asked of it says why not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from proxy.store import Store, StoreUnavailable
+from proxy.task import Body, Filter, Page, Session, Summary, Task, User, Which
+
+
+class LateStore:
+    """Stands in for the store from the start on."""
+
+    def __init__(self) -> None:
+        self.why = "the store is being opened"
+        self._store: Store | None = None
+
+    def opened(self, store: Store) -> None:
+        """From now on, `store` answers."""
+        self._store = store
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a store."""
+        return self._store is not None
+
+    @property
+    def _there(self) -> Store:
+        if self._store is None:
+            raise StoreUnavailable(self.why)
+        return self._store
+
+    async def save(self, tasks: Sequence[Task]) -> int:
+        return await self._there.save(tasks)
+
+    async def stored(self, epoch: str) -> int:
+        return await self._there.stored(epoch)
+
+    async def get(self, id: str) -> Task | None:
+        return await self._there.get(id)
+
+    async def body(self, id: str, which: Which) -> Body | None:
+        return await self._there.body(id, which)
+
+    async def find(self, filter: Filter, *, limit: int, cursor: str | None = None, oldest_first: bool = False) -> Page[Summary]:
+        return await self._there.find(filter, limit=limit, cursor=cursor, oldest_first=oldest_first)
+
+    async def sessions(
+        self, *, project_id: str | None = None, user_id: str | None = None, limit: int, cursor: str | None = None
+    ) -> Page[Session]:
+        return await self._there.sessions(project_id=project_id, user_id=user_id, limit=limit, cursor=cursor)
+
+    async def session(self, id: str, project_id: str | None = None) -> Session | None:
+        return await self._there.session(id, project_id)
+
+    async def users(self, *, project_id: str | None = None, limit: int, cursor: str | None = None) -> Page[User]:
+        return await self._there.users(project_id=project_id, limit=limit, cursor=cursor)
+
+    async def user(self, id: str, project_id: str | None = None) -> User | None:
+        return await self._there.user(id, project_id)
+
+    async def close(self) -> None:
+        if self._store is not None:
+            await self._store.close()

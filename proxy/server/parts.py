@@ -1,0 +1,53 @@
+"""Settings -> what each process needs of them, as plain JSON values: a child never loads the configuration's machinery."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from proxy.config import Settings
+
+
+def relay_part(settings: Settings) -> dict[str, Any]:
+    """What relays need of the settings."""
+    listen, journal = settings.listen, settings.journal
+    return {
+        "default_upstream": settings.default_upstream,
+        "drain": settings.on_caller_left == "drain",
+        "strip_aliases": settings.labels.strip_aliases,
+        "header_seconds": listen.header_seconds,
+        "idle_seconds": listen.idle_seconds,
+        "max_head": listen.max_head_bytes,
+        "max_target": listen.max_target_bytes,
+        "max_calls": listen.max_calls,
+        "max_body": settings.capture.max_body,
+        "journal": {
+            "durability": str(journal.durability),
+            "patience": journal.patience_ms / 1000,
+            "max_bytes": journal.max_bytes,
+            "segment_bytes": journal.segment_bytes,
+        },
+        "upstreams": [
+            {
+                "name": name,
+                "url": upstream.url,
+                "key": None if upstream.key is None else upstream.key.get_secret_value(),
+                "always": upstream.key_mode == "always",
+                "auth": str(upstream.auth),
+                "timeouts": upstream.timeouts.model_dump(),
+                "ca_file": None if upstream.ca_file is None else str(upstream.ca_file),
+                "proxy": upstream.proxy,
+            }
+            for name, upstream in settings.upstreams.items()
+        ],
+    }
+
+
+def desk_part(settings: Settings, address: str) -> dict[str, Any]:
+    """What the desk needs of the settings."""
+    key = settings.desk.key
+    return {
+        "store": settings.store.url,
+        "key": None if key is None else key.get_secret_value(),
+        "hosts": list(settings.desk.hosts),
+        "address": address,
+    }

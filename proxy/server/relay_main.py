@@ -1,0 +1,98 @@
+"""The process of one relay worker."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+from setproctitle import setproctitle
+
+from proxy.record import selftest
+from proxy.record.board import Board, Column
+from proxy.record.carry import Rules
+from proxy.record.headers import key_line
+from proxy.record.journal import Journal, JournalSettings
+from proxy.record.relay import Relay, RelaySettings
+from proxy.record.tap import TapSettings
+from proxy.record.upstream import Timeouts, UpstreamSettings
+from proxy.server.told import Told, hear
+
+ORPHAN_SECONDS: Final = 0.5  # for calls to end once the supervisor is gone
+FLUSH_SECONDS: Final = 1.0  # for the journal to be written at the end
+DESK_SECONDS: Final = 1.5  # of the deadline, left to the desk
+
+
+def relay_settings(told: Told) -> RelaySettings:
+    """What the relay needs, out of what was told."""
+    said = told.settings
+    return RelaySettings(
+        epoch=told.epoch,
+        upstreams=tuple(_upstream(each) for each in said["upstreams"]),
+        default_upstream=said["default_upstream"],
+        tap=TapSettings(max_body=said["max_body"], pepper=(Path(told.data_dir) / "pepper").read_bytes()),
+        rules=Rules(drain=said["drain"], strip_aliases=said["strip_aliases"]),
+        header_seconds=said["header_seconds"],
+        idle_seconds=said["idle_seconds"],
+        max_head=said["max_head"],
+        max_target=said["max_target"],
+        max_calls=said["max_calls"],
+    )
+
+
+def _upstream(said: dict[str, Any]) -> UpstreamSettings:
+    key = said["key"]
+    return UpstreamSettings(
+        name=said["name"],
+        url=said["url"],
+        key=None if key is None else key_line(key, said["auth"], always=said["always"]),
+        timeouts=Timeouts(**said["timeouts"]),
+        ca_file=said["ca_file"],
+        proxy=said["proxy"],
+    )
+
+
+async def _work(told: Told) -> None:
+    loop = asyncio.get_running_loop()
+    row = Board(told.board).row(told.row)
+    row[Column.PID] = os.getpid()
+    journal = Journal(JournalSettings(directory=Path(told.data_dir) / "journal", **told.settings["journal"]), told.epoch, row)
+    relay = Relay(relay_settings(told), journal, row)
+    stop: asyncio.Future[float] = loop.create_future()
+
+    def ask(seconds: float) -> None:
+        if not stop.done():
+            stop.set_result(seconds)
+
+    loop.add_signal_handler(signal.SIGTERM, ask, max(0.0, told.stop_seconds - DESK_SECONDS))
+    loop.add_reader(told.lifeline, ask, ORPHAN_SECONDS)
+    server = await loop.create_server(relay.protocol, sock=socket.socket(fileno=told.socket), backlog=4096)
+    os.write(told.ready, b"1")
+    os.close(told.ready)
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)  # what calls leave behind is freed by reference counts; cycles are few
+    seconds = await stop
+    loop.remove_reader(told.lifeline)
+    server.close()
+    await relay.stop(seconds)
+    await journal.close(FLUSH_SECONDS)
+
+
+def main() -> None:
+    """Run until told to stop."""
+    told = hear(int(sys.argv[1]))
+    setproctitle(f"tasktap: relay {told.worker}")
+    import uvloop
+
+    selftest.check()
+    uvloop.run(_work(told))
+    os._exit(0)  # the journal's thread may hang with its disk; nothing else is left to do
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""The port to memory: what a store promises, and the one place that opens one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from proxy.task import Body, Filter, Page, Session, Summary, Task, User, Which
+
+
+class StoreUnavailable(Exception):
+    """The store cannot be reached or cannot write now. Keep what you have and try again."""
+
+
+class StoreMissing(StoreUnavailable):
+    """There is no database yet. `tasktap serve` makes it at its first start."""
+
+
+class StoreRejected(Exception):
+    """The store will never take this. Set it aside and save its batch mates."""
+
+
+class BadCursor(ValueError):
+    """This cursor was not made by this list. Leave `cursor` out to start at the newest."""
+
+
+class Store(Protocol):
+    """Tasks, kept. One suite, `tests/store/contract.py`, holds every adapter to this.
+
+    Lists are newest first and are paged by key: `cursor` is what the page before gave as `next`, never an offset.
+    """
+
+    async def save(self, tasks: Sequence[Task]) -> int:
+        """Keep `tasks` durably, all or none; return how many were new. Saving the same one again is harmless.
+
+        `origin` says what is the same: a task whose origin is known is not saved again and counts nowhere. A task whose `id` is
+        taken by another origin is kept under its `own_id`, with `retry_of` naming the first.
+
+        Raises StoreUnavailable, StoreRejected.
+        """
+        ...
+
+    async def stored(self, epoch: str) -> int:
+        """How many tasks are kept whose origin begins with `epoch + "."`; kept as a counter, in the same commit as the tasks."""
+        ...
+
+    async def get(self, id: str) -> Task | None: ...
+
+    async def body(self, id: str, which: Which) -> Body | None:
+        """One kept body; `None` when there is no such task."""
+        ...
+
+    async def find(self, filter: Filter, *, limit: int, cursor: str | None = None, oldest_first: bool = False) -> Page[Summary]:
+        """Raises BadCursor."""
+        ...
+
+    async def sessions(
+        self, *, project_id: str | None = None, user_id: str | None = None, limit: int, cursor: str | None = None
+    ) -> Page[Session]:
+        """Sessions, the one with the latest end first. Raises BadCursor."""
+        ...
+
+    async def session(self, id: str, project_id: str | None = None) -> Session | None:
+        """One session; where several projects have it and none is named, the one that ended last."""
+        ...
+
+    async def users(self, *, project_id: str | None = None, limit: int, cursor: str | None = None) -> Page[User]:
+        """Users, the one seen last first. Raises BadCursor."""
+        ...
+
+    async def user(self, id: str, project_id: str | None = None) -> User | None: ...
+
+    async def close(self) -> None: ...
+
+
+async def open_store(url: str, data_dir: Path, *, write: bool) -> Store:
+    """Open the store at `url`; `write=False` can only read, and never checkpoints.
+
+    `sqlite:` is `tasktap.db` in the data directory, `sqlite:PATH` a file of its own (relative to the data directory).
+    `memory:` forgets everything when the process ends.
+
+    Raises ValueError for a URL of no known scheme, StoreUnavailable where it cannot be opened (StoreMissing: there is
+    nothing to read yet).
+    """
+    scheme, _, rest = url.partition(":")
+    if scheme == "memory":
+        from proxy.store.memory import MemoryStore
+
+        return MemoryStore()
+    if scheme == "sqlite":
+        from proxy.store.sqlite import open_sqlite
+
+        return await open_sqlite(data_dir / (rest or "tasktap.db"), write=write)
+    from difflib import get_close_matches
+
+    near = get_close_matches(scheme, ("sqlite", "memory"), n=1)
+    meant = f'Did you mean "{near[0]}"?' if near else 'Use "sqlite:" or "memory:".'
+    raise ValueError(f'store.url: unknown scheme "{scheme}". {meant}')

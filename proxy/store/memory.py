@@ -1,0 +1,149 @@
+"""A store that forgets everything when the process ends: for tests and trials, held to the same suite as the others."""
+
+from __future__ import annotations
+
+import bisect
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import fields, replace
+from typing import TypeVar
+
+from proxy.store import cursor as cursors
+from proxy.store import words
+from proxy.store.naming import epoch_of, named
+from proxy.store.rollup import Key, SessionSum, UserSum, sums
+from proxy.store.rows import check
+from proxy.task import Body, Filter, Page, Session, Summary, Task, User, Which
+
+T = TypeVar("T")
+
+_SUMMARY = tuple(field.name for field in fields(Summary))
+
+
+class MemoryStore:
+    """See `Store`."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[str, Task] = {}
+        self._order: list[tuple[int, int, str]] = []  # (created_at, how many were kept before, id), sorted
+        self._origins: set[str] = set()
+        self._epochs: Counter[str] = Counter()
+        self._sessions: dict[Key, SessionSum] = {}
+        self._users: dict[Key, UserSum] = {}
+        self._pairs: set[tuple[str, str, str]] = set()  # (project, session, user)
+
+    async def save(self, tasks: Sequence[Task]) -> int:
+        new = named(tasks, self._origins, self._tasks.keys())
+        for task in new:
+            check(task)
+        for task in new:
+            bisect.insort(self._order, (task.created_at, len(self._tasks), task.id))
+            self._tasks[task.id] = replace(task, own_id=None)
+            self._origins.add(task.origin)
+            self._epochs[epoch_of(task.origin)] += 1
+        sessions, users = sums(new)
+        for key, session in sessions.items():
+            if key in self._sessions:
+                self._sessions[key].take(session)
+            else:
+                self._sessions[key] = session
+        for key, user in users.items():
+            if key in self._users:
+                self._users[key].take(user)
+            else:
+                self._users[key] = user
+        for task in new:
+            if task.session_id is not None and task.user_id is not None:
+                pair = (task.project_id, task.session_id, task.user_id)
+                if pair not in self._pairs:
+                    self._pairs.add(pair)
+                    self._users[task.project_id, task.user_id].sessions += 1
+        return len(new)
+
+    async def stored(self, epoch: str) -> int:
+        return self._epochs[epoch]
+
+    async def get(self, id: str) -> Task | None:
+        return self._tasks.get(id)
+
+    async def body(self, id: str, which: Which) -> Body | None:
+        if (task := self._tasks.get(id)) is None:
+            return None
+        if which is Which.REQUEST:
+            return Body(task.request_body, task.request_coding)
+        return Body(task.response_body, task.response_coding)
+
+    async def find(self, filter: Filter, *, limit: int, cursor: str | None = None, oldest_first: bool = False) -> Page[Summary]:
+        order = self._order if oldest_first else self._order[::-1]
+        found = [(created_at, number, self._tasks[id]) for created_at, number, id in order if _holds(filter, self._tasks[id])]
+        page = _page(
+            found,
+            lambda item: item[:2],
+            name=cursors.tasks(filter, oldest_first),
+            limit=limit,
+            cursor=cursor,
+            rising=oldest_first,
+        )
+        return Page(tuple(_summary(task) for _, _, task in page.items), page.next)
+
+    async def sessions(
+        self, *, project_id: str | None = None, user_id: str | None = None, limit: int, cursor: str | None = None
+    ) -> Page[Session]:
+        found = [
+            (session.ended_at, number, session)
+            for number, (key, session) in enumerate(self._sessions.items())
+            if project_id in (None, key[0]) and (user_id is None or (*key, user_id) in self._pairs)
+        ]
+        found.sort(key=lambda item: item[:2], reverse=True)
+        page = _page(found, lambda item: item[:2], name=cursors.sessions(project_id, user_id), limit=limit, cursor=cursor)
+        return Page(tuple(session.session() for _, _, session in page.items), page.next)
+
+    async def session(self, id: str, project_id: str | None = None) -> Session | None:
+        found = [s for (project, name), s in self._sessions.items() if name == id and project_id in (None, project)]
+        return max(found, key=lambda session: session.ended_at).session() if found else None
+
+    async def users(self, *, project_id: str | None = None, limit: int, cursor: str | None = None) -> Page[User]:
+        found = [
+            (user.last_seen, number, user)
+            for number, (key, user) in enumerate(self._users.items())
+            if project_id in (None, key[0])
+        ]
+        found.sort(key=lambda item: item[:2], reverse=True)
+        page = _page(found, lambda item: item[:2], name=cursors.users(project_id), limit=limit, cursor=cursor)
+        return Page(tuple(user.user() for _, _, user in page.items), page.next)
+
+    async def user(self, id: str, project_id: str | None = None) -> User | None:
+        found = [u for (project, name), u in self._users.items() if name == id and project_id in (None, project)]
+        return max(found, key=lambda user: user.last_seen).user() if found else None
+
+    async def close(self) -> None:
+        """Nothing is held that must be given back."""
+
+
+def _page(
+    found: list[T], place: Callable[[T], tuple[int, int]], *, name: str, limit: int, cursor: str | None, rising: bool = False
+) -> Page[T]:
+    if cursor is not None:
+        after = cursors.decode(name, cursor)
+        found = [item for item in found if (place(item) > after if rising else place(item) < after)]
+    more = len(found) > limit
+    return Page(tuple(found[:limit]), cursors.encode(name, place(found[limit - 1])) if more else None)
+
+
+def _summary(task: Task) -> Summary:
+    return Summary(**{name: getattr(task, name) for name in _SUMMARY})
+
+
+def _holds(filter: Filter, task: Task) -> bool:
+    return (
+        filter.session_id in (None, task.session_id)
+        and filter.user_id in (None, task.user_id)
+        and filter.project_id in (None, task.project_id)
+        and filter.model in (None, task.model, task.model_requested)
+        and filter.kind in (None, task.kind)
+        and filter.ending in (None, task.ending)
+        and filter.flag in (None, task.flag)
+        and (filter.since is None or task.created_at >= filter.since)
+        and (filter.until is None or task.created_at < filter.until)
+        and (not filter.words or words.match(filter.words, (task.input, task.output)))
+    )

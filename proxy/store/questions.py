@@ -1,0 +1,135 @@
+"""Filters as SQL: each list walks one index, newest or oldest first, and stops at its limit."""
+
+# ruff: noqa: S608  names of tables and columns are ours; every value is bound
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from proxy.store import keys, words
+from proxy.store.rows import SESSION_COLUMNS, SUMMARY_SELECT, USER_COLUMNS
+from proxy.task import Ending, Filter
+
+Value = str | int
+
+_SESSION = ", ".join(f"session.{column}" for column in SESSION_COLUMNS)
+_USER = ", ".join(f"user.{column}" for column in USER_COLUMNS)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A statement and its values."""
+
+    sql: str
+    values: tuple[Value, ...]
+
+
+_FEWEST_FIRST = ("session_id", "user_id", "flag", "ending", "kind", "project_id")
+"""The columns that can be asked for, the one that leaves the fewest tasks first: its index is walked.
+
+SQLite has no figures to choose by, and would rather have an index on the project, which leaves all of them.
+"""
+
+
+def tasks(filter: Filter, *, limit: int, after: int | None, oldest_first: bool) -> Question | None:
+    """The tasks that `filter` leaves, past the key `after`; `None` where no task can be."""
+    span, span_values = _span(filter, after, oldest_first)
+    asked: dict[str, Value] = {c: str(v) for c in _FEWEST_FIRST if (v := getattr(filter, c)) is not None}
+    way = "ASC" if oldest_first else "DESC"
+    tail = f"ORDER BY {{}} {way} LIMIT {int(limit)}"
+    if filter.words:
+        if not (expression := words.expression(filter.words)):
+            return None
+        where, values = _also(asked, filter.model)
+        return Question(
+            f"SELECT {SUMMARY_SELECT} FROM search CROSS JOIN task ON task.key = search.rowid"
+            f" WHERE search MATCH ? AND {span.format('search.rowid')}{where} {tail.format('search.rowid')}",
+            (expression, *span_values, *values),
+        )
+    walked = next((column for column in asked if (column, asked[column]) != ("ending", Ending.COMPLETED.value)), None)
+    if filter.model is not None and walked not in ("session_id", "user_id", "flag", "ending"):
+        return _of_model(filter.model, asked, span.format("key"), span_values, tail.format("key"))
+    first = f"task.{walked} = ? AND " if walked else ""
+    values = (asked.pop(walked),) if walked else ()
+    where, others = _also(asked, filter.model)
+    return Question(
+        f"SELECT {SUMMARY_SELECT} FROM task WHERE {first}{span.format('task.key')}{where} {tail.format('task.key')}",
+        (*values, *span_values, *others),
+    )
+
+
+def sessions(project_id: str | None, user_id: str | None, *, limit: int, after: tuple[int, int] | None) -> Question:
+    """Sessions past the place `after` (ended_at, key), with which each row begins."""
+    table, key = ("session", "key") if user_id is None else ("attendance", "session")
+    source = "session" if user_id is None else "attendance CROSS JOIN session ON session.key = attendance.session"
+    where = {f"{table}.user_id": user_id} if user_id is not None else {}
+    if project_id is not None:
+        where[f"{table}.project_id"] = project_id
+    return _rollups(f"{table}.ended_at, {table}.{key}", _SESSION, source, where, limit=limit, after=after)
+
+
+def session(id: str, project_id: str | None) -> Question:
+    """The session of that name that ended last."""
+    return _rollup(_SESSION, "session", "ended_at", id, project_id)
+
+
+def users(project_id: str | None, *, limit: int, after: tuple[int, int] | None) -> Question:
+    """Users past the place `after` (last_seen, key), with which each row begins."""
+    where = {} if project_id is None else {"user.project_id": project_id}
+    return _rollups("user.last_seen, user.key", _USER, "user", where, limit=limit, after=after)
+
+
+def user(id: str, project_id: str | None) -> Question:
+    """The user of that name that was seen last."""
+    return _rollup(_USER, "user", "last_seen", id, project_id)
+
+
+def _rollups(
+    place: str, columns: str, source: str, where: Mapping[str, str], *, limit: int, after: tuple[int, int] | None
+) -> Question:
+    conditions = "".join(f"{column} = ? AND " for column in where)
+    return Question(
+        f"SELECT {place}, {columns} FROM {source} WHERE {conditions}({place}) < (?, ?)"
+        f" ORDER BY {place.replace(',', ' DESC,')} DESC LIMIT {int(limit)}",
+        (*where.values(), *(after or (keys.LARGEST, keys.LARGEST))),
+    )
+
+
+def _rollup(columns: str, table: str, latest: str, id: str, project_id: str | None) -> Question:
+    project, values = (" AND project_id = ?", (id, project_id)) if project_id is not None else ("", (id,))
+    return Question(f"SELECT {columns} FROM {table} WHERE id = ?{project} ORDER BY {latest} DESC, key LIMIT 1", values)
+
+
+def _of_model(model: str, asked: dict[str, Value], span: str, span_values: tuple[int, ...], tail: str) -> Question:
+    """Two indexes, answered by and asked for, each walked in the order of the list and merged."""
+    where, others = _also(asked, None)
+    values = (model, *span_values, *others)
+    return Question(
+        f"SELECT {SUMMARY_SELECT} FROM task WHERE task.key IN ("
+        f"SELECT key FROM task WHERE model = ? AND {span}{where} UNION ALL "
+        f"SELECT key FROM task WHERE model_requested = ? AND model_requested IS NOT model AND {span}{where} {tail}"
+        f") {tail}",
+        values + values,
+    )
+
+
+def _span(filter: Filter, after: int | None, oldest_first: bool) -> tuple[str, tuple[int, ...]]:
+    """The keys between `since` and `until` and past `after`; there is always a bound, so that the plan never is a scan."""
+    lowest = keys.LOWEST if filter.since is None else keys.bound(filter.since)
+    highest = keys.HIGHEST if filter.until is None else keys.bound(filter.until) - 1
+    if after is not None and oldest_first:
+        lowest = max(lowest, min(after, keys.HIGHEST - 1) + 1)
+    elif after is not None:
+        highest = min(highest, max(after, keys.LOWEST + 1) - 1)
+    return "{0} BETWEEN ? AND ?", (lowest, highest)
+
+
+def _also(asked: dict[str, Value], model: str | None) -> tuple[str, tuple[Value, ...]]:
+    """What is checked on each row that the walk meets; the plus sign keeps SQLite from walking another index for it."""
+    where = "".join(f" AND +task.{column} = ?" for column in asked)
+    values: tuple[Value, ...] = tuple(asked.values())
+    if model is not None:
+        where += " AND (+task.model = ? OR +task.model_requested = ?)"
+        values += (model, model)
+    return where, values

@@ -1,0 +1,169 @@
+"""Tasks and rollups as the rows of SQLite's tables, and back."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+from proxy.store import StoreRejected, keys
+from proxy.store.record import Packer, Record, dumps, loads
+from proxy.store.rollup import Figures, Latest, SessionSum, UserSum
+from proxy.task import JSON, Ending, Feedback, Flag, Source, Summary, Task, Usage
+
+Row = tuple[Any, ...]
+"""One row as `sqlite3` takes and gives it."""
+
+TASK_COLUMNS = (
+    *("key", "id", "origin", "project_id", "created_at", "ended_at", "kind", "session_id", "user_id", "model_requested", "model"),
+    *("ending", "prompt", "facts", "input", "output"),
+)
+"""What can be asked for, and what is long. `flag` is missing: it is set by feedback, after the task is kept, or by `FLAG`."""
+
+SUMMARY_SELECT = ", ".join(f"task.{c}" for c in TASK_COLUMNS if c != "prompt") + (
+    ", task.flag, (SELECT text FROM prompt WHERE prompt.key = task.prompt) AS system_prompt"
+)
+"""What a query asks for so that `summary` can read its rows."""
+
+_SELECTED = (*(c for c in TASK_COLUMNS if c != "prompt"), "flag", "system_prompt")
+_FACTS = tuple(
+    field.name for field in fields(Summary) if field.name not in _SELECTED and field.name not in ("metadata", "session_final")
+)
+"""The other fields of a summary: one JSON object a task, without those that are not known.
+
+Not columns: Python's `sqlite3` takes 0.7 us to bind a None, and most tasks have twenty of them.
+"""
+
+SESSION_COLUMNS = (
+    *(
+        "project_id",
+        "id",
+        "started_at",
+        "ended_at",
+        "tasks",
+        "errors",
+        "input_tokens",
+        "output_tokens",
+        "cost",
+        "final",
+        "user_at",
+    ),
+    *("user_id", "model_at", "model", "first_at", "first_input", "last_at", "last_ending", "last_input", "last_output"),
+)
+USER_COLUMNS = (
+    *("project_id", "id", "first_seen", "last_seen", "sessions"),
+    *("tasks", "errors", "input_tokens", "output_tokens", "cost"),
+)
+FEEDBACK_COLUMNS = ("task", "id", "created_at", "flag", "score", "comment", "source", "user_id")
+
+_SOURCES = {source.value: source for source in Source}
+_FLAGS: dict[str | None, Flag | None] = {None: None} | {flag.value: flag for flag in Flag}
+_ENDINGS = {ending.value: ending for ending in Ending}
+_RECORD = tuple(field.name for field in fields(Record))
+
+
+def task_row(key: int, prompt: int | None, task: Task) -> Row:
+    """A task in the order of `TASK_COLUMNS`; `prompt` is the key of its system prompt."""
+    facts: JSON = {name: value for name in _FACTS if (value := getattr(task, name)) is not None}
+    if metadata := task.metadata:
+        if prompt is not None and metadata.get("system_prompt") == task.system_prompt:
+            metadata = {name: value for name, value in metadata.items() if name != "system_prompt"}
+            facts["prompt_in_metadata"] = True
+        facts["metadata"] = metadata
+    if task.session_final:
+        facts["session_final"] = True
+    return (
+        *(key, task.id, task.origin, task.project_id, task.created_at, task.ended_at, task.kind, task.session_id, task.user_id),
+        *(task.model_requested, task.model, task.ending.value, prompt, dumps(facts).decode(), task.input, task.output),
+    )
+
+
+def summary_fields(row: Row) -> dict[str, Any]:
+    """The fields of a `Summary`, of a row as `SUMMARY_SELECT` gives it."""
+    values = dict(zip(_SELECTED, row, strict=True))
+    del values["key"]
+    values |= loads(values.pop("facts"))
+    if values.pop("prompt_in_metadata", False):
+        values["metadata"]["system_prompt"] = values["system_prompt"]
+    values["ending"] = _ENDINGS[values["ending"]]
+    values["flag"] = _FLAGS[values["flag"]]
+    if "usage" in values:
+        values["usage"] = Usage(**values["usage"])
+    for name in ("session_source", "user_source"):
+        if name in values:
+            values[name] = _SOURCES[values[name]]
+    for name in ("finish_reasons", "problems"):
+        values[name] = tuple(values[name])
+    return values
+
+
+def summary(row: Row) -> Summary:
+    """A row as `SUMMARY_SELECT` gives it."""
+    return Summary(**summary_fields(row))
+
+
+def task(row: Row, record: Record, feedback: tuple[Feedback, ...]) -> Task:
+    """A row as `SUMMARY_SELECT` gives it, and what lies in other tables."""
+    return Task(**summary_fields(row), **{name: getattr(record, name) for name in _RECORD}, feedback=feedback)
+
+
+def feedback_row(task: int, said: Feedback) -> Row:
+    """In the order of `FEEDBACK_COLUMNS`."""
+    flag = said.flag and said.flag.value
+    return task, said.id, said.created_at, flag, said.score, said.comment, said.source, said.user_id
+
+
+def feedback(row: Row) -> Feedback:
+    """A row in the order of `FEEDBACK_COLUMNS`."""
+    _, id, created_at, flag, score, comment, source, user_id = row
+    return Feedback(id=id, created_at=created_at, flag=_FLAGS[flag], score=score, comment=comment, source=source, user_id=user_id)
+
+
+def session_row(sum: SessionSum) -> Row:
+    """In the order of `SESSION_COLUMNS`."""
+    return (
+        *(sum.project_id, sum.id, sum.started_at, sum.ended_at, *_figures(sum.figures), sum.final),
+        *(*(sum.user or (None, None)), *(sum.model or (None, None)), *(sum.first or (None, None)), *(sum.last or (None,) * 4)),
+    )
+
+
+def session(row: Row) -> SessionSum:
+    """A row in the order of `SESSION_COLUMNS`."""
+    project_id, id, started_at, ended_at, tasks, errors, input_tokens, output_tokens, cost, final, *latest = row
+    user_at, user_id, model_at, model, first_at, first_input, *last = latest
+    figures = Figures(tasks, errors, input_tokens, output_tokens, cost)
+    user, model, first = _latest(user_at, user_id), _latest(model_at, model), _latest(first_at, first_input)
+    return SessionSum(project_id, id, started_at, ended_at, figures, bool(final), user, model, first, tuple(last))
+
+
+def user_row(sum: UserSum) -> Row:
+    """In the order of `USER_COLUMNS`."""
+    return sum.project_id, sum.id, sum.first_seen, sum.last_seen, sum.sessions, *_figures(sum.figures)
+
+
+def user(row: Row) -> UserSum:
+    """A row in the order of `USER_COLUMNS`."""
+    project_id, id, first_seen, last_seen, sessions, *figures = row
+    return UserSum(project_id, id, first_seen, last_seen, sessions, Figures(*figures))
+
+
+def check(task: Task) -> None:
+    """Raises StoreRejected for a task that SQLite would refuse; for the adapter that has no SQLite."""
+    try:
+        Packer().pack(task)
+        keys.first(task.created_at)
+        rows = [task_row(0, None, task), (task.system_prompt,), *(feedback_row(0, said) for said in task.feedback)]
+        for value in (value for row in rows for value in row):
+            if isinstance(value, str):
+                value.encode()
+            elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+                raise OverflowError(f"{value} does not fit in 64 bits")
+    except (ValueError, TypeError, ArithmeticError, RecursionError) as error:
+        raise StoreRejected(str(error)) from error
+
+
+def _figures(figures: Figures) -> Row:
+    return figures.tasks, figures.errors, figures.input_tokens, figures.output_tokens, figures.cost
+
+
+def _latest(at: int | None, value: str | None) -> Latest:
+    return None if at is None or value is None else (at, value)

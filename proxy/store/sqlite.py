@@ -1,0 +1,120 @@
+"""The embedded store: one SQLite file, one writer, a few readers."""
+
+# ruff: noqa: S608  names of tables and columns are ours; every value is bound
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+from proxy.store import StoreUnavailable, questions, rows
+from proxy.store import cursor as cursors
+from proxy.store.record import Record, unpack
+from proxy.store.rows import FEEDBACK_COLUMNS, SUMMARY_SELECT, Row
+from proxy.store.sqlite_reader import Readers
+from proxy.store.sqlite_writer import Writer
+from proxy.task import Body, Filter, Page, Session, Summary, Task, User, Which
+
+_LONG = 2**18
+"""Bytes of a packed record past which it is unpacked in a thread, so that other answers go on."""
+
+
+async def open_sqlite(path: Path, *, write: bool) -> SqliteStore:
+    """See `open_store`. Only one process may open a file with `write`: whoever does holds the data directory's lock."""
+    writer = Writer(path) if write else None
+    readers = Readers(path)
+    try:
+        if writer is not None:
+            await writer.open()
+        await readers.open()
+    except BaseException:
+        await readers.close()
+        if writer is not None:
+            await writer.close()
+        raise
+    return SqliteStore(readers, writer)
+
+
+class SqliteStore:
+    """See `Store`."""
+
+    def __init__(self, readers: Readers, writer: Writer | None) -> None:
+        self._readers = readers
+        self._writer = writer
+
+    async def save(self, tasks: Sequence[Task]) -> int:
+        if self._writer is None:
+            raise StoreUnavailable("This store was opened for reading only.")
+        return await self._writer.save(tasks) if tasks else 0
+
+    async def stored(self, epoch: str) -> int:
+        found = await self._readers.rows("SELECT tasks FROM epoch WHERE epoch = ?", (epoch,))
+        return int(found[0][0]) if found else 0
+
+    async def get(self, id: str) -> Task | None:
+        select = f"SELECT record.data, {SUMMARY_SELECT} FROM task JOIN record USING (key) WHERE task.id = ?"
+        if not (found := await self._readers.rows(select, (id,))):
+            return None
+        data, *row = found[0]
+        columns = ", ".join(FEEDBACK_COLUMNS)
+        said = await self._readers.rows(f"SELECT {columns} FROM feedback WHERE task = ? ORDER BY key", (row[0],))
+        return rows.task(tuple(row), await _unpacked(data), tuple(map(rows.feedback, said)))
+
+    async def body(self, id: str, which: Which) -> Body | None:
+        found = await self._readers.rows("SELECT record.data FROM task JOIN record USING (key) WHERE task.id = ?", (id,))
+        if not found:
+            return None
+        record = await _unpacked(found[0][0])
+        if which is Which.REQUEST:
+            return Body(record.request_body, record.request_coding)
+        return Body(record.response_body, record.response_coding)
+
+    async def find(self, filter: Filter, *, limit: int, cursor: str | None = None, oldest_first: bool = False) -> Page[Summary]:
+        name = cursors.tasks(filter, oldest_first)
+        after = None if cursor is None else cursors.decode(name, cursor)[1]
+        question = questions.tasks(filter, limit=limit + 1, after=after, oldest_first=oldest_first)
+        found = await self._readers.rows(question.sql, question.values) if question else []
+        following = (found[limit - 1][4], found[limit - 1][0]) if len(found) > limit else None  # created_at, key
+        return Page(tuple(map(rows.summary, found[:limit])), following and cursors.encode(name, following))
+
+    async def sessions(
+        self, *, project_id: str | None = None, user_id: str | None = None, limit: int, cursor: str | None = None
+    ) -> Page[Session]:
+        name = cursors.sessions(project_id, user_id)
+        after = None if cursor is None else cursors.decode(name, cursor)
+        question = questions.sessions(project_id, user_id, limit=limit + 1, after=after)
+        found = await self._readers.rows(question.sql, question.values)
+        items = tuple(rows.session(row[2:]).session() for row in found[:limit])
+        return Page(items, _following(name, found, limit))
+
+    async def session(self, id: str, project_id: str | None = None) -> Session | None:
+        question = questions.session(id, project_id)
+        found = await self._readers.rows(question.sql, question.values)
+        return rows.session(found[0]).session() if found else None
+
+    async def users(self, *, project_id: str | None = None, limit: int, cursor: str | None = None) -> Page[User]:
+        name = cursors.users(project_id)
+        after = None if cursor is None else cursors.decode(name, cursor)
+        question = questions.users(project_id, limit=limit + 1, after=after)
+        found = await self._readers.rows(question.sql, question.values)
+        return Page(tuple(rows.user(row[2:]).user() for row in found[:limit]), _following(name, found, limit))
+
+    async def user(self, id: str, project_id: str | None = None) -> User | None:
+        question = questions.user(id, project_id)
+        found = await self._readers.rows(question.sql, question.values)
+        return rows.user(found[0]).user() if found else None
+
+    async def close(self) -> None:
+        await self._readers.close()
+        if self._writer is not None:
+            await self._writer.close()
+
+
+def _following(name: str, found: Sequence[Row], limit: int) -> str | None:
+    """The next page's cursor, of rows that begin with their place in the list."""
+    return cursors.encode(name, found[limit - 1][:2]) if len(found) > limit else None
+
+
+async def _unpacked(data: bytes) -> Record:
+    return unpack(data) if len(data) < _LONG else await asyncio.to_thread(unpack, data)

@@ -1,0 +1,98 @@
+"""The one connection that writes, in a thread of its own: every save and every checkpoint happens here, one after another."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from proxy.store import StoreRejected, StoreUnavailable
+from proxy.store.record import Packer
+from proxy.store.sqlite_file import identity, open_writer, unavailable
+from proxy.store.sqlite_save import save
+from proxy.task import Task
+
+
+class Writer:
+    """Saves batches. After a failure it opens the file anew, so the next save meets the world as it is then."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store-writer")
+        self._db: sqlite3.Connection | None = None
+        self._identity: tuple[int, int] | None = None
+        self._packer = Packer()
+        self._closed = False
+
+    async def open(self) -> None:
+        """Open the file and bring its schema up to date. Raises StoreUnavailable."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._connected)
+
+    async def save(self, tasks: Sequence[Task]) -> int:
+        """See `Store.save`. A save that is cancelled is done all the same, which is harmless."""
+        if self._closed:
+            raise StoreUnavailable("The store is closed.")
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._save, tuple(tasks))
+
+    async def close(self) -> None:
+        """End, after the saves that have begun."""
+        if not self._closed:
+            self._closed = True
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._drop)
+            self._thread.shutdown()
+
+    def _connected(self) -> sqlite3.Connection:
+        if self._db is None:
+            try:
+                self._db = open_writer(self._path)
+            except (sqlite3.Error, OSError) as error:
+                raise unavailable(self._path, error) from error
+            self._identity = identity(self._path)
+        return self._db
+
+    def _save(self, tasks: tuple[Task, ...]) -> int:
+        db = self._connected()
+        try:
+            self._must_be_the_same_file()
+            db.execute("BEGIN IMMEDIATE")
+            new = save(db, self._packer, tasks)
+            db.execute("COMMIT")
+            self._must_be_the_same_file()
+        except (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.InterfaceError, sqlite3.ProgrammingError) as error:
+            self._undo(db)
+            raise _refused(error) from error
+        except (sqlite3.Error, OSError, MemoryError, StoreUnavailable) as error:
+            self._undo(db)
+            self._drop()
+            raise error if isinstance(error, StoreUnavailable) else unavailable(self._path, error) from error
+        except StoreRejected:
+            self._undo(db)
+            raise
+        except Exception as error:
+            # Whatever else is wrong comes of a value in these tasks (text that has no UTF-8, a number of more than 64 bits,
+            # what JSON cannot say), and would be wrong every time.
+            self._undo(db)
+            raise _refused(error) from error
+        return new
+
+    def _must_be_the_same_file(self) -> None:
+        # SQLite goes on writing to a file that was deleted: what it says is committed is then nowhere
+        if identity(self._path) != self._identity:
+            raise StoreUnavailable(f"{self._path}: the file was deleted or replaced. It is opened anew; what was in it is gone.")
+
+    def _undo(self, db: sqlite3.Connection) -> None:
+        with contextlib.suppress(sqlite3.Error):
+            db.rollback()
+
+    def _drop(self) -> None:
+        if self._db is not None:
+            with contextlib.suppress(sqlite3.Error):  # nothing is lost: what was not committed will be saved again
+                self._db.close()
+            self._db = None
+
+
+def _refused(error: Exception) -> StoreRejected:
+    return StoreRejected(f"{type(error).__name__}: {error}")

@@ -1,0 +1,314 @@
+"""The values of the house: what a call was, what is remembered of it, what can be asked.
+
+Everything here is frozen and does no I/O. Times are `int` microseconds since the Unix epoch (UTC); durations are `float` seconds.
+`None` always means "not known", never zero.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+
+JSON = dict[str, Any]
+"""A provider's own JSON object, read with `.get`. The one place where `Any` is allowed."""
+
+Fields = tuple[tuple[bytes, bytes], ...]
+"""Header fields as they were on the wire: order, case, duplicates and bytes >= 0x80 kept."""
+
+FULL_ID_LENGTH = 128
+"""The longest `X-Task-Id` a caller may give."""
+
+LABEL_LENGTH = 512
+"""The longest label (session, user, project, name): longer ones are noted in `problems` and not used."""
+
+
+class Ending(StrEnum):
+    """How a call ended: exactly one, always."""
+
+    COMPLETED = "completed"  # the upstream finished and the caller had it all
+    UPSTREAM_ERROR = "upstream_error"  # status >= 400, or an error event inside a 200 stream
+    UPSTREAM_BROKE = "upstream_broke"  # cut after it had begun to answer
+    UNREACHABLE = "unreachable"  # refused, DNS, TLS, closed before a byte of an answer
+    TIMED_OUT = "timed_out"
+    CALLER_LEFT = "caller_left"
+    UPLOAD_INCOMPLETE = "upload_incomplete"  # the caller left, or broke off, inside its request body
+    REJECTED = "rejected"  # by us
+    STOPPED = "stopped"  # we shut down
+    PROXY_DIED = "proxy_died"
+
+
+class Source(StrEnum):
+    """Where a session or user label was found."""
+
+    HEADER = "header"
+    ALIAS = "alias"
+    BODY = "body"
+    BAGGAGE = "baggage"
+    INFERRED = "inferred"
+    CLIENT = "client"
+
+
+class Flag(StrEnum):
+    """What somebody thought of a task."""
+
+    SUCCESS = "success"
+    FAILURE = "failure"
+
+
+class Which(StrEnum):
+    """Which of a call's two bodies."""
+
+    REQUEST = "request"
+    RESPONSE = "response"
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Some bytes of a body, and when they came.
+
+    `at` is seconds since the call was accepted, from a monotonic clock.
+    """
+
+    at: float
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One exchange, as the tap saw it and the journal kept it. Nothing in it has been understood yet.
+
+    Secrets are gone already: `target` has its credentials replaced, `request_fields` and `response_fields` are the allow-listed
+    ones, and bodies are redacted (`redactions` says where).
+    """
+
+    origin: str  # "<epoch>.<number>": unique for ever, made by the relay; what makes a replay harmless
+    id: str  # the task id that the caller was given in X-Task-Id
+    own_id: str  # an id of ours, used where `id` turns out to be taken
+    retry_of: str | None = None  # the caller gave this id a second time, so `id` is ours
+    created_at: int  # microseconds since the epoch
+    ended_at: int
+    ending: Ending
+    upstream: str  # its name in the configuration
+    kind: str  # the dialect that the route promised; "opaque" where it promised none
+    method: str
+    target: str  # path and query as sent by the caller, credentials replaced
+    caller_key: str | None = None  # keyed fingerprint of the API key
+    request_fields: Fields = ()  # allow-listed, and every label field
+    request_body: bytes = b""  # transfer coding removed, content coding kept
+    request_size: int = 0  # bytes on the wire; more than len(request_body) where the record was cut
+    request_decoded: bool = False  # the content coding was removed, because something in it had to be redacted
+    http_status: int | None = None  # what the caller got
+    reason: str = ""
+    response_fields: Fields = ()
+    response: tuple[Piece, ...] = ()  # the response body in the pieces it came in
+    response_size: int = 0
+    response_decoded: bool = False
+    seconds_to_first_byte: float | None = None
+    marked: bool = False  # the end marker of the dialect went to the caller
+    error_code: str | None = None  # X-Tasktap-Error, where the answer was ours
+    redactions: tuple[str, ...] = ()  # where something was taken out: "request.body", "response.body", "target", ...
+    problems: tuple[str, ...] = ()  # what the relay could not do as asked, or could not keep
+
+    @property
+    def response_body(self) -> bytes:
+        """The kept response body, whole."""
+        return b"".join(piece.data for piece in self.response)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """Tokens, as counted by `source`; a figure that nobody gave is `None`."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    total_tokens: int | None = None
+    cached_input_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    audio_input_tokens: int | None = None
+    audio_output_tokens: int | None = None
+    source: str = "provider"  # or "estimated"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feedback:
+    """What somebody said of a task, once."""
+
+    id: str
+    created_at: int
+    flag: Flag | None = None
+    score: float | None = None
+    comment: str | None = None
+    source: str | None = None
+    user_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """A task as lists show it: everything but bodies, headers and pieces."""
+
+    id: str
+    origin: str
+    project_id: str = "default"
+    created_at: int
+    ended_at: int
+    kind: str
+    name: str | None = None
+    session_id: str | None = None
+    session_source: Source | None = None
+    session_final: bool = False
+    user_id: str | None = None
+    user_source: Source | None = None
+    parent_task_id: str | None = None
+    retry_of: str | None = None
+    input: str | None = None
+    output: str | None = None
+    system_prompt: str | None = None
+    metadata: JSON = field(default_factory=dict)
+    model_requested: str | None = None
+    model: str | None = None
+    usage: Usage | None = None
+    cost: float | None = None
+    price: JSON | None = None
+    upstream: str | None = None
+    method: str | None = None
+    path: str | None = None  # path and query, credentials replaced
+    http_status: int | None = None
+    error_code: str | None = None
+    upstream_request_id: str | None = None
+    response_id: str | None = None  # the provider's own: chatcmpl-...
+    caller_key: str | None = None
+    stream: bool | None = None
+    request_size: int | None = None
+    response_size: int | None = None
+    seconds_to_first_byte: float | None = None
+    seconds_to_first_token: float | None = None
+    seconds_total: float | None = None
+    longest_stall: float | None = None  # seconds between two pieces of the response
+    ending: Ending
+    finish_reasons: tuple[str | None, ...] = ()
+    flag: Flag | None = None
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task(Summary):
+    """A task, whole."""
+
+    own_id: str | None = None  # the id it gets where `id` is taken by another call; not part of the record
+    raw_input: Any = None  # the request's JSON
+    raw_output: Any = None  # the response's JSON, as the non-streamed API would have given it
+    request_headers: tuple[tuple[str, str], ...] = ()
+    response_headers: tuple[tuple[str, str], ...] = ()
+    request_body: bytes = b""  # as kept: content coding kept, unless `redactions` say otherwise
+    request_coding: str | None = None  # the content coding `request_body` is in, e.g. "gzip"
+    response_body: bytes = b""
+    response_coding: str | None = None
+    pieces: tuple[tuple[float, int], ...] = ()  # (seconds since created_at, bytes) of each piece of the response
+    redactions: tuple[str, ...] = ()
+    feedback: tuple[Feedback, ...] = ()
+    events: tuple[JSON, ...] = ()
+    evaluations: tuple[JSON, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """One kept body: its bytes, and the content coding they are in (`None`: plain)."""
+
+    data: bytes
+    coding: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """What the tasks of one session add up to. Kept as a rollup: never counted from tasks when asked."""
+
+    id: str
+    project_id: str
+    user_id: str | None  # the last one seen
+    started_at: int
+    ended_at: int
+    tasks: int
+    errors: int  # tasks whose ending is not `completed`
+    input_tokens: int
+    output_tokens: int
+    cost: float | None
+    first_input: str | None  # a title: the first words of the first task
+    last_input: str | None
+    last_output: str | None
+    last_ending: Ending
+    model: str | None  # the last one seen
+    final: bool  # X-Session-Final was seen
+
+    @property
+    def seconds(self) -> float:
+        """From the first start to the last end."""
+        return (self.ended_at - self.started_at) / 1e6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class User:
+    """What the tasks of one user add up to; a rollup like `Session`."""
+
+    id: str
+    project_id: str
+    first_seen: int
+    last_seen: int
+    tasks: int
+    sessions: int
+    errors: int
+    input_tokens: int
+    output_tokens: int
+    cost: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """Which tasks. Every field that is not `None` must hold; `since` is inclusive, `until` exclusive (microseconds)."""
+
+    session_id: str | None = None
+    user_id: str | None = None
+    project_id: str | None = None
+    model: str | None = None
+    kind: str | None = None
+    ending: Ending | None = None
+    flag: Flag | None = None
+    since: int | None = None
+    until: int | None = None
+    words: tuple[str, ...] = ()  # each must be in input or output; one with spaces is a phrase
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """Some items, and where the next ones start (`None`: there are no more)."""
+
+    items: tuple[T, ...]
+    next: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """Where every call since this start is: `carried == stored + waiting + lost`, at every moment."""
+
+    carried: int = 0  # calls that have ended
+    running: int = 0
+    journalled: int = 0  # of the carried ones, those whose end is in the journal
+    stored: int = 0
+    waiting: int = 0  # ended, not yet in the store
+    lost: int = 0
+    rejected: int = 0  # malformed HTTP: refused before it was a call
+    recovered: int = 0  # stored now, but carried before this start
+    set_aside: int = 0  # of the waiting ones: refused by the store, kept in a file
+    lapses: int = 0  # bytes went out before the journal had them, because it was slow
+    bodies_dropped: int = 0  # bodies that the journal had no room for
+    journal_bytes: int = 0
+    journal_segments: int = 0
+    journal_stalled: bool = False
+    store_error: str | None = None
+    lag_seconds: float = 0.0  # age of the oldest journalled end that is not yet stored
+    relays: int = 0  # relays alive
+    open_connections: int = 0
+    reasons: tuple[str, ...] = ()  # why recording is not well; empty when it is

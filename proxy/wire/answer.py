@@ -1,0 +1,132 @@
+"""A response body as what it is: one JSON value, a stream of events, or neither; whatever was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import Enum, auto
+from typing import Any
+
+import orjson
+
+from proxy.task import JSON
+from proxy.wire import sse
+from proxy.wire.lenient import DEPTH_LIMIT, loads, mend
+
+LOOK = 16  # bytes that tell what a body is
+SSE_STARTS = (b"data:", b"event:", b"id:", b"retry:", b":")
+
+QUIET = frozenset((b"ping", b"keepalive", b"keep-alive", b"heartbeat"))
+"""Names of events that say nothing, and need not be JSON."""
+
+
+class Form(Enum):
+    """What a body is."""
+
+    NOTHING = auto()
+    JSON = auto()
+    SSE = auto()
+    OTHER = auto()
+
+
+def form_of(pieces: tuple[bytes, ...], content_type: str) -> Form:
+    """What the body is, by its look first: a JSON error may say that it is text/event-stream, a stream that it is JSON."""
+    head = b""
+    for piece in pieces:
+        head = head + piece[:LOOK] if head else piece.lstrip()[: 2 * LOOK]
+        if len(head) >= LOOK:
+            break
+    head = head.removeprefix(sse.BOM).lstrip()  # servers send blank lines to keep a call alive
+    if head[:1] in (b"{", b"["):
+        return Form.JSON
+    if head.startswith(SSE_STARTS) or (head and content_type == "text/event-stream"):
+        return Form.SSE
+    if not head:
+        return Form.NOTHING
+    return Form.JSON if content_type.endswith("json") else Form.OTHER
+
+
+def json_of(pieces: tuple[bytes, ...]) -> tuple[Any, str | None]:
+    """The JSON value that the body is, or None and why it cannot be read."""
+    try:
+        value, mending = loads(b"".join(pieces))
+    except ValueError as error:
+        return None, f"the response is not JSON: {error}"
+    return (mend(value) if mending else value), None
+
+
+class Stream:
+    """The JSON objects of a stream of server-sent events, and the piece that each came in. To be iterated once."""
+
+    def __init__(self, pieces: tuple[bytes, ...]) -> None:
+        self.marked = False  # `[DONE]` came
+        self.mending = False  # something in it has to be mended
+        self._pieces = pieces
+        self._decoder = sse.Decoder()
+        self._unreadable = 0
+        self._cut = False
+
+    def __iter__(self) -> Iterator[tuple[int, bytes, JSON]]:
+        """(number of the piece, name of the event, its object). An `error` event that is no object is `{"error": it}`."""
+        decoder = self._decoder
+        last = len(self._pieces) - 1
+        for number, piece in enumerate(self._pieces):
+            for name, data, _ in decoder.feed(piece):
+                value = self._object(name, data)
+                if value is not None:
+                    yield number, name, value
+        for name, data, _ in decoder.finish():
+            before = self._unreadable
+            value = self._object(name, data)
+            if value is not None:
+                yield last, name, value
+            if self._unreadable > before:  # a last event that is whole, save for its empty line, is read like any other
+                self._unreadable, self._cut = before, True
+
+    def _object(self, name: bytes, data: bytes) -> JSON | None:
+        value: Any = None
+        try:
+            if len(data) <= 2 * DEPTH_LIMIT:  # too short to be too deep
+                value = orjson.loads(data)
+            else:
+                value, mending = loads(data)
+                self.mending = self.mending or mending
+        except ValueError:
+            value = self._odd(name, data)
+            if value is None:
+                return None
+        if type(value) is dict:
+            return value
+        if name == b"error":
+            return {"error": value}
+        if name not in QUIET:
+            self._unreadable += 1
+        return None
+
+    def _odd(self, name: bytes, data: bytes) -> Any:
+        text = data.strip()
+        if text.startswith(b"[DONE]"):
+            self.marked = True
+            return None
+        if not text or name in QUIET:
+            return None
+        try:
+            value, _ = loads(data)
+        except ValueError:
+            if name == b"error":
+                return text.decode("utf-8", "replace")
+            self._unreadable += 1
+            return None
+        self.mending = True
+        return value
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What could not be read."""
+        found = []
+        if self._unreadable:
+            found.append(f"events of the stream that are not JSON objects: {self._unreadable}")
+        if self._decoder.dropped:
+            found.append(f"events of the stream over {sse.EVENT_LIMIT} bytes, which were not read: {self._decoder.dropped}")
+        if self._cut:
+            found.append("the stream ends inside an event")
+        return tuple(found)

@@ -1,0 +1,146 @@
+"""Chat completions (`/v1/chat/completions`), streamed and not, as OpenAI and those who say they are like it speak them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from proxy.task import JSON
+from proxy.wire.answer import Form, Stream, form_of, json_of
+from proxy.wire.deltas import Chunks
+from proxy.wire.dialect import Reading, Said, error_of, text_of
+from proxy.wire.growth import HIGHEST_INDEX
+from proxy.wire.lenient import mend
+from proxy.wire.text import input_of, output_of, system_prompt_of
+from proxy.wire.usage import usage_of
+
+SILENT = frozenset(("role", "id", "type", "name", "obfuscation"))
+"""Members of a delta that are no token."""
+
+
+class _Answer(NamedTuple):
+    """What a response body turned out to be."""
+
+    raw: Any = None
+    stream: bool = False
+    error: str | None = None
+    marked: bool = False
+    first: int | None = None
+    problems: tuple[str, ...] = ()
+
+
+def read(said: Said) -> Reading:
+    """Read one chat completion."""
+    asked: JSON = said.request if isinstance(said.request, dict) else {}
+    messages = asked.get("messages")
+    refused = said.status is not None and said.status >= 400
+    form = form_of(said.pieces, said.content_type)
+    answer = _ANSWERS[form](said)
+    raw: JSON = answer.raw if isinstance(answer.raw, dict) else {}
+    choices = [choice for choice in _list(raw.get("choices")) if isinstance(choice, dict)]
+    error = answer.error
+    for choice in choices:
+        error = error or ("error" in choice and error_of(choice)) or None  # OpenRouter puts it there
+    stream: bool | None = answer.stream
+    if form is not Form.SSE and (form is not Form.JSON or refused):  # the answer does not tell
+        stream = None if said.request is None else asked.get("stream") is True
+    return Reading(
+        raw_output=answer.raw,
+        input=input_of(messages),
+        output=None if refused else output_of(choices),
+        system_prompt=system_prompt_of(messages),
+        model_requested=text_of(asked, "model"),
+        model=text_of(raw, "model"),
+        usage=usage_of(_usage(raw, choices)),
+        finish_reasons=_finish_reasons(choices),
+        response_id=text_of(raw, "id"),
+        stream=stream,
+        failed=error is not None,
+        error=error,
+        marked=answer.marked,
+        first=answer.first,
+        problems=answer.problems,
+    )
+
+
+def _nothing(said: Said) -> _Answer:
+    return _Answer()
+
+
+def _other(said: Said) -> _Answer:
+    refused = said.status is not None and said.status >= 400
+    return _Answer() if refused else _Answer(problems=("the response is neither JSON nor a stream of events",))
+
+
+def _json(said: Said) -> _Answer:
+    value, problem = json_of(said.pieces)
+    if problem is not None:
+        return _Answer(problems=(problem if said.whole else "the response is cut: its JSON cannot be read",))
+    error = error_of(value) if isinstance(value, dict) and not value.get("choices") else None
+    return _Answer(raw=value, error=error)
+
+
+def _streamed(said: Said) -> _Answer:
+    stream, chunks = Stream(said.pieces), Chunks("chat.completion")
+    first: int | None = None
+    error: str | None = None
+    came = False
+    for number, name, chunk in stream:
+        came = True
+        if name == b"error" or "error" in chunk or chunk.get("object") == "error":
+            message = error_of(chunk)
+            if message is None and name == b"error":
+                message = error_of({"error": chunk})
+            if message is not None:
+                error = message
+                if "error" not in chunk:
+                    chunk = {"error": chunk}  # noqa: PLW2901  # the flat shapes, put where all others put it
+        chunks.add(chunk)
+        if first is None and _speaks(chunk):
+            first = number
+    raw = chunks.result() if came else None
+    problems = stream.problems
+    if said.whole and not stream.marked and error is None:
+        problems += ("the stream ended without its end marker, data: [DONE]",)
+    return _Answer(mend(raw) if stream.mending else raw, True, error, stream.marked, first, problems)
+
+
+_ANSWERS: dict[Form, Callable[[Said], _Answer]] = {
+    Form.NOTHING: _nothing,
+    Form.JSON: _json,
+    Form.SSE: _streamed,
+    Form.OTHER: _other,
+}
+
+
+def _speaks(chunk: JSON) -> bool:
+    """Whether a chunk holds a token: of text, reasoning, a tool call, a refusal, audio, or something new."""
+    choices = chunk.get("choices")
+    for choice in choices if isinstance(choices, list) else ():
+        delta = choice.get("delta") if isinstance(choice, dict) else None
+        if isinstance(delta, dict) and any(value and key not in SILENT for key, value in delta.items()):
+            return True
+    return False
+
+
+def _usage(answer: JSON, choices: list[JSON]) -> Any:
+    """Where the usage stands: in the answer, in a choice (Moonshot), or under a vendor's name (Groq)."""
+    if isinstance(answer.get("usage"), dict):
+        return answer["usage"]
+    for choice in choices:
+        if isinstance(choice.get("usage"), dict):
+            return choice["usage"]
+    groq = answer.get("x_groq")
+    return groq.get("usage") if isinstance(groq, dict) else None
+
+
+def _finish_reasons(choices: list[JSON]) -> tuple[str | None, ...]:
+    by_index: dict[int, str | None] = {}
+    for at, choice in enumerate(choices):
+        index = choice.get("index")
+        by_index[index if type(index) is int and 0 <= index <= HIGHEST_INDEX else at] = text_of(choice, "finish_reason")
+    return tuple(by_index.get(index) for index in range(max(by_index) + 1)) if by_index else ()
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []

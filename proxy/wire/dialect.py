@@ -1,0 +1,69 @@
+"""What a dialect is: one API's way of speaking, and how what was said in it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from proxy.task import JSON, Usage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """What the two sides said to each other in one call, with all codings removed."""
+
+    request: Any = None  # the request's JSON; None where there is none
+    pieces: tuple[bytes, ...] = ()  # the response body, in the pieces it came in
+    content_type: str = ""  # of the response: the media type, lower case, without parameters
+    status: int | None = None
+    whole: bool = True  # the response ended cleanly, and all of it is here
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What was understood of a call. What was not said is `None`."""
+
+    raw_output: Any = None
+    input: str | None = None
+    output: str | None = None
+    system_prompt: str | None = None
+    model_requested: str | None = None
+    model: str | None = None
+    usage: Usage | None = None
+    finish_reasons: tuple[str | None, ...] = ()
+    response_id: str | None = None
+    stream: bool | None = None
+    failed: bool = False  # the answer says that it is an error, whatever its status says
+    error: str | None = None  # what it says of that
+    marked: bool = False  # the end marker of the dialect came
+    first: int | None = None  # the piece of a stream that holds the first token
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """A row of the table: the kind of a call, and its reader. `read` is pure and may raise: that is noted in the task."""
+
+    kind: str
+    read: Callable[[Said], Reading]
+
+
+def text_of(value: JSON, key: str) -> str | None:
+    """`value[key]` where it is a string that says something."""
+    text = value.get(key)
+    return text if isinstance(text, str) and text else None
+
+
+def error_of(value: Any) -> str | None:
+    """What an answer says of its failure, in OpenAI's shape or the flat one of older vLLM; None where it is no failure."""
+    if not isinstance(value, dict):
+        return None
+    error = value.get("error")
+    if isinstance(error, dict) and error:
+        return text_of(error, "message") or text_of(error, "code") or text_of(error, "type") or "an error without a message"
+    if isinstance(error, str) and error:
+        return error
+    if value.get("object") == "error":
+        return text_of(value, "message") or "an error without a message"
+    return None

@@ -1,0 +1,119 @@
+"""What a chat's messages say, as text a person reads: what was asked in this turn, and what was answered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+
+from proxy.task import JSON
+
+INSTRUCTING = frozenset(("system", "developer"))
+BETWEEN_CHOICES = "\n\n---\n\n"
+
+MEDIA = {
+    "image_url": "[image]",
+    "input_image": "[image]",
+    "image": "[image]",
+    "input_audio": "[audio]",
+    "audio": "[audio]",
+    "video_url": "[video]",
+}
+"""What stands for a part that is no text."""
+
+
+def input_of(messages: Any) -> str | None:
+    """The messages after the last assistant message, without system and developer messages; None where there are none."""
+    if not isinstance(messages, list):
+        return None
+    turn: list[str] = []
+    for message in reversed(messages):
+        if not isinstance(message, dict) or message.get("role") in INSTRUCTING:
+            continue
+        if message.get("role") == "assistant":
+            break
+        text = content_text(message.get("content"))
+        turn.append(f"[tool] {text}" if message.get("role") in ("tool", "function") else text)
+    return "\n".join(reversed(turn)) if turn else None
+
+
+def system_prompt_of(messages: Any) -> str | None:
+    """The system and developer messages; None where there are none."""
+    if not isinstance(messages, list):
+        return None
+    texts = [
+        content_text(message.get("content"))
+        for message in messages
+        if isinstance(message, dict) and message.get("role") in INSTRUCTING
+    ]
+    return "\n".join(texts) if texts else None
+
+
+def output_of(choices: Any) -> str | None:
+    """What the choices say, in their order; None where they say nothing."""
+    if not isinstance(choices, list):
+        return None
+    said = []
+    for choice in choices:
+        if isinstance(choice, dict) and isinstance(choice.get("message"), dict):
+            text = "\n".join(_lines(choice["message"]))
+            if text:
+                said.append(text)
+    return BETWEEN_CHOICES.join(said) or None
+
+
+def _lines(message: JSON) -> Iterator[str]:
+    content = content_text(message.get("content"))
+    audio = message.get("audio")
+    if not content and isinstance(audio, dict) and isinstance(audio.get("transcript"), str):
+        content = audio["transcript"]
+    if content:
+        yield content
+    if isinstance(message.get("refusal"), str) and message["refusal"]:
+        yield message["refusal"]
+    calls = message.get("tool_calls")
+    for call in calls if isinstance(calls, list) else ():
+        if isinstance(call, dict):
+            body = call.get("function") or call.get("custom")
+            if isinstance(body, dict):
+                yield _call_text(body)
+    if isinstance(message.get("function_call"), dict):
+        yield _call_text(message["function_call"])
+
+
+def _call_text(body: JSON) -> str:
+    arguments = body.get("arguments", body.get("input"))
+    if arguments is not None and not isinstance(arguments, str):
+        arguments = orjson.dumps(arguments).decode()
+    return f"{body.get('name') or ''}({arguments or ''})"
+
+
+def content_text(content: Any) -> str:
+    """A message's content, be it a string or a list of parts."""
+    if isinstance(content, str):
+        return content
+    if isinstance(content, list):
+        return "\n".join(text for text in map(_part_text, content) if text is not None)
+    return ""
+
+
+def _part_text(part: Any) -> str | None:
+    """One part; None where it says nothing that is for reading (thinking)."""
+    if isinstance(part, str):
+        return part
+    if not isinstance(part, dict):
+        return None
+    kind = part.get("type")
+    if kind == "thinking":
+        return None
+    for key in ("text", "refusal"):
+        if isinstance(part.get(key), str):
+            return str(part[key])
+    if isinstance(kind, str) and kind in MEDIA:
+        return MEDIA[kind]
+    if kind in ("file", "input_file"):
+        file = part.get("file")
+        name = (file if isinstance(file, dict) else part).get("filename")
+        return f"[file {name}]" if isinstance(name, str) and name else "[file]"
+    return f"[{kind}]" if isinstance(kind, str) and kind else None

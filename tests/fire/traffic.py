@@ -1,0 +1,201 @@
+"""Traffic for the fire: an upstream whose every answer follows from a number, and callers who remember what they were given."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import itertools
+import json
+import random
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+NUMBER = re.compile(rb"\r\nx-fire: (\d+)", re.IGNORECASE)
+LENGTH = re.compile(rb"\r\ncontent-length: (\d+)", re.IGNORECASE)
+TASK = re.compile(rb"\r\nx-task-id: ([^\r]+)", re.IGNORECASE)
+MARK = b"data: [DONE]\n\n"
+SESSIONS = 7
+HUNG_SECONDS = 10.0  # no call of ours takes a second
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the upstream says to call `number`: pieces of a body, each after a wait in seconds."""
+
+    status: int
+    stream: bool
+    pieces: tuple[tuple[float, bytes], ...]
+
+    @property
+    def body(self) -> bytes:
+        return b"".join(data for _, data in self.pieces)
+
+    @property
+    def ending(self) -> str:
+        return "completed" if self.status < 400 else "upstream_error"
+
+
+def answer(number: int) -> Answer:
+    """A plain answer, a stream of 2 to 25 events, or now and then an error; always the same for the same number."""
+    dice = random.Random(number)
+    kind = dice.random()
+    words = " ".join(f"w{dice.randrange(10**6)}" for _ in range(dice.choice((3, 30, 300, 3000))))
+    if kind < 0.08:
+        return Answer(
+            429, False, ((dice.random() * 0.01, json.dumps({"error": {"message": words, "code": "rate_limit"}}).encode()),)
+        )
+    start = {"id": f"chatcmpl-{number}", "model": "fire-1", "created": 1764000000}
+    if kind < 0.5:
+        choice = {"index": 0, "message": {"role": "assistant", "content": words}, "finish_reason": "stop"}
+        body = json.dumps(start | {"object": "chat.completion", "choices": [choice]}).encode()
+        return Answer(200, False, ((dice.random() * 0.02, body),))
+    pieces = []
+    count = dice.randrange(2, 25)
+    for at in range(count):
+        last = at == count - 1
+        choice = {
+            "index": 0,
+            "delta": {} if last else {"content": f" {words[:50]}{at}"},
+            "finish_reason": "stop" if last else None,
+        }
+        event = b"data: " + json.dumps(start | {"object": "chat.completion.chunk", "choices": [choice]}).encode() + b"\n\n"
+        pieces.append((dice.choice((0.0, 0.001, 0.005, 0.02)), event))
+    return Answer(200, True, (*pieces, (0.0, MARK)))
+
+
+async def provide(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """The upstream's side of one connection."""
+    with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+        while True:
+            head = await reader.readuntil(b"\r\n\r\n")
+            number, length = NUMBER.search(head), LENGTH.search(head)
+            assert number is not None, head
+            assert length is not None, head
+            await reader.readexactly(int(length[1]))
+            said = answer(int(number[1]))
+            if said.stream:
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+                for wait, piece in said.pieces:
+                    await asyncio.sleep(wait)
+                    if writer.is_closing():
+                        return
+                    writer.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+                writer.write(b"0\r\n\r\n")
+            else:
+                await asyncio.sleep(said.pieces[0][0])
+                head = b"HTTP/1.1 %d Said\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+                writer.write(head % (said.status, len(said.body)) + said.body)
+            await writer.drain()
+    writer.close()
+
+
+@dataclass(slots=True)
+class World:
+    """What the callers did and were given, and when a failure has an excuse."""
+
+    where: Callable[[], tuple[str, int]]
+    numbers: itertools.count[int] = field(default_factory=itertools.count)
+    over: bool = False
+    down: bool = False  # a relay was killed and is not known to be back
+    kills: int = 0  # of relays, so far
+    begun: dict[str, int] = field(default_factory=dict)  # id given by the caller -> number
+    nameless: int = 0  # calls begun without an id
+    seen: dict[str, tuple[str, str]] = field(default_factory=dict)  # id -> (SHA-256 of the body whose end was read, ending)
+    cut: set[str] = field(default_factory=set)  # the answer had begun when the proxy died
+    left: set[str] = field(default_factory=set)  # the caller left after the answer had begun
+    wrong: list[str] = field(default_factory=list)  # answers that were not what the upstream said
+    unexcused: list[str] = field(default_factory=list)  # calls that failed while no relay was killed
+    hung: int = 0
+
+
+class Left(Exception):
+    """The caller has had enough."""
+
+
+class Caller:
+    """One app: calls over a kept connection, one after the other, until the world is over."""
+
+    def __init__(self, world: World, number: int) -> None:
+        self.world = world
+        self.dice = random.Random(number)
+        self.writer: asyncio.StreamWriter | None = None
+
+    async def live(self) -> None:
+        while not self.world.over:
+            await asyncio.sleep(self.dice.random() * 0.02)
+            number = next(self.world.numbers)
+            self.id, self.answered = (f"fire-{number}" if number % 4 else ""), False
+            try:
+                async with asyncio.timeout(HUNG_SECONDS):
+                    await self.call(number)
+            except Left:
+                self.close()
+            except TimeoutError:
+                self.world.hung += 1
+                self.close()
+            except (OSError, EOFError) as error:
+                self.failed(number, error)
+                await asyncio.sleep(0.02)
+        self.close()
+
+    def failed(self, number: int, error: Exception) -> None:
+        """The connection broke; is there an excuse?"""
+        if not self.world.down and self.world.kills == self.kills:
+            self.world.unexcused.append(f"{number} ({self.id}): {error!r}")
+        if isinstance(error, asyncio.IncompleteReadError) and error.partial:
+            self.answered = True
+        if self.id and self.answered and self.id not in self.world.seen:
+            self.world.cut.add(self.id)
+        self.close()
+
+    def close(self) -> None:
+        if self.writer is not None:
+            self.writer.transport.abort()
+        self.writer = None
+
+    async def call(self, number: int) -> None:
+        if self.writer is None:
+            self.kills = self.world.kills
+            self.reader, self.writer = await asyncio.open_connection(*self.world.where())
+        said = answer(number)
+        body = json.dumps({"model": "fire-1", "stream": said.stream, "messages": [{"role": "user", "content": f"say {number}"}]})
+        named = f"X-Task-Id: {self.id}\r\n" if self.id else ""
+        head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: tasktap\r\nX-Fire: {number}\r\n{named}"
+        head += f"X-Session-Id: s-{number % SESSIONS}\r\n"
+        if self.id:
+            self.world.begun[self.id] = number
+        else:
+            self.world.nameless += 1
+        self.writer.write(f"{head}Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
+        answered = await self.reader.readuntil(b"\r\n\r\n")
+        self.answered = True
+        task = TASK.search(answered)
+        if task is None or (self.id and task[1].decode() != self.id) or int(answered[9:12]) != said.status:
+            self.world.wrong.append(f"{number}: {answered!r}")
+            raise Left
+        self.id = task[1].decode()
+        if self.dice.random() < 0.06:
+            self.world.left.add(self.id)
+            raise Left
+        await self.read(said, LENGTH.search(answered))
+
+    async def read(self, said: Answer, length: re.Match[bytes] | None) -> None:
+        """Read the body; from its last byte on, or its end marker, the answer is delivered."""
+        if length is not None:
+            self.delivered(said, await self.reader.readexactly(int(length[1])))
+            return
+        got = b""
+        while size := int(await self.reader.readuntil(b"\r\n"), 16):
+            got += (await self.reader.readexactly(size + 2))[:-2]
+            if got.endswith(MARK):
+                self.delivered(said, got)
+                if self.dice.random() < 0.3:
+                    raise Left  # as the OpenAI SDK does
+        await self.reader.readuntil(b"\r\n")
+
+    def delivered(self, said: Answer, body: bytes) -> None:
+        if body != said.body:
+            self.world.wrong.append(f"{self.id}: {len(body)} bytes for {len(said.body)}")
+        self.world.seen[self.id] = (hashlib.sha256(body).hexdigest(), said.ending)

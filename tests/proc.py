@@ -1,0 +1,226 @@
+"""Starts a real `tasktap serve`, waits until it is ready, asks its desk, and stops it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+START_SECONDS = 10.0
+READABLE_SECONDS = 2.0  # the contract says 1 s after the last byte; a shared machine gets twice that
+STOP_SECONDS = 12.0
+
+_straight = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def soon(question: Callable[[], T | None], within: float = READABLE_SECONDS, what: str = "") -> T:
+    """Ask until the answer is true; fails after `within` seconds."""
+    end = time.monotonic() + within
+    while True:
+        if answer := question():
+            return answer
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {within} s: {what or question}; last answer: {answer!r}")
+        time.sleep(0.005)
+
+
+def alive(pid: int) -> bool:
+    """Does this process run? (One that waits to be reaped does not.)"""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
+    except OSError:
+        return False
+
+
+def clean_environment(**more: str) -> dict[str, str]:
+    """Ours, without what would change where calls go."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.upper().endswith("_PROXY") and not name.startswith(("TASKTAP_", "OPENAI_", "ANTHROPIC_"))
+    }
+    return kept | {"PYTHONUNBUFFERED": "1"} | more
+
+
+class Tasktap:
+    """One `tasktap serve` on a data directory of its own."""
+
+    def __init__(self, place: Path, config: str = "", environment: dict[str, str] | None = None) -> None:
+        self.place = place
+        self.data = place / "data"
+        self.config = place / "tasktap.toml"
+        self.out, self.err = place / "stdout", place / "stderr"
+        place.mkdir(parents=True, exist_ok=True)
+        self.config.write_text(config)
+        self.environment = clean_environment(**(environment or {}))
+        self.process: subprocess.Popen[bytes] | None = None
+        self.run: dict[str, Any] = {}
+
+    def command(self) -> list[str]:
+        flags = ["--config", str(self.config), "--data-dir", str(self.data), "--calls", "127.0.0.1:0", "--desk", "127.0.0.1:0"]
+        return [sys.executable, "-m", "proxy", "serve", *flags]
+
+    def launch(self) -> subprocess.Popen[bytes]:
+        """Start it and do not wait."""
+        with self.out.open("ab") as out, self.err.open("ab") as err:
+            self.process = subprocess.Popen(
+                self.command(),
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                env=self.environment,
+                cwd=Path(__file__).parents[1],
+            )
+        return self.process
+
+    def start(self) -> Tasktap:
+        process = self.launch()
+        try:
+            self.run = soon(lambda: self._ready(process), START_SECONDS, f"a run.json of pid {process.pid}")
+        except BaseException:
+            self.kill_all()
+            raise
+        return self
+
+    def _ready(self, process: subprocess.Popen[bytes]) -> dict[str, Any] | None:
+        assert process.poll() is None, f"serve ended with {process.returncode}: {self.err.read_text()[-2000:]}"
+        run = self.read_run()
+        return run if run and run.get("pid") == process.pid else None
+
+    def read_run(self) -> dict[str, Any] | None:
+        try:
+            run: dict[str, Any] = json.loads((self.data / "run.json").read_bytes())
+        except (OSError, ValueError):
+            return None
+        return run
+
+    def address(self, door: str) -> tuple[str, int]:
+        host, _, port = str(self.run[door]).removeprefix("http://").rpartition(":")
+        return host, int(port)
+
+    @property
+    def calls(self) -> tuple[str, int]:
+        return self.address("calls")
+
+    def pid(self, role: str) -> int:
+        """The pid that has this role now ("supervisor", "relay", "desk")."""
+        run = self.read_run() or self.run
+        return next(int(entry["pid"]) for entry in run["processes"] if str(entry["role"]).startswith(role))
+
+    def pids(self) -> list[int]:
+        return [int(entry["pid"]) for entry in (self.read_run() or self.run)["processes"]]
+
+    def fetch(self, path: str) -> tuple[int, bytes]:
+        """GET from the desk: status and body."""
+        try:
+            with _straight.open(f"{self.run['desk']}{path}", timeout=5) as answer:
+                return answer.status, answer.read()
+        except urllib.error.HTTPError as refused:
+            with refused:
+                return refused.code, refused.read()
+
+    def get(self, path: str) -> Any:
+        """GET JSON from the desk; anything but 200 fails."""
+        status, body = self.fetch(path)
+        assert status == 200, f"{path}: {status} {body[:300]!r}"
+        return json.loads(body)
+
+    def status(self) -> dict[str, Any]:
+        calls: dict[str, Any] = self.get("/api/status")["calls"]
+        return calls
+
+    def task(self, id: str | bytes, within: float = READABLE_SECONDS) -> dict[str, Any]:
+        """The task with this id, as soon as it can be read."""
+        name = id.decode() if isinstance(id, bytes) else id
+
+        def look() -> dict[str, Any] | None:
+            with contextlib.suppress(OSError):
+                status, body = self.fetch(f"/api/tasks/{name}")
+                if status == 200:
+                    found: dict[str, Any] = json.loads(body)
+                    return found
+            return None
+
+        return soon(look, within, f"task {name}")
+
+    def newest(self, within: float = READABLE_SECONDS, **wanted: str) -> dict[str, Any]:
+        """The newest task whose fields have these values: for calls whose caller never saw an id."""
+
+        def look() -> dict[str, Any] | None:
+            for item in self.get("/api/tasks?limit=50")["items"]:
+                if all(str(item.get(name)) == value for name, value in wanted.items()):
+                    return self.task(item["id"])
+            return None
+
+        return soon(look, within, f"a task with {wanted}")
+
+    def quiet(self, within: float = 5.0) -> dict[str, Any]:
+        """The status, once no call runs and none waits to be stored."""
+
+        def look() -> dict[str, Any] | None:
+            status = self.status()
+            return status if not status["running"] and not status["waiting"] else None
+
+        return soon(look, within, "running == waiting == 0")
+
+    def stop(self) -> int:
+        """SIGTERM, and the exit code."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(STOP_SECONDS)
+        finally:
+            self.kill_all()
+
+    def written(self) -> str:
+        """All that it printed."""
+        return self.out.read_text(errors="replace") + self.err.read_text(errors="replace")
+
+    def kill_all(self) -> None:
+        """Leave nothing of ours running, whatever happened."""
+        pids = [int(entry["pid"]) for entry in (self.read_run() or {}).get("processes", [])]
+        for pid in pids:
+            if alive(pid) and _is_ours(pid):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        if self.process is not None:
+            if self.process.poll() is None:
+                self.process.kill()
+            self.process.wait(5)
+
+
+def _is_ours(pid: int) -> bool:
+    """A pid may have been given to somebody else since it was written down."""
+    try:
+        title = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+    return b"tasktap" in title or b"proxy" in title
+
+
+@contextlib.contextmanager
+def serving(place: Path, config: str = "", clean_exit: bool = True, **environment: str) -> Iterator[Tasktap]:
+    """A running tasktap; at the end it must stop with 0 and must not have printed a traceback."""
+    house = Tasktap(place, config, environment).start()
+    try:
+        yield house
+    except BaseException:
+        house.kill_all()
+        raise
+    if not clean_exit:
+        house.kill_all()
+        return
+    code = house.stop()
+    assert code == 0, f"exit {code}: {house.written()[-2000:]}"
+    assert "Traceback" not in house.written(), house.written()[-4000:]

@@ -1,0 +1,73 @@
+"""Fetches the real pieces that `tests/real` speaks with, into the folder that TAP_REAL names (outside the repository).
+
+    TAP_REAL=/var/cache/tasktap-real python tests/real/prepare.py
+
+Each piece is complete when its `ready` file is there, so running this again fetches only what is missing. A piece that cannot be
+had is reported and skipped: its tests then say how to get it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+ENVIRONMENTS = {
+    "server": ("xllamacpp==2026.10.11549", "gguf==0.19.0"),  # llama.cpp's own HTTP server, and what writes its model
+    "openai3": ("openai>=3,<4",),
+    "openai2": ("openai>=2.54,<3",),  # OPENAI_CUSTOM_HEADERS came with 2.54
+}
+NODE_PACKAGES = ("openai@6.49.0",)  # the last line that runs on Node 18 and 20
+SECONDS = 600  # for one piece, on a slow line
+
+
+def python_piece(folder: Path, packages: tuple[str, ...]) -> None:
+    """Make a virtual environment of its own in `folder` with `packages` in it."""
+    venv.create(folder, with_pip=True, clear=True)
+    command = [str(folder / "bin/python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages]
+    subprocess.run(command, check=True, timeout=SECONDS)
+
+
+def node_piece(folder: Path) -> None:
+    """Install the Node SDK in `folder`."""
+    npm = shutil.which("npm")
+    if npm is None:
+        raise FileNotFoundError("npm is not installed (Debian: apt-get install nodejs npm)")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "package.json").write_text('{"private": true, "type": "module"}')
+    subprocess.run(
+        [npm, "install", "--silent", "--no-audit", "--no-fund", *NODE_PACKAGES], cwd=folder, check=True, timeout=SECONDS
+    )
+
+
+def main() -> int:
+    """Fetch what is missing; the number of pieces that could not be had is the exit code."""
+    target = os.environ.get("TAP_REAL")
+    if not target:
+        print("Set TAP_REAL to a folder outside the repository.", file=sys.stderr)
+        return 64
+    root = Path(target)
+    failed = 0
+    for name in (*ENVIRONMENTS, "node"):
+        folder = root / name
+        if (folder / "ready").exists():
+            print(f"{name}: is there")
+            continue
+        try:
+            if name == "node":
+                node_piece(folder)
+            else:
+                python_piece(folder, ENVIRONMENTS[name])
+            (folder / "ready").touch()
+            print(f"{name}: ready")
+        except (OSError, subprocess.SubprocessError) as error:
+            failed += 1
+            print(f"{name}: not to be had: {error}", file=sys.stderr)
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,353 @@
+"""No credential gets into the copy of a body, wherever it is cut; everything else gets there unchanged."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import random
+import zlib
+from collections.abc import Iterable, Iterator
+
+import brotli
+import pytest
+from backports import zstd
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from proxy.record.redact import Redactor, joined, redacted_whole
+
+KEY = b"sk-canary-aB3dE5gH7jK9mN1pQ3"
+OTHER = b"zz-canary-aB3dE5gH"
+
+
+def run(pieces: Iterable[bytes], known: tuple[bytes, ...] = (KEY,), **how: object) -> tuple[bytes, Redactor]:
+    redactor = Redactor(known, **how)  # type: ignore[arg-type]
+    kept = b"".join(redactor.feed(piece) for piece in pieces)
+    return kept + redactor.finish(), redactor
+
+
+def cuts(data: bytes) -> Iterator[tuple[bytes, ...]]:
+    """The data in two at every place, and byte by byte."""
+    for at in range(len(data) + 1):
+        yield data[:at], data[at:]
+    yield tuple(data[at : at + 1] for at in range(len(data)))
+
+
+def event(fragment: str) -> bytes:
+    delta = {"tool_calls": [{"index": 0, "function": {"arguments": fragment}}]}
+    return b"data: " + json.dumps({"choices": [{"index": 0, "delta": delta, "finish_reason": None}]}).encode() + b"\n\n"
+
+
+DEEP = json.dumps({"a": json.dumps({"api_key": 'q"\\S3CRET', "n": json.dumps({"password": "S3CRET\\", "x": 1}), "y": 2}), "z": 3})
+TEXTS = {
+    "a key in prose": (b"the key is " + KEY + b", isn't it", b"the key is [redacted], isn't it"),
+    "twice, one after the other": (KEY + KEY, b"[redacted][redacted]"),
+    "the beginning of a key before a whole one": (KEY[:9] + KEY + KEY[:5], KEY[:9] + b"[redacted]" + KEY[:5]),
+    "a member": (b'{"api_key": "S3CRET", "a": "b"}', b'{"api_key": "[redacted]", "a": "b"}'),
+    "every name": (
+        b'{"key":"S3CRET","apikey":"S3CRET","X-Api-Key":"S3CRET","Access_Token":"S3CRET","refreshToken":"S3CRET",'
+        b'"client-secret":"S3CRET","SECRET_KEY":"S3CRET","passWord":"S3CRET","Authorization":"S3CRET","sig":"S3CRET","pass_word":"S3CRET"}',
+        b'{"key":"[redacted]","apikey":"[redacted]","X-Api-Key":"[redacted]","Access_Token":"[redacted]","refreshToken":"[redacted]",'
+        b'"client-secret":"[redacted]","SECRET_KEY":"[redacted]","passWord":"[redacted]","Authorization":"[redacted]","sig":"[redacted]",'
+        b'"pass_word":"[redacted]"}',
+    ),
+    "white space": (b'{"key"  \n\t:\r\n  "S3CRET" }', b'{"key"  \n\t:\r\n  "[redacted]" }'),
+    "a key in the middle of a member's value": (
+        b'{"key":"S' + KEY + b'3","b":"' + KEY + b'"}',
+        b'{"key":"[redacted]","b":"[redacted]"}',
+    ),
+    "quotes and backslashes": (rb'{"key":"S3\"CR\\ET\\","b":"\\"}', rb'{"key":"[redacted]","b":"\\"}'),
+    "an object": (b'{"client_secret":{"value":"S3}CRET","a":[{}]},"b":1}', b'{"client_secret":"[redacted]","b":1}'),
+    "an array": (b'{"key":["S3CRET","]",{"a":[]}],"b":1}', b'{"key":"[redacted]","b":1}'),
+    "a number": (b'{"password":-12.5e+10,"key":123}', b'{"password":"[redacted]","key":"[redacted]"}'),
+    "a value inside a value": (b'{"key":{"key":"S3CRET"},"sig":"S3CRET"}', b'{"key":"[redacted]","sig":"[redacted]"}'),
+    "an empty value": (b'{"key":"","b":{}}', b'{"key":"[redacted]","b":{}}'),
+    "what says nothing": (b'{"key":null,"password":true,"sig":false,"a":1}', None),
+    "no secrets": (
+        b'{"token":" hi","max_tokens":3,"monkey":"a","keys":["a"],"keyword":"b","signature":"c","finish_reason":"stop",'
+        b'"bytes":[32],"key_id":"d","author":"e","text":"key: value","secret":"f"}',
+        None,
+    ),
+    "a value that ends in a name": (b'{"a":"key","b":"the api_key"}', None),
+    "prose about a member": (b'Write {"name": "x"} or \'key\': "y", or key: z', None),
+    "JSON in JSON": (
+        rb'{"arguments":"{\"api_key\": \"S3C\\\"RET\\\\\", \"q\":\"x\"}","b":1}',
+        rb'{"arguments":"{\"api_key\": \"[redacted]\", \"q\":\"x\"}","b":1}',
+    ),
+    "JSON in JSON, spread over lines": (
+        rb'{"arguments":"{\n  \"key\":\n  {\"a\": \"S3CRET\"},\n \"sig\": 12 }"}',
+        rb'{"arguments":"{\n  \"key\":\n  \"[redacted]\",\n \"sig\": \"[redacted]\" }"}',
+    ),
+    "JSON in JSON, cut off by its string": (
+        rb'{"arguments":"{\"api_key\": \"S3CR","b":1}',
+        rb'{"arguments":"{\"api_key\": \"[redacted]\"","b":1}',
+    ),
+    "an event stream": (
+        event('{"api_key": "S3CRET", "q": 1}') + event("x" + KEY.decode()) + b"data: [DONE]\n\n",
+        event('{"api_key": "[redacted]", "q": 1}') + event("x[redacted]") + b"data: [DONE]\n\n",
+    ),
+    "deep": (
+        DEEP.encode(),
+        DEEP.replace('q\\\\\\"\\\\\\\\S3CRET', "[redacted]").replace("S3CRET" + "\\" * 8, "[redacted]").encode(),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_every_cut_of_a_text_gives_what_the_whole_gives(name: str) -> None:
+    text, expected = TEXTS[name]
+    for pieces in cuts(text):
+        kept, redactor = run(pieces)
+        assert kept == (text if expected is None else expected), pieces
+        assert redactor.redacted is (expected is not None)
+
+
+@pytest.mark.parametrize("name", [name for name, (text, _) in TEXTS.items() if text.startswith(b"{") and "cut off" not in name])
+def test_valid_json_stays_valid(name: str) -> None:
+    kept, _ = run([TEXTS[name][0]])
+    parsed = json.loads(kept)
+    for value in parsed.values():
+        if isinstance(value, str) and value.startswith("{"):
+            json.loads(value)
+
+
+def test_a_name_and_its_value_find_each_other_over_any_white_space() -> None:
+    text = b'{"key"' + b" " * 700 + b":" + b"\n" * 900 + b'"S3CRET"}'
+    for size in (1, 7, 300, 5000):
+        kept, _ = run(text[at : at + size] for at in range(0, len(text), size))
+        assert kept == text.replace(b"S3CRET", b"[redacted]")
+
+
+def test_text_without_credentials_comes_back_as_the_same_object() -> None:
+    redactor = Redactor((KEY,))
+    for piece in (
+        event("hi"),
+        b'data: {"a"',
+        b": [1, 2",
+        b"]}\n\n",
+        b'{"function": {"name": "f", "description":"x"}}',
+        bytes(1000),
+    ):
+        assert redactor.feed(piece) is piece
+
+
+def test_only_a_tail_that_may_become_a_key_is_held_back() -> None:
+    redactor = Redactor((KEY,))
+    assert redactor.feed(b"say " + KEY[:3]) == b"say "
+    assert redactor.feed(b"d") == KEY[:3] + b"d"
+    assert redactor.feed(b'{"key":"S3C') == b'{"key":"[redacted]"'
+    assert redactor.feed(b"RET") == b""
+    assert redactor.feed(b'"}') == b"}"
+
+
+def test_a_value_that_never_ends_takes_nothing_with_it_but_itself() -> None:
+    redactor = Redactor((KEY,))
+    kept = redactor.feed(b'{"key":"') + b"".join(redactor.feed(b"S3CRET" * 1000) for _ in range(50)) + redactor.finish()
+    assert kept == b'{"key":"[redacted]"'
+
+
+FORMS = {
+    "api_key": (b"a=1&api_key=S3CRET&b=2", b"a=1&api_key=[redacted]&b=2"),
+    "percent": (b"client%5Fsecret=S3CRET&api%2dkey=S3&key=&sig", b"client%5Fsecret=[redacted]&api%2dkey=[redacted]&key=&sig"),
+    "known": (b"q=x" + KEY + b"y&password=a=b", b"q=x[redacted]y&password=[redacted]"),
+    "none": (b"a=key&monkey=x&grant_type=client&&=", None),
+}
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_every_cut_of_a_form_loses_the_values_with_secret_names(name: str) -> None:
+    text, expected = FORMS[name]
+    for pieces in cuts(text):
+        kept, redactor = run(pieces, form=True)
+        assert kept == (text if expected is None else expected), pieces
+        assert redactor.redacted is (expected is not None)
+
+
+def stored(data: bytes) -> bytes:
+    packer = zlib.compressobj(0, zlib.DEFLATED, -15)
+    return packer.compress(data) + packer.flush()
+
+
+def flushed(data: bytes) -> bytes:
+    """zstd as a streaming server makes it: a block an event."""
+    packer = zstd.ZstdCompressor()
+    blocks = [packer.compress(data[at : at + 97], packer.FLUSH_BLOCK) for at in range(0, len(data), 97)]
+    return b"".join(blocks) + packer.flush()
+
+
+CODINGS = {
+    "gzip": gzip.compress,
+    "deflate": zlib.compress,
+    "deflate, stored": stored,
+    "br": brotli.compress,
+    "zstd": zstd.compress,
+    "zstd, flushed": flushed,
+    "gzip, br": lambda data: brotli.compress(gzip.compress(data)),
+}
+NOISE = random.Random(7).randbytes(150).hex().encode()
+CODED = {
+    "key": b'{"a":"' + NOISE + b'"}\n\ndata ' + KEY[:11] + b" then " + KEY + b" and " + KEY + b' {"b":"c"}',
+    "member": b'{"a":"' + NOISE + b'","api_key":"' + OTHER + b'","b":"' + KEY + b'"}',
+    "first": KEY + NOISE,
+}
+
+
+@pytest.mark.parametrize("coding", CODINGS)
+@pytest.mark.parametrize("name", CODED)
+def test_every_cut_of_a_coded_body_is_the_redacted_text_when_joined(name: str, coding: str) -> None:
+    text = CODED[name]
+    expected, _ = run([text])
+    assert b"canary-aB3dE5gH" not in expected
+    label = coding.removesuffix(", stored").removesuffix(", flushed")
+    for pieces in cuts(CODINGS[coding](text)):
+        kept, redactor = run(pieces, coding=label)
+        assert redactor.redacted
+        assert redactor.decoded
+        assert redactor.problem is None
+        assert joined(kept, redactor.switched_at, label) == expected, [len(piece) for piece in pieces]
+        assert b"canary-aB3dE5gH" not in kept
+        at = redactor.switched_at or 0
+        assert b"canary-aB3dE5gH" not in joined(kept[:at], at, label)
+
+
+@pytest.mark.parametrize("coding", CODINGS)
+def test_a_coded_body_without_credentials_is_kept_as_it_came(coding: str) -> None:
+    body = CODINGS[coding](b'{"a":"' + NOISE + KEY[:-1] + b'","key":null}')
+    label = coding.removesuffix(", stored").removesuffix(", flushed")
+    for pieces in cuts(body):
+        kept, redactor = run(pieces, coding=label)
+        assert kept == body
+        assert not redactor.redacted
+        assert redactor.switched_at is None
+        assert joined(kept, None, label) == body
+
+
+@pytest.mark.parametrize("coding", CODINGS)
+def test_a_cut_off_coded_body_never_holds_the_key(coding: str) -> None:
+    body = CODINGS[coding](CODED["key"])
+    label = coding.removesuffix(", stored").removesuffix(", flushed")
+    whole, _ = run([CODED["key"]])
+    for end in range(len(body)):
+        kept, redactor = run([body[: end // 2], body[end // 2 : end]], coding=label)
+        assert KEY not in kept
+        text = joined(kept, redactor.switched_at, label)
+        assert redactor.switched_at is None or whole.startswith(text[: -len(KEY)])
+
+
+def test_a_bomb_is_not_decoded_to_its_end_and_the_rest_is_not_kept() -> None:
+    body = gzip.compress(bytes(3_000_000) + KEY)
+    redactor = Redactor((KEY,), coding="gzip", limit=100_000)
+    kept = b"".join(redactor.feed(body[at : at + 500]) for at in range(0, len(body), 500)) + redactor.finish()
+    assert len(kept) <= 500
+    assert "not read, nor kept" in (redactor.problem or "")
+    assert redactor.feed(b"more") == b""
+
+
+def test_an_unknown_coding_is_kept_as_it_is_and_still_searched() -> None:
+    kept, redactor = run([b"pack", KEY[:5], KEY[5:], b"200"], coding="pack200")
+    assert kept == b"pack[redacted]200"
+    assert redactor.redacted
+    assert redactor.switched_at is None
+    assert "pack200" in (redactor.problem or "")
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd", "gzip, br"])
+def test_a_body_that_lies_about_its_coding_is_searched_as_it_is(coding: str) -> None:
+    text = b'{"error": "bad key ' + KEY + b'"}'
+    kept, redactor = run([text], coding=coding)
+    assert kept == text.replace(KEY, b"[redacted]")
+    assert redactor.problem
+
+
+def test_broken_data_after_a_find_is_not_kept() -> None:
+    packer = zlib.compressobj()
+    body = packer.compress(b"a " + KEY + b" b ") + packer.flush(zlib.Z_FULL_FLUSH)
+    kept, redactor = run([body, b"\xff" * 50, KEY], coding="deflate")
+    assert joined(kept, redactor.switched_at, "deflate") == b"a [redacted] b "
+    assert "not kept" in (redactor.problem or "")
+
+
+def test_a_text_that_is_put_together_later_can_be_redacted_whole() -> None:
+    assert redacted_whole(b'{"api_key":"S3CRET"}') == (b'{"api_key":"[redacted]"}', True)
+    assert redacted_whole(b"{}") == (b"{}", False)
+
+
+def pieces_of(data: bytes, places: list[int]) -> list[bytes]:
+    at = [0, *sorted(place % (len(data) + 1) for place in places), len(data)]
+    return [data[a:b] for a, b in zip(at, at[1:], strict=False)]
+
+
+PARTS = st.sampled_from(
+    [
+        KEY,
+        OTHER,
+        KEY[:7],
+        KEY[3:],
+        b'"',
+        b"\\",
+        b'\\"',
+        b'"key"',
+        b'\\"key\\"',
+        b":",
+        b" ",
+        b"\n",
+        b'"api_key":',
+        b'\\"sig\\": ',
+        b"{",
+        b"}",
+        b"[",
+        b"]",
+    ]
+    + [b"1", b",", b"x", b'"token":', b"null", b"}\n\n", b"-", b"k", b'key"', b'_"', b"\\n", b'\\\\\\"key\\\\\\"', b'\\\\\\"']
+)
+PLACES = st.lists(st.integers(0, 10_000), max_size=12)
+
+
+@settings(max_examples=600, deadline=None)
+@given(st.lists(PARTS, max_size=25), PLACES)
+@example([b'"key"', b":", b'"', KEY[:7]], [3])
+def test_no_cut_of_any_text_lets_a_key_through_or_changes_the_outcome(parts: list[bytes], places: list[int]) -> None:
+    data = b"".join(parts)
+    whole, _ = run([data], (KEY, OTHER))
+    kept, redactor = run(pieces_of(data, places), (KEY, OTHER))
+    assert kept == whole
+    assert KEY not in kept
+    assert OTHER not in kept
+    assert redactor.redacted or kept == data
+
+
+LEAVES = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.text(max_size=12)
+)
+NAMES = st.one_of(st.sampled_from(["key", "api_key", "Authorization", "token", "a", "x-api-key"]), st.text(max_size=6))
+VALUES = st.recursive(
+    LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3), max_leaves=12
+)
+
+
+def without_secrets(value: object) -> object:
+    """The oracle: what JSON's own reader says should be left."""
+    if isinstance(value, list):
+        return [without_secrets(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    secret = {"key", "api_key", "Authorization", "x-api-key"}
+    return {
+        name: "[redacted]" if name in secret and item is not None and not isinstance(item, bool) else without_secrets(item)
+        for name, item in value.items()
+    }
+
+
+@settings(max_examples=300, deadline=None)
+@given(VALUES, PLACES, st.sampled_from([None, 1, 2]), st.integers(0, 2))
+def test_json_loses_the_values_with_secret_names_and_nothing_else(
+    value: object, places: list[int], indent: int | None, depth: int
+) -> None:
+    text = json.dumps(value, indent=indent)
+    for _ in range(depth):
+        text = json.dumps({"a": text})
+    kept, _ = run(pieces_of(text.encode(), places))
+    parsed = json.loads(kept)
+    for _ in range(depth):
+        parsed = json.loads(parsed["a"])
+    assert parsed == without_secrets(value)

@@ -1,0 +1,240 @@
+"""One process tree: who runs, who comes back, who ends when the supervisor dies, and what the files let others see."""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.proc import Tasktap, alive, serving, soon
+from tests.relay.caller import CHAT_STREAM, Caller, chat, once
+from tests.upstream import DONE, STREAM_HEAD, Upstream, chunk, event, gate, ok
+
+BACK_SECONDS = 2.0
+Place = tuple[Path, str, Upstream]
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    """A place to start in, its configuration, and its upstream."""
+    upstream = Upstream()
+    yield tmp_path / "house", f'default_upstream = "main"\n[upstreams.main]\nurl = "{upstream.url}"\n', upstream
+    upstream.check()
+    upstream.close()
+
+
+def title(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0].decode().strip()
+
+
+def children(pid: int) -> list[int]:
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = entry.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[1]) == pid:
+            found.append(int(entry.parent.name))
+    return found
+
+
+def carried(house: Tasktap, upstream: Upstream) -> bool:
+    """Is a new call carried now?"""
+    tape = upstream.play(ok(b"carried"))
+    try:
+        answer = once(house.calls, chat())
+    except (OSError, AssertionError):
+        answer = None
+    if not tape.started.is_set():
+        upstream.tapes.get_nowait()
+        upstream.all.remove(tape)
+        return False
+    return answer is not None and answer.body.data == b"carried"
+
+
+def test_titles_roles_modes_and_a_clean_stop(place: Place) -> None:
+    where, config, upstream = place
+    with serving(where, config) as house:
+        upstream.play(ok())
+        house.task(once(house.calls, chat()).id)
+        roles = {str(entry["role"]): int(entry["pid"]) for entry in house.run["processes"]}
+        assert title(roles["supervisor"]) == "tasktap: supervisor"
+        assert title(roles["desk"]) == "tasktap: desk"
+        assert title(house.pid("relay")).startswith("tasktap: relay ")
+        assert roles["supervisor"] == house.run["pid"] == house.process.pid  # type: ignore[union-attr]
+        assert stat.S_IMODE(house.data.stat().st_mode) == 0o700
+        entries = list(house.data.rglob("*"))
+        assert (house.data / "run.json") in entries
+        for entry in entries:
+            wanted = 0o700 if entry.is_dir() else 0o600
+            assert stat.S_IMODE(entry.lstat().st_mode) == wanted, entry
+        pids = house.pids()
+        assert house.fetch("/healthz")[0] == 200
+        assert house.fetch("/readyz")[0] == 200
+    assert not [pid for pid in pids if alive(pid)]
+    assert not (house.data / "run.json").exists()
+
+
+def test_ctrl_c_stops_it_as_well(place: Place) -> None:
+    where, config, _ = place
+    house = Tasktap(where, config).start()
+    pids = house.pids()
+    for pid in pids:  # a terminal sends it to the whole group
+        os.kill(pid, signal.SIGINT)
+    assert house.process is not None
+    try:
+        assert house.process.wait(10) == 0, house.written()
+    finally:
+        house.kill_all()
+    assert "Traceback" not in house.written()
+    assert not [pid for pid in pids if alive(pid)]
+
+
+def test_it_says_what_to_set_and_where_to_look(place: Place) -> None:
+    where, config, _ = place
+    with serving(where, config) as house:
+        port = house.calls[1]
+        assert f"OPENAI_BASE_URL=http://127.0.0.1:{port}/v1" in house.written()
+        assert str(house.run["desk"]) in house.written()
+
+
+def test_a_killed_relay_is_back_at_the_same_address(place: Place) -> None:
+    where, config, upstream = place
+    with serving(where, config) as house:
+        relay, desk = house.pid("relay"), house.pid("desk")
+        os.kill(relay, signal.SIGKILL)
+        at = time.monotonic()
+        assert soon(lambda: carried(house, upstream), BACK_SECONDS + 1, "a carried call")
+        assert time.monotonic() - at < BACK_SECONDS
+        assert soon(lambda: house.pid("relay") != relay)
+        assert house.pid("desk") == desk
+        status = house.quiet()
+        assert status["carried"] == status["stored"] + status["waiting"] + status["lost"]
+
+
+def test_a_killed_desk_is_back_and_calls_went_on_without_it(place: Place) -> None:
+    where, config, upstream = place
+    killed = threading.Event()
+    with serving(where, config) as house:
+        upstream.play(STREAM_HEAD + chunk(event("a")), gate(killed), chunk(event("b")) + chunk(DONE) + b"0\r\n\r\n")
+        with Caller(house.calls) as caller:
+            caller.send(chat(body=CHAT_STREAM))
+            while b'"a"' not in caller.wire.buffer:
+                caller.wire.need()
+            desk, relay = house.pid("desk"), house.pid("relay")
+            os.kill(desk, signal.SIGKILL)
+            at = time.monotonic()
+            upstream.play(ok(b"meanwhile"))
+            meanwhile = once(house.calls, chat())
+            assert meanwhile.body.data == b"meanwhile"
+            killed.set()
+            answer = caller.answer()
+            assert answer.body.data == event("a") + event("b") + DONE
+        assert house.task(answer.id, within=BACK_SECONDS + 1)["output"] == "ab"
+        assert time.monotonic() - at < BACK_SECONDS + 1
+        assert house.task(meanwhile.id)["ending"] == "completed"
+        assert house.pid("desk") != desk
+        assert house.pid("relay") == relay
+        status = house.quiet()
+        assert status["carried"] == status["stored"] + status["waiting"] + status["lost"]
+
+
+def test_a_desk_that_hangs_does_not_hold_up_calls(place: Place) -> None:
+    where, config, upstream = place
+    with serving(where, config) as house:
+        os.kill(house.pid("desk"), signal.SIGSTOP)
+        try:
+            ids = []
+            for _ in range(20):
+                upstream.play(ok(b"on"))
+                at = time.monotonic()
+                ids.append(once(house.calls, chat()).id)
+                assert time.monotonic() - at < 1
+        finally:
+            os.kill(house.pid("desk"), signal.SIGCONT)
+        for id in ids:
+            assert house.task(id, within=5)["ending"] == "completed"
+
+
+def test_without_their_supervisor_the_others_end_and_a_new_start_works_at_once(place: Place) -> None:
+    where, config, upstream = place
+    with serving(where, config, clean_exit=False) as house:
+        upstream.play(ok())
+        answer = once(house.calls, chat())
+        pids = house.pids()
+        os.kill(house.pid("supervisor"), signal.SIGKILL)
+        house.process.wait(2)  # type: ignore[union-attr]
+        at = time.monotonic()
+        with serving(where, config) as again:
+            soon(lambda: not [pid for pid in pids if alive(pid)], BACK_SECONDS, "the old ones gone")
+            assert time.monotonic() - at < BACK_SECONDS + 3
+            assert again.task(answer.id)["ending"] == "completed"
+            upstream.play(ok(b"new"))
+            assert once(again.calls, chat()).body.data == b"new"
+
+
+def test_orphans_end_by_themselves(place: Place) -> None:
+    where, config, _ = place
+    with serving(where, config, clean_exit=False) as house:
+        pids = house.pids()
+        os.kill(house.pid("supervisor"), signal.SIGKILL)
+        soon(lambda: not [pid for pid in pids[1:] if alive(pid)], BACK_SECONDS, "relay and desk gone")
+
+
+def test_a_second_start_on_the_same_data_is_refused_and_harms_nothing(place: Place) -> None:
+    where, config, upstream = place
+    with serving(where, config) as house:
+        at = time.monotonic()
+        second = subprocess.run(
+            house.command(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            env=house.environment,
+            cwd=Path(__file__).parents[2],
+            timeout=10,
+        )
+        assert second.returncode == 3, second.stderr
+        assert time.monotonic() - at < BACK_SECONDS + 0.5
+        said = (second.stdout + second.stderr).decode()
+        assert str(house.data) in said
+        assert "Traceback" not in said
+        assert house.read_run() == house.run
+        upstream.play(ok(b"still"))
+        assert once(house.calls, chat()).body.data == b"still"
+
+
+def test_two_relays_share_one_address_and_their_figures_are_one(place: Place) -> None:
+    where, config, upstream = place
+    with serving(where, config + "[listen]\nworkers = 2\n") as house:
+        relays = [entry for entry in house.run["processes"] if str(entry["role"]).startswith("relay")]
+        assert len(relays) == 2
+        ids = set()
+        for _ in range(40):
+            upstream.play(ok())
+            ids.add(once(house.calls, chat()).id)
+        assert len(ids) == 40
+        for id in ids:
+            house.task(id)
+        status = house.quiet()
+        assert status["carried"] == status["stored"] == 40
+
+
+def test_what_was_stopped_is_still_there_after_a_start(place: Place) -> None:
+    where, config, upstream = place
+    with serving(where, config) as house:
+        upstream.play(ok(b'{"n":1}'))
+        answer = once(house.calls, chat(b"X-Task-Id: kept-1"))
+    with serving(where, config) as again:
+        task = again.task("kept-1", within=0.5)
+        assert task["ending"] == "completed"
+        assert again.fetch("/api/tasks/kept-1/response") == (200, b'{"n":1}')
+        assert again.status()["carried"] == 0
+    assert answer.status == 200

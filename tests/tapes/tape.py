@@ -1,0 +1,88 @@
+"""Tapes: what providers really send, each beside what the task must say of it.
+
+`chat/NAME.sse` (or `.json`) is a response body; `chat/NAME.task.json` says in words what it is about, what was asked, how the call
+ended on the wire, and the parts of the task that are expected.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from proxy.task import Call, Ending, Piece, Task
+
+CHAT = Path(__file__).parent / "chat"
+
+
+@dataclass(frozen=True)
+class Tape:
+    """One response, and what is to be made of it."""
+
+    name: str
+    body: bytes
+    doc: dict[str, Any]
+
+    @property
+    def expected(self) -> dict[str, Any]:
+        return self.doc["task"]
+
+    def call(self, *pieces: bytes, **changes: Any) -> Call:
+        """The call in which this came, in `pieces` (whole where none are given)."""
+        parts = pieces or (self.body,)
+        fields = self.doc.get("response_fields", {"Content-Type": "text/event-stream; charset=utf-8"})
+        request = self.doc.get("request")
+        given: dict[str, Any] = {
+            "request_body": b"" if request is None else json.dumps(request).encode(),
+            "ending": Ending(self.doc.get("ending", "completed")),
+            "http_status": self.doc.get("status", 200),
+            "response_fields": tuple((name.encode(), value.encode()) for name, value in fields.items()),
+            "response": tuple(Piece(float(at), data) for at, data in enumerate(parts)),
+            "response_size": sum(map(len, parts)),
+        }
+        return make_call(**given | changes)
+
+
+def make_call(**given: Any) -> Call:
+    """A call with what is given, and harmless values for the rest."""
+    rest: dict[str, Any] = {
+        "origin": "e.1",
+        "id": "task-1",
+        "own_id": "task-1",
+        "created_at": 1_760_000_000_000_000,
+        "ended_at": 1_760_000_001_500_000,
+        "ending": Ending.COMPLETED,
+        "upstream": "openai",
+        "kind": "chat",
+        "method": "POST",
+        "target": "/v1/chat/completions",
+        "request_fields": ((b"Content-Type", b"application/json"),),
+    }
+    return Call(**rest | given)
+
+
+def chat_tapes() -> list[Tape]:
+    return [
+        Tape(path.name.removesuffix(".task.json"), _body(path), json.loads(path.read_text()))
+        for path in sorted(CHAT.glob("*.task.json"))
+    ]
+
+
+def _body(path: Path) -> bytes:
+    stem = path.name.removesuffix(".task.json")
+    (body,) = (other for other in path.parent.glob(f"{stem}.*") if other != path)
+    return body.read_bytes()
+
+
+def said(task: Task) -> dict[str, Any]:
+    """What a task says that does not depend on when its bytes came."""
+    values = asdict(task)
+    for name in ("pieces", "seconds_to_first_token", "longest_stall", "response_size", "response_body", "response_coding"):
+        del values[name]
+    return values
+
+
+def parts(task: Task, names: Any) -> dict[str, Any]:
+    """The named fields of a task, as JSON has them."""
+    return json.loads(json.dumps({name: value for name, value in asdict(task).items() if name in names}))
