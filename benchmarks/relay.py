@@ -178,10 +178,11 @@ def main() -> int:
         print(f"{machine.describe()}; load {os.getloadavg()[0]:.1f} at the start; journal and store on {kind_of_disk(folder)}")
         idle = {rival.name: [machine.memory(pid) for pid in rival.processes] for rival in rivals}
         rounds, part = (1, 0.35) if said.quick else (3, 1.0)
-        broken = costs(load, rivals, rounds, part)
+        # Memory first: later it would be measured in what earlier scenes have left free.
+        broken = memory(load, rivals, idle, (200, 700) if said.quick else (500, 2000))
+        broken += costs(load, rivals, rounds, part)
         broken += latency(load, rivals, 1000 if said.quick else 6000)
         broken += first_byte(load, rivals, part)
-        broken += memory(load, rivals, idle, (200, 700) if said.quick else (500, 2000))
         for rival in rivals:
             if rival.desk:
                 print(f"\nStatus at the end: {drained(rival)[1]['calls']}")

@@ -20,13 +20,19 @@ T = TypeVar("T")
 START_SECONDS = 10.0
 READABLE_SECONDS = 2.0  # the contract says 1 s after the last byte; a shared machine gets twice that
 STOP_SECONDS = 12.0
+RETURN_SECONDS = 2.0  # a relay or desk that dies is back within these
 
 _straight = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
+def slack() -> float:
+    """How many want each core of this machine just now: what promises of time are stretched by where it is shared."""
+    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+
+
 def soon(question: Callable[[], T | None], within: float = READABLE_SECONDS, what: str = "") -> T:
-    """Ask until the answer is true; fails after `within` seconds."""
-    end = time.monotonic() + within
+    """Ask until the answer is true; fails after `within` seconds (more on a busy machine)."""
+    end = time.monotonic() + within * slack()
     while True:
         if answer := question():
             return answer
@@ -115,8 +121,22 @@ class Tasktap:
 
     def pid(self, role: str) -> int:
         """The pid that has this role now ("supervisor", "relay", "desk")."""
+        found = self._pid(role)
+        assert found is not None, f"no {role} runs: {self.read_run()}"
+        return found
+
+    def successor(self, role: str, dead: int) -> int:
+        """The pid of whoever came after the dead one."""
+
+        def look() -> int | None:
+            found = self._pid(role)
+            return found if found != dead else None
+
+        return soon(look, RETURN_SECONDS, f"a new {role}")
+
+    def _pid(self, role: str) -> int | None:
         run = self.read_run() or self.run
-        return next(int(entry["pid"]) for entry in run["processes"] if str(entry["role"]).startswith(role))
+        return next((int(entry["pid"]) for entry in run["processes"] if str(entry["role"]).startswith(role)), None)
 
     def pids(self) -> list[int]:
         return [int(entry["pid"]) for entry in (self.read_run() or self.run)["processes"]]

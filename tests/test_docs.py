@@ -6,6 +6,7 @@ import ast
 import inspect
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -326,6 +327,8 @@ def runnable() -> list[tuple[str, str]]:
 def test_the_first_minute_really_works(tmp_path):
     """Every marked block, in order, in one shell: against a real tasktap, with an upstream that streams an answer."""
     pytest.importorskip("openai", reason="the first minute uses the OpenAI SDK: pip install -e '.[dev]'")
+    if shutil.which("curl") is None:
+        pytest.skip("the first minute uses curl: apt-get install curl")
     upstream = Upstream()
     answer = b"".join(chunk(part) for part in (event("Hello "), event("there."), event("", '"stop"'), DONE)) + b"0\r\n\r\n"
     tape = upstream.play(STREAM_HEAD + answer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from typing import Annotated
 
 import typer
@@ -97,6 +98,10 @@ def main() -> None:
         context = getattr(wrong, "ctx", None)
         _complain(f"{wrong.format_message()} (see `{context.command_path if context else 'tasktap'} --help`)")
         code = wrong.exit_code
+    except Exception as bug:  # the outermost handler: a person is told what to do, whatever it was
+        *_, place = traceback.extract_tb(bug.__traceback__)
+        _complain(f"this is a bug in tasktap: {type(bug).__name__} at {place.filename}:{place.lineno}. Please report it.")
+        code = 70  # EX_SOFTWARE of sysexits.h
     sys.exit(code if isinstance(code, int) else 0)
 
 

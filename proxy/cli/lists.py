@@ -63,7 +63,7 @@ def tasks(
 
 
 async def _tasks(settings: Settings, asked: Asked, json: bool) -> None:
-    from proxy.cli import terminal
+    from proxy.cli import tables
     from proxy.query import answers
 
     async with opened(settings) as store:
@@ -71,7 +71,7 @@ async def _tasks(settings: Settings, asked: Asked, json: bool) -> None:
             print_json(await answers.tasks(store, asked))
             return
         page = await store.find(asked.filter, limit=asked.limit, cursor=asked.cursor)
-        terminal.tasks(page.items)
+        tables.tasks(page.items)
         _more(page.next)
 
 
@@ -87,7 +87,7 @@ def show(
 
 
 async def _show(settings: Settings, id: str, json: bool) -> None:
-    from proxy.cli import terminal
+    from proxy.cli import pages
     from proxy.query import answers
 
     async with opened(settings) as store:
@@ -97,7 +97,7 @@ async def _show(settings: Settings, id: str, json: bool) -> None:
         found = await store.get(id)
         if found is None:
             raise answers.NotFound(f'There is no task "{id}".')
-        terminal.task(found)
+        pages.task(found)
 
 
 def sessions(
@@ -118,7 +118,7 @@ def sessions(
 
 
 async def _sessions(settings: Settings, asked: Asked, json: bool) -> None:
-    from proxy.cli import terminal
+    from proxy.cli import tables
     from proxy.query import answers
 
     async with opened(settings) as store:
@@ -127,7 +127,7 @@ async def _sessions(settings: Settings, asked: Asked, json: bool) -> None:
             return
         narrow = asked.filter
         page = await store.sessions(project_id=narrow.project_id, user_id=narrow.user_id, limit=asked.limit, cursor=asked.cursor)
-        terminal.sessions(page.items)
+        tables.sessions(page.items)
         _more(page.next)
 
 
@@ -149,7 +149,7 @@ def session(
 
 
 async def _session(settings: Settings, id: str, asked: Asked, json: bool, *, whole: bool) -> None:
-    from proxy.cli import terminal
+    from proxy.cli import pages
     from proxy.query import answers
     from proxy.task import Filter
 
@@ -160,7 +160,7 @@ async def _session(settings: Settings, id: str, asked: Asked, json: bool, *, who
         found = await store.session(id, asked.filter.project_id)
         if found is None:
             raise answers.NotFound(f'There is no session "{id}".')
-        conversation = terminal.Conversation(found)
+        conversation = pages.Conversation(found)
         whose = Filter(session_id=id, project_id=found.project_id)
         while True:
             page = await store.find(whose, limit=asked.limit, cursor=asked.cursor, oldest_first=True)
@@ -189,7 +189,7 @@ def users(
 
 
 async def _users(settings: Settings, asked: Asked, json: bool) -> None:
-    from proxy.cli import terminal
+    from proxy.cli import tables
     from proxy.query import answers
 
     async with opened(settings) as store:
@@ -197,7 +197,7 @@ async def _users(settings: Settings, asked: Asked, json: bool) -> None:
             print_json(await answers.users(store, asked))
             return
         page = await store.users(project_id=asked.filter.project_id, limit=asked.limit, cursor=asked.cursor)
-        terminal.users(page.items)
+        tables.users(page.items)
         _more(page.next)
 
 

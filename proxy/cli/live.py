@@ -81,7 +81,7 @@ def tail(
 
 
 async def _tail(settings: Settings, asked: Asked, json: bool) -> None:
-    from proxy.cli import terminal
+    from proxy.cli import tables
     from proxy.query import document
     from proxy.query.encoding import encode
 
@@ -90,7 +90,7 @@ async def _tail(settings: Settings, asked: Asked, json: bool) -> None:
             sys.stdout.buffer.write(encode(document.of_summary(task)) + b"\n")
             sys.stdout.buffer.flush()
         else:
-            terminal.tail_line(task)
+            tables.tail_line(task)
 
 
 async def _followed(settings: Settings, asked: Asked) -> AsyncIterator[Summary]:
@@ -165,14 +165,14 @@ def status(config: Config = None, data_dir: DataDir = None, json: Json = False) 
 
 
 async def _status(settings: Settings, json: bool) -> None:
-    from proxy.cli import terminal
+    from proxy.cli import pages
 
     running = await asyncio.to_thread(_ask, settings)
     if running is not None:
         if json:
             print_json(running)
         else:
-            terminal.status(running, str(settings.data_dir))
+            pages.status(running, str(settings.data_dir))
         return
     from proxy.query.document import moment
     from proxy.task import Filter
@@ -184,7 +184,7 @@ async def _status(settings: Settings, json: bool) -> None:
         first, last = (moment(found[0].created_at) if found else None for found in (oldest, newest))
         print_json({"running": False, "store": {"oldest": first, "newest": last}})
     else:
-        terminal.stopped(oldest, newest, str(settings.data_dir), _size(settings))
+        pages.stopped(oldest, newest, str(settings.data_dir), _size(settings))
 
 
 def _size(settings: Settings) -> int | None:
@@ -207,6 +207,7 @@ def _ask(settings: Settings) -> dict[str, Any] | None:
             found: dict[str, Any] = stdlib_json.loads(answer.read())
             return found
     except HTTPError as refused:
+        refused.close()
         if refused.code in {401, 403}:
             raise Problem(f"the desk at {desk} wants another key than `desk.key` of this configuration.", 1) from None
         raise Problem(f"the desk at {desk} answers {refused.code}; see its log.", 1) from None

@@ -16,15 +16,20 @@ _SIZE = struct.Struct("<I")
 DIED: Final = "the relay died during this call: what the journal had of it is here"
 
 
-def pack_begin(meta: JSON, lines: bytes) -> bytes:
+def pack_begin(meta: JSON, lines: bytes, body: bytes) -> bytes:
     """The payload of a BEGIN record."""
     packed = orjson.dumps(meta)
-    return b"".join((_SIZE.pack(len(packed)), packed, lines))
+    return b"".join((_SIZE.pack(len(packed)), packed, _SIZE.pack(len(lines)), lines, body))
 
 
 def pack_head(head: bytes, body: bytes) -> bytes:
     """The payload of a HEAD record."""
     return b"".join((_SIZE.pack(len(head)), head, body))
+
+
+def pack_whole(head: bytes, body: bytes, end: bytes) -> bytes:
+    """The payload of a WHOLE record."""
+    return b"".join((_SIZE.pack(len(head)), head, _SIZE.pack(len(body)), body, end))
 
 
 def _unpacked(payload: bytes) -> tuple[bytes, bytes]:
@@ -35,9 +40,10 @@ def _unpacked(payload: bytes) -> tuple[bytes, bytes]:
 def call(epoch: str, records: Sequence[Record]) -> Call:
     """The call whose records these are, BEGIN first. Without an END it is a call that the relay's death cut off."""
     begin = records[0]
-    packed, lines = _unpacked(begin.payload)
+    packed, rest = _unpacked(begin.payload)
+    lines, sent_first = _unpacked(rest)
     meta: JSON = orjson.loads(packed)
-    sent: list[bytes] = []
+    sent: list[bytes] = [sent_first]
     pieces: list[Piece] = []
     status, reason, fields = None, "", Fields()
     first: float | None = None
@@ -51,10 +57,13 @@ def call(epoch: str, records: Sequence[Record]) -> Call:
             pieces.append(Piece(at, record.payload))
         elif record.kind is Kind.SENT:
             sent.append(record.payload)
-        elif record.kind is Kind.HEAD:
+        elif record.kind in (Kind.HEAD, Kind.WHOLE):
             head, body = _unpacked(record.payload)
             status, reason, fields = _head(head)
             first = at
+            if record.kind is Kind.WHOLE:
+                body, packed = _unpacked(body)
+                end = orjson.loads(packed)
             if body:
                 pieces.append(Piece(at, body))
         elif record.kind is Kind.MARK:

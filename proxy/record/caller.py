@@ -34,7 +34,7 @@ class House(Protocol):
 
     stopping: bool
 
-    def call(self, caller: Caller, head: RequestHead) -> Call | None: ...
+    def call(self, caller: Caller, head: RequestHead, payload: bytes, done: bool) -> Call | None: ...
 
     def arrived(self, caller: Caller) -> None: ...
 
@@ -134,25 +134,28 @@ class Caller(asyncio.Protocol):
             if head.method == b"CONNECT":
                 raise BadMessage("CONNECT is not served here.", 405, "method_not_allowed")
             self.head_since = None
-            self._buffer = b""
-            self._uploading = head.chunked or head.length > 0
-            self._left = head.length
-            self._chunked = Chunked() if head.chunked else None
             self.keep_alive = head.keep_alive
+            self._chunked = Chunked() if head.chunked else None
+            self._left = head.length
+            payload, rest, done = self._cut(buffer[end + 4 :])
+            self._uploading = not done
+            self._buffer = rest
             self._asked_at = self._loop.time()
-            call = self._house.call(self, head)
+            self._call = self._house.call(self, head, payload, done)
         except BadMessage as error:
             self._reject(error)
-            return
-        if call is None:
-            return
-        self._call = call
-        rest = buffer[end + 4 :]
-        if self._uploading:
-            self._receive_body(rest)
-        else:
-            self._buffer = rest
-            call.request_data(b"", True)
+
+    def _cut(self, data: bytes) -> tuple[bytes, bytes, bool]:
+        """What of `data` is this call's body, what comes after it, and whether the body ends here. Raises BadMessage."""
+        if self._chunked is not None:
+            payload, used = self._chunked.feed(data)
+            return payload, data[used:], self._chunked.done
+        left = self._left
+        if len(data) <= left:
+            self._left = left - len(data)
+            return data, b"", self._left == 0
+        self._left = 0
+        return data[:left], data[left:], True
 
     def _judge_unfinished(self, buffer: bytes) -> None:
         """Refuse at once what can never become a request, and what is too long. Raises BadMessage."""
@@ -174,23 +177,17 @@ class Caller(asyncio.Protocol):
     def _receive_body(self, data: bytes) -> None:
         call = self._call
         assert call is not None
-        if self._chunked is not None:
-            try:
-                payload, used = self._chunked.feed(data)
-            except BadMessage as error:
-                self._call = None
-                call.caller_left()
-                self._reject(error)
-                return
-            done = self._chunked.done
-        else:
-            payload, used = (data, len(data)) if len(data) <= self._left else (data[: self._left], self._left)
-            self._left -= used
-            done = self._left == 0
+        try:
+            payload, rest, done = self._cut(data)
+        except BadMessage as error:
+            self._call = None
+            call.caller_left()
+            self._reject(error)
+            return
         if done:
             self._uploading = False
             self._asked_at = self._loop.time()
-            self._buffer = data[used:]
+            self._buffer = rest
         call.request_data(payload, done)
 
     def _reject(self, error: BadMessage) -> None:

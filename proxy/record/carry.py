@@ -15,7 +15,8 @@ from typing import Final, Protocol
 
 from proxy.record import faults, headers
 from proxy.record.caller import Caller
-from proxy.record.http1 import UNTIL_CLOSE, RequestHead, ResponseHead, chunk, joined, line
+from proxy.record.fields import line
+from proxy.record.http1 import UNTIL_CLOSE, RequestHead, ResponseHead, chunk, joined
 from proxy.record.journal import Journal
 from proxy.record.refusal import refusal
 from proxy.record.routes import Route
@@ -103,12 +104,13 @@ class Carry:
 
     # -- beginning
 
-    def start(self, problems: list[str], refused: str | None) -> None:
-        """Begin the call, or refuse it with this code."""
+    def start(self, payload: bytes, done: bool, problems: list[str], refused: str | None) -> None:
+        """Begin the call, of whose body `payload` is here already, or refuse it with this code."""
         key = self._upstream.settings.key
+        self._uploaded = done
         if faults.ARMED:
             faults.hit("tap.begin")
-        self._gate = self._tap.begin(self._ids, self._head, self._route, () if key is None else (key.value,), problems)
+        self._gate = self._tap.begin(self._ids, self._head, self._route, () if key is None else (key.value,), problems, payload)
         if faults.ARMED:
             faults.hit("tap.begun")
         if refused is not None:
@@ -117,15 +119,20 @@ class Carry:
             return
         if self._head.expects and self._head.minor == 1:
             self._timer = self._loop.call_later(CONTINUE_SECONDS, self._continue)
-        self._ahead.append(self._request_head())
+        ahead = self._request_head() + self._framed(payload, done)
         if faults.ARMED:
             faults.hit("relay.connect")
         connection = self._upstream.take(self._since)
         if connection is None:
+            self._ahead.append(ahead)
+            self._ahead_bytes = len(payload)
             self._connecting = self._loop.create_task(self._connect())
         else:
             connection.carry(self, self._head.method, upgrading=self._websocket)
             self._connection = connection
+            connection.write(ahead)
+            if faults.ARMED:
+                faults.hit("relay.sent")
 
     def _request_head(self) -> bytes:
         upstream = self._upstream
@@ -157,15 +164,18 @@ class Carry:
         connection.carry(self, self._head.method, upgrading=self._websocket)
         self._connection = connection
         self._since = self._loop.time()
-        self._send_ahead(connection)
+        connection.write(b"".join(self._ahead))
+        self._ahead.clear()
+        if faults.ARMED:
+            faults.hit("relay.sent")
         if self._caller is not None:
             self._caller.resume()
 
-    def _send_ahead(self, connection: Connection) -> None:
-        ahead, self._ahead = self._ahead, []
-        connection.write(ahead[0] if len(ahead) == 1 else b"".join(ahead))
-        if faults.ARMED:
-            faults.hit("relay.sent")
+    def _framed(self, payload: bytes, done: bool) -> bytes:
+        """A piece of the body in the framing that the request has."""
+        if not self._head.chunked:
+            return payload
+        return chunk(payload) + b"0\r\n\r\n" if done else chunk(payload)
 
     # -- from the caller
 
@@ -176,19 +186,15 @@ class Carry:
             self._tap.sent(payload)
         if self._done or self.over:
             return
-        if self._head.chunked:
-            payload = chunk(payload) + b"0\r\n\r\n" if done else chunk(payload)
+        data = self._framed(payload, done)
         connection = self._connection
         if connection is None:
-            self._ahead.append(payload)
-            self._ahead_bytes += len(payload)
+            self._ahead.append(data)
+            self._ahead_bytes += len(data)
             if self._ahead_bytes > AHEAD_BYTES and self._caller is not None:
                 self._caller.pause()
-        elif self._ahead:
-            self._ahead.append(payload)
-            self._send_ahead(connection)
-        elif payload:
-            connection.write(payload)
+        elif data:
+            connection.write(data)
             self._since = self._loop.time()
 
     def tunnelled_from_caller(self, data: bytes) -> None:
@@ -257,7 +263,7 @@ class Carry:
         if caller is None:
             return
         old = self._head.minor == 0
-        fields = headers.to_caller(head, chunked=not old)
+        fields = headers.to_caller(head, old=old)
         fields.append(b"X-Task-Id: " + self._ids.id.encode("ascii"))
         self._dechunk = old and head.chunked
         self._reset = self._dechunk or (head.length == UNTIL_CLOSE and not head.chunked)
@@ -288,16 +294,14 @@ class Carry:
             return
         tap = self._tap
         self._since = self._loop.time()
-        sequence = tap.data(payload)
-        if sequence and tap.marked and not self._mark:
-            self._mark = sequence
-        if done:
-            if self._deaf_until is None:
-                marked = self._mark and self._mark <= self._journal.durable
-                end = tap.end(Ending.COMPLETED)
-                sequence = self._gate if marked else end
-            else:
-                tap.end(Ending.CALLER_LEFT)
+        if not done:
+            sequence = tap.data(payload)
+            if sequence and tap.marked and not self._mark:
+                self._mark = sequence
+        else:
+            sequence = tap.end(Ending.COMPLETED if self._deaf_until is None else Ending.CALLER_LEFT, payload)
+            if self._mark and self._mark <= self._journal.durable:
+                sequence = 0  # the mark is in the journal: the answer is known to be whole already
             self._done = True
             connection, self._connection = self._connection, None
             if connection is not None:
@@ -419,8 +423,7 @@ class Carry:
         tap = self._tap
         tap.error_code = code
         tap.answer(status, HTTPStatus(status).phrase.encode(), [_JSON])
-        tap.data(body)
-        sequence = tap.end(ending)
+        sequence = tap.end(ending, body)
         self._answered = self._done = True
         self._out(head + b"\r\n\r\n" if self._head.method == b"HEAD" else data, sequence)
         if not self._held:

@@ -32,7 +32,7 @@ class Kind(IntEnum):
     DATA = 4  # more of the response's body
     MARK = 5  # the end marker is about to go to the caller
     END = 6  # how it ended
-    GAP = 7  # bytes of a body were not kept, for want of room
+    WHOLE = 7  # HEAD, the whole body and END in one: an answer that came at once
 
 
 class Record(NamedTuple):
@@ -62,7 +62,7 @@ def record_at(data: bytes, at: int, base: int = 0) -> Record | None:
     if body > len(data):
         return None
     length, crc, number, time, kind = _HEADER.unpack_from(data, at)
-    if not 1 <= kind <= Kind.GAP or length > MAX_PAYLOAD or body + length > len(data):
+    if not 1 <= kind <= Kind.WHOLE or length > MAX_PAYLOAD or body + length > len(data):
         return None
     payload = data[body : body + length]
     if _crc(payload, _crc(_covered(number, time, kind))) != crc:
@@ -75,7 +75,7 @@ def wanted(data: bytes, at: int) -> int:
     if at + HEADER_SIZE > len(data):
         return 0
     length, _, _, _, kind = _HEADER.unpack_from(data, at)
-    return HEADER_SIZE + int(length) if 1 <= kind <= Kind.GAP and length <= MAX_PAYLOAD else 0
+    return HEADER_SIZE + int(length) if 1 <= kind <= Kind.WHOLE and length <= MAX_PAYLOAD else 0
 
 
 def records(data: bytes, base: int = 0) -> Iterator[Record]:

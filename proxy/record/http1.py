@@ -1,17 +1,17 @@
 """HTTP/1.1 message framing, strict, with no I/O: bytes in, heads and body lengths out.
 
 Two rules make smuggling impossible: what is not exactly the grammar of RFC 9112 is refused, and what was accepted is sent on as the
-very bytes that were judged. Lines are judged once and remembered, since the same app sends the same fields again and again.
+very bytes that were judged.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Final, NamedTuple
+from typing import Final
 
-TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
-_LINE = re.compile(rb"(" + TOKEN + rb"):[ \t]*((?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?)[ \t]*")
+from proxy.record.fields import FRAMING, TOKEN, BadLine, Line, line, lines
+
 _REQUEST = re.compile(rb"(" + TOKEN + rb") ([\x21\x22\x24-\x7e]+) HTTP/1\.([01])")  # no "#": a target has no fragment
 _STATUS = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: ([\t\x20-\x7e\x80-\xff]*))?")
 _HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9\-._~%!$&'()*+,;=]*)(?::[0-9]*)?")
@@ -36,44 +36,17 @@ class BadMessage(Exception):
         self.code = code
 
 
-class Line(NamedTuple):
-    """One field line, judged: its bytes as they came, its name in lower case, its value without outer white space."""
-
-    raw: bytes
-    name: bytes
-    value: bytes
-
-
-_LINES: dict[bytes, Line] = {}
-_LINES_LIMIT = 8192  # lines remembered; then all are forgotten at once
-_LINE_WORTH = 512  # bytes; longer lines (cookies, metadata) hardly come twice
-
-
-def line(raw: bytes) -> Line:
-    """Judge one field line (without CRLF). Raises BadMessage."""
-    known = _LINES.get(raw)
-    if known is not None:
-        return known
-    match = _LINE.fullmatch(raw)
-    if match is None:
-        raise BadMessage("A header line is malformed: it must be `Name: value`, with no folding and no control characters.")
-    made = Line(raw, match[1].lower(), match[2])
-    if len(raw) <= _LINE_WORTH:
-        if len(_LINES) >= _LINES_LIMIT:
-            _LINES.clear()
-        _LINES[raw] = made
-    return made
-
-
-def lines(block: bytes) -> list[Line]:
-    """The field lines of a head, without its first line and its empty last one. Raises BadMessage."""
+def _fields(block: bytes) -> list[Line]:
+    """The field lines of a head, without its first line. Raises BadMessage."""
     if not block:
         return []
     raws = block.split(b"\r\n")
     if len(raws) > MAX_FIELDS:
         raise BadMessage(f"More than {MAX_FIELDS} header lines.", 431, "head_too_large")
-    known = _LINES
-    return [known.get(raw) or line(raw) for raw in raws]
+    try:
+        return lines(raws)
+    except BadLine as bad:
+        raise BadMessage(str(bad)) from None
 
 
 class RequestHead:
@@ -94,9 +67,6 @@ class RequestHead:
         self.upgrade: bytes | None = None
 
 
-_FRAMING = frozenset((b"host", b"content-length", b"transfer-encoding", b"connection", b"expect", b"upgrade"))
-
-
 def request_head(head: bytes, max_target: int) -> RequestHead:
     """Judge a request head, given up to and without its last CRLF CRLF. Raises BadMessage.
 
@@ -109,12 +79,12 @@ def request_head(head: bytes, max_target: int) -> RequestHead:
     target = match[2]
     if len(target) > max_target:
         raise BadMessage(f"The request target is longer than {max_target} bytes.", 414, "target_too_long")
-    request = RequestHead(match[1], target, 1 if match[3] == b"1" else 0, lines(block))
+    request = RequestHead(match[1], target, 1 if match[3] == b"1" else 0, _fields(block))
     hosts = 0
     lengths: list[bytes] = []
     codings: list[bytes] = []
-    for _raw, name, value in request.fields:
-        if name not in _FRAMING:
+    for _, name, value, role in request.fields:
+        if not role & FRAMING:
             continue
         if name == b"host":
             hosts += 1
@@ -193,11 +163,11 @@ def response_head(head: bytes, method: bytes) -> ResponseHead:
     if match is None:
         raise BadMessage("The upstream's status line is malformed.")
     status = int(match[2])
-    response = ResponseHead(first, status, match[3] or b"", lines(block))
+    response = ResponseHead(first, status, match[3] or b"", _fields(block))
     lengths: list[bytes] = []
     codings: list[bytes] = []
-    for _raw, name, value in response.fields:
-        if name not in _FRAMING:
+    for _, name, value, role in response.fields:
+        if not role & FRAMING:
             continue
         if name == b"content-length":
             lengths.append(value)
@@ -310,8 +280,11 @@ class Chunked:
         return (parts[0] if len(parts) == 1 else b"".join(parts)), at + len(self._tail) - tail
 
     def _trailer(self, text: bytes) -> None:
-        trailer = line(text)
-        if trailer.name in _FRAMING or len(self.trailers) >= MAX_FIELDS:
+        try:
+            trailer = line(text)
+        except BadLine as bad:
+            raise BadMessage(str(bad)) from None
+        if trailer.role & FRAMING or len(self.trailers) >= MAX_FIELDS:
             raise BadMessage("A trailer must not frame or route a message.")
         self.trailers.append(trailer)
 

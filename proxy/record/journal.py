@@ -77,7 +77,7 @@ class Journal:
         self._pending.append(frame(kind, number, time.monotonic_ns() // 1000, payload))
         self._pending.append(payload)
         self._pending_bytes += len(payload) + 32
-        if kind is Kind.END:
+        if kind is Kind.END or kind is Kind.WHOLE:
             self._pending_ends += 1
         self._appended += 1
         if self._lazy is None and not self._busy:

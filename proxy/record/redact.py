@@ -10,12 +10,13 @@ import re
 from collections.abc import Callable
 from typing import Protocol
 
+from proxy.record.redact_echo import without_echoes
 from proxy.record.redact_fields import clean_target, fingerprint, kept, needles, parameter_name
 from proxy.record.redact_names import REDACTED, is_secret_name
 from proxy.record.redact_text import TextRedactor
 from proxy.wire.coding import Decoder, UnknownCodingError, codings, decode
 
-__all__ = ["REDACTED", "Redactor", "clean_target", "fingerprint", "joined", "kept", "needles", "redacted_whole"]
+__all__ = ["REDACTED", "Redactor", "clean_target", "fingerprint", "joined", "kept", "needles", "redacted_whole", "without_echoes"]
 
 _FORM_NAME = 1024  # bytes of a form field's name that are looked at
 _FORM_NAME_END = re.compile(b"[=&]")

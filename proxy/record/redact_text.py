@@ -18,14 +18,14 @@ _CARRY = 256  # bytes: a name, its quote and colon, and white space squeezed
 _SAME = 1024  # bytes: more of an event is not compared with the one before
 _SPACE = re.compile(rb"[ \t\r\n]{2,}")
 
-# A colon after a name that may be secret. One literal first makes the search a memchr, then letters at fixed places drop nearly all;
-# what is left is looked at in `_member`. `token` alone is dropped here: logprobs are full of it.
+# A colon after a name that may be secret. One literal first makes the search a memchr, then letters at fixed places drop nearly
+# all; what is left is looked at in `_member`. Two names are dropped here: logprobs are full of `token`, schemas of `required`.
 _ENDING = rb"[kroisKROIS][eriERI][yntdgYNTDG]"
 _ZATION = rb"[zZ][aA][tT][iI][oO][nN]"
 _COLON = re.compile(
     rb':(?<=[yntdgYNTDG_\\" \t\r\n-][" \t\r\n]:)(?:(?<='
     + _ENDING
-    + rb'":)(?<!"token":)|(?<=[\\nN_-]":)(?:(?<='
+    + rb'":)(?<!"token":)(?<!"required":)|(?<=[\\nN_-]":)(?:(?<='
     + _ZATION
     + rb'":)'
     rb"|(?<=" + _ENDING + rb'\\":)(?<!"token\\":)|(?<=' + _ZATION + rb'\\":)|(?<=[\\_-]\\":)|(?<=[_-]":))|(?<=[ \t\r\n]:))'
@@ -68,30 +68,30 @@ class _Value:
         self.nesting = 0 if self.quoted else 1 if first in b"{[" else -1
         self.run = 0  # backslashes at the end of the last piece
 
-    def skip(self, text: bytes, at: int) -> tuple[int, bool]:
-        """Where the value ends in `text` (or `text` ends in it), and whether it ended."""
+    def skip(self, text: bytes, at: int) -> tuple[int, int]:
+        """Where the value ends in `text` (or `text` ends in it), and how: _CLOSES, _OUTER, or _INSIDE where it has not ended."""
         if self.nesting < 0:
             number = _NUMBER.match(text, at)
             at = number.end() if number else at
-            return at, at < len(text)
+            return at, _CLOSES if at < len(text) else _INSIDE
         for found in _TOKEN.finditer(text, at):
             token = found.group()
             if token[-1] == _QUOTE:
-                verdict = self._quote(len(token) - 1 + (self.run if found.start() == at else 0))
+                verdict = self._meaning(len(token) - 1 + (self.run if found.start() == at else 0))
                 if verdict == _OUTER:
-                    return found.end() - 1, True
+                    return found.end() - 1, _OUTER
                 if verdict == _CLOSES:
                     self.quoted = not self.quoted
             elif not self.quoted:
                 self.nesting += 1 if token in b"{[" else -1
             if not self.quoted and self.nesting == 0:
-                return found.end(), True
+                return found.end(), _CLOSES
         rest = text[at:]
         trailing = len(rest) - len(rest.rstrip(b"\\"))
         self.run = trailing + (self.run if trailing == len(rest) else 0)
-        return len(text), False
+        return len(text), _INSIDE
 
-    def _quote(self, backslashes: int) -> int:
+    def _meaning(self, backslashes: int) -> int:
         """What a quote after that many backslashes does: each level of JSON in JSON halves them."""
         for _ in range(self.level):
             if backslashes % 2 == 0:
@@ -168,11 +168,13 @@ class TextRedactor:
         while True:
             if self._value is not None:
                 changed = True
-                at, ended = self._value.skip(text, at)
+                at, how = self._value.skip(text, at)
                 floor = at
-                if not ended:
+                if how == _INSIDE:
                     self._held = self._carry = b""
                     return b"".join(out)
+                if how == _CLOSES:  # else it is a fragment: the string goes on in the next one
+                    out.append(_quote(self._value.level))
                 self._value = None
             if cut < at:
                 hit = self._plan.pattern.search(text, at) if self._plan.pattern else None
@@ -181,8 +183,7 @@ class TextRedactor:
                 first, level = _member(text, floor, at)
             if first <= cut:
                 mark = text[first : first + 1]
-                escaped = b"\\" * (2**level - 1) + b'"'
-                out += (text[at : first + 1], REDACTED, escaped) if mark == b'"' else (text[at:first], escaped, REDACTED, escaped)
+                out += (text[at : first + 1], REDACTED) if mark == b'"' else (text[at:first], _quote(level), REDACTED)
                 self._value = _Value(level, mark)
                 self.redacted = True
                 at = first + (mark != b"-" and not mark.isdigit())
@@ -211,6 +212,10 @@ class TextRedactor:
                         break
                     start = text.find(needle[:1], start + 1)
         return best
+
+
+def _quote(level: int) -> bytes:
+    return b"\\" * ((1 << level) - 1) + b'"'
 
 
 def _member(text: bytes, floor: int, at: int) -> tuple[int, int]:

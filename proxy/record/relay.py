@@ -8,11 +8,12 @@ import time
 from dataclasses import dataclass
 from typing import Final
 
-from proxy.record import headers, routes
+from proxy.record import routes
 from proxy.record.board import Column
 from proxy.record.caller import Caller
 from proxy.record.ids import Given, uuid7
 from proxy.record.journal import Journal
+from proxy.record.fields import TASK_ID
 from proxy.record.http1 import RequestHead
 from proxy.record.carry import Carry, Rules
 from proxy.record.tap import Ids, TapSettings
@@ -73,18 +74,18 @@ class Relay:
     def rejected(self) -> None:
         self.row[Column.REJECTED] += 1
 
-    def call(self, caller: Caller, head: RequestHead) -> Carry | None:
-        """Serve a call. Raises BadMessage where it has no route."""
+    def call(self, caller: Caller, head: RequestHead, payload: bytes, done: bool) -> Carry | None:
+        """Serve a call, of whose body `payload` is here already. Raises BadMessage where it has no route."""
         route = routes.match(head.method, head.target, self.upstreams, self.settings.default_upstream)
         self._number += 1
         own = uuid7(time.time_ns() // 1000, self._bits(80))
-        given = headers.first(head.fields, b"x-task-id")
+        given = next((value for _, _, value, role in head.fields if role & TASK_ID), None)
         problems: list[str] = []
         task_id, retry_of = (own, None) if given is None else self._given.take(given, own, problems)
         carry = Carry(self, caller, head, route, Ids(self._number, task_id, own, retry_of))
         self.running.add(carry)
         full = len(self.running) > self.settings.max_calls
-        carry.start(problems, "stopping" if self.stopping else "too_many_calls" if full else None)
+        carry.start(payload, done, problems, "stopping" if self.stopping else "too_many_calls" if full else None)
         return None if carry.over else carry
 
     def over(self, carry: Carry) -> None:

@@ -123,7 +123,7 @@ class Tail:
         if draft is None:
             return None  # a call that was stored before a restart of the desk: its beginning is forgotten already
         draft.records.append(record)
-        if record.kind is Kind.END:
+        if record.kind in (Kind.END, Kind.WHOLE):
             del self._drafts[record.number]
             return draft
         return None

@@ -15,19 +15,17 @@ import orjson
 
 from proxy.record import faults, redact
 from proxy.record.board import Column
-from proxy.record.assembly import pack_begin, pack_head
+from proxy.record.assembly import pack_begin, pack_head, pack_whole
 from proxy.record.frames import Kind
-from proxy.record.http1 import Line, RequestHead, ResponseHead
+from proxy.record.fields import BODY, CAREFUL, CREDENTIAL, KEPT, KEPT_BACK, PROVIDER_KEY, Line, line
+from proxy.record.http1 import RequestHead
 from proxy.record.journal import Journal
-from proxy.record.redact_names import is_credential_field, is_kept
 from proxy.record.routes import MARKER_LENGTH, Route, markers
-from proxy.task import JSON, Ending
+from proxy.task import JSON, Ending, Fields
 
 _STREAMS = (b"text/event-stream", b"application/x-ndjson", b"application/jsonl", b"application/stream+json")
 _FORM: Final = b"application/x-www-form-urlencoded"
-_CAREFUL = frozenset((b"baggage", b"x-task-metadata", b"x-portkey-metadata", b"cf-aig-metadata", b"x-litellm-spend-logs-metadata"))
-_CAREFUL_PREFIXES = (b"x-metadata-", b"helicone-property-", b"x-bf-dim-")
-MOST_NEEDLES_KNOWN: Final = 1024
+MOST_SECRETS_KNOWN: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +52,8 @@ class _Secrets:
     __slots__ = ("fingerprint", "needles")
 
     def __init__(self, fields: list[Line], target: bytes, more: Iterable[bytes], pepper: bytes) -> None:
-        pairs = tuple((field.raw.partition(b":")[0], field.value) for field in fields)
-        self.needles = redact.needles(pairs, target, more)
-        key = next((field.value for field in fields if field.name in (b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key")), None)
+        self.needles = redact.needles(_pairs(fields), target, more)
+        key = next((field.value for field in fields if field.role & PROVIDER_KEY), None)
         if key is not None and key[:7].lower() == b"bearer ":
             key = key[7:]
         self.fingerprint = redact.fingerprint(key, pepper) if key else None
@@ -92,6 +89,12 @@ class _Body:
     def rest(self) -> bytes:
         """What was held back."""
         return b"" if self._left <= 0 else self._redactor.finish()
+
+    def last(self, data: bytes, journal: Journal) -> bytes:
+        """What of the last bytes, and of what was held back, may be written."""
+        kept = self.keep(data, journal) if data else b""
+        rest = self.rest()
+        return kept + rest if rest else kept
 
     @property
     def redacted(self) -> bool:
@@ -137,23 +140,25 @@ class Tap:
         self.error_code: str | None = None
         self.recorded = True
 
-    def begin(self, ids: Ids, request: RequestHead, route: Route, more: tuple[bytes, ...], problems: list[str]) -> int:
-        """The call has come. Returns the journal's number for it: it must be written before the caller gets a byte."""
+    def begin(
+        self, ids: Ids, request: RequestHead, route: Route, more: tuple[bytes, ...], problems: list[str], payload: bytes
+    ) -> int:
+        """The call has come, with the beginning of its body. Returns what must be written before its caller gets a byte."""
         self._row[Column.BEGUN] += 1
         self._problems += problems
         journal = self._journal
         if not journal.has_any_room():
             self.recorded = False
             return 0
-        kept, credentials, coding, content_type = self._sort(request.fields, True)
-        secrets = self._secrets(credentials, request.target, more)
+        found = self._sort(request.fields, KEPT)
+        secrets = self._secrets(found.credentials, request.target, more)
         self._needles = secrets.needles
-        lines = self._scrubbed(kept, "request.headers")
+        lines = self._scrubbed(found, True)
         target, cleaned = redact.clean_target(request.target)
         target = self._scrubbed_text(target)
         if cleaned:
             self._redactions.append("target")
-        self._request = _Body(self._needles, coding, content_type.startswith(_FORM), self._settings.max_body)
+        self._request = _Body(self._needles, found.coding, found.content_type.startswith(_FORM), self._settings.max_body)
         self._began = time.monotonic_ns() // 1000
         self._markers = markers(route.kind)
         meta = {
@@ -167,7 +172,8 @@ class Tap:
             "method": request.method.decode("ascii"),
             "target": target.decode("ascii"),
         }
-        return journal.append(Kind.BEGIN, self._number, pack_begin(meta, lines))
+        kept = self._request.keep(payload, journal) if payload else b""
+        return journal.append(Kind.BEGIN, self._number, pack_begin(meta, lines, kept))
 
     def sent(self, data: bytes) -> None:
         """Some of the request's body has come from the caller."""
@@ -184,15 +190,14 @@ class Tap:
         self.first_byte = time.monotonic_ns() // 1000 - self._began
         if not self.recorded:
             return
-        kept, credentials, coding, content_type = self._sort(fields, False)
-        if credentials:
-            pairs = tuple((field.raw.partition(b":")[0], field.value) for field in credentials)
-            self._needles = tuple(dict.fromkeys((*self._needles, *redact.needles(pairs, b"/", ()))))
-        lines = self._scrubbed(kept, "response.headers")
+        found = self._sort(fields, KEPT_BACK)
+        if found.credentials:
+            self._needles = tuple(dict.fromkeys((*self._needles, *redact.needles(_pairs(found.credentials), b"/", ()))))
+        lines = self._scrubbed(found, False)
         self._head = b"".join((b"%d " % status, self._scrubbed_text(reason), b"\r\n", lines, b"\r\n\r\n"))
-        self._response = _Body(self._needles, coding, False, self._settings.max_body)
-        self._streams = content_type.startswith(_STREAMS)
-        self._coded = coding is not None
+        self._response = _Body(self._needles, found.coding, False, self._settings.max_body)
+        self._streams = found.content_type.startswith(_STREAMS)
+        self._coded = found.coding is not None
 
     def data(self, payload: bytes) -> int:
         """A piece of the answer has come. Returns what must be written before it goes on: 0 for nothing but the beginning."""
@@ -225,8 +230,8 @@ class Tap:
         self._tail = window[-MARKER_LENGTH:]
         return False
 
-    def end(self, ending: Ending) -> int:
-        """The call is over, in this way. Returns the journal's number for it: it must be written before the last bytes go out."""
+    def end(self, ending: Ending, payload: bytes = b"") -> int:
+        """The call is over, in this way, with these last bytes. Returns what must be written before they go out."""
         if self.ended:
             return 0
         self.ended = True
@@ -237,38 +242,46 @@ class Tap:
         if not self.recorded:
             row[Column.LOST] += 1
             return 0
-        journal = self._journal
-        request, response = self._request, self._response
-        if self._head is not None:
-            self.data(b"")
-        now: JSON = {
-            "ending": ending,
-            "status": self._status,
-            "first": self.first_byte,
-            "error": self.error_code,
-            "marked": self.marked,
-        }
-        for name, body, kind in (("request", request, Kind.SENT), ("response", response, Kind.DATA)):
-            if body is None:
-                continue
-            rest = body.rest()
+        journal, request, response = self._journal, self._request, self._response
+        last = b""
+        now: JSON = {"ending": ending, "first": self.first_byte}
+        if request is not None:
+            rest = request.rest()
             if rest:
-                journal.append(kind, self._number, rest)
-            now[name] = body.size
-            if body.redacted:
-                self._redactions.append(name + ".body")
-                if body.switched_at is not None:
-                    now[name + "_switched"] = body.switched_at
-            if body.problem is not None:
-                self._problems.append(f"{name} body: {body.problem}")
-            if body.dropped:
-                row[Column.BODIES_DROPPED] += 1
-                self._problems.append(f"{name} body: only its beginning was kept")
+                journal.append(Kind.SENT, self._number, rest)
+            self._close("request", request, now)
+        if response is not None:
+            if self._streams and not self.marked:
+                self.marked = self._ends_here(payload)
+            last = response.last(payload, journal)
+            self._close("response", response, now)
+        if self.error_code is not None:
+            now["error"] = self.error_code
+        if self.marked:
+            now["marked"] = True
         if self._redactions:
             now["redactions"] = self._redactions
         if self._problems:
             now["problems"] = self._problems
-        return journal.append(Kind.END, self._number, orjson.dumps(now))
+        packed = orjson.dumps(now)
+        if self._head is not None:
+            return journal.append(Kind.WHOLE, self._number, pack_whole(self._head, last, packed))
+        if last:
+            journal.append(Kind.DATA, self._number, last)
+        return journal.append(Kind.END, self._number, packed)
+
+    def _close(self, name: str, body: _Body, now: JSON) -> None:
+        """What has to be said of a body at its end."""
+        now[name] = body.size
+        if body.redacted:
+            self._redactions.append(name + ".body")
+            if body.switched_at is not None:
+                now[name + "_switched"] = body.switched_at
+        if body.problem is not None:
+            self._problems.append(f"{name} body: {body.problem}")
+        if body.dropped:
+            self._row[Column.BODIES_DROPPED] += 1
+            self._problems.append(f"{name} body: only its beginning was kept")
 
     def passed(self, sent: int, received: int) -> None:
         """Bytes of an upgraded connection went by: they are counted."""
@@ -283,51 +296,76 @@ class Tap:
 
     # -- what is kept of heads
 
-    def _sort(self, fields: list[Line], request: bool) -> tuple[list[Line], list[Line], str | None, bytes]:
-        """Fields to keep, fields that hold credentials, the body's content coding and its type."""
-        kept: list[Line] = []
-        credentials: list[Line] = []
-        coding: str | None = None
-        content_type = b""
+    def _sort(self, fields: list[Line], kept_role: int) -> _Sorted:
+        """Which lines to keep, which hold credentials, and what the body is."""
+        found = _Sorted()
+        kept = found.kept
         for field in fields:
-            name = field.name
-            if is_credential_field(name):
-                credentials.append(field)
-            elif is_kept(name, request):
-                kept.append(field)
-                if name == b"content-type":
-                    content_type = field.value.lower()
-                elif name == b"content-encoding":
-                    value = field.value.decode("latin-1").strip().lower()
-                    coding = value if coding is None else f"{coding}, {value}"
-        return kept, credentials, None if coding in ("", "identity") else coding, content_type
+            role = field[3]
+            if role & kept_role:
+                kept.append(field[0])
+                if role & BODY:
+                    found.learn(field)
+                elif role & CAREFUL:
+                    found.careful = True
+            elif role & CREDENTIAL:
+                found.credentials.append(field)
+        return found
 
     def _secrets(self, credentials: list[Line], target: bytes, more: tuple[bytes, ...]) -> _Secrets:
         query = target if b"?" in target or not target.startswith(b"/") else b"/"
-        key = (query, *more, *[field.raw for field in credentials])
+        key = (query, *more, *[field[0] for field in credentials])
         secrets = _known_secrets.get(key)
         if secrets is None:
-            if len(_known_secrets) >= MOST_NEEDLES_KNOWN:
+            if len(_known_secrets) >= MOST_SECRETS_KNOWN:
                 _known_secrets.clear()
             secrets = _known_secrets[key] = _Secrets(credentials, query, more, self._settings.pepper)
         return secrets
 
-    def _scrubbed(self, kept: list[Line], where: str) -> bytes:
+    def _scrubbed(self, found: _Sorted, request: bool) -> bytes:
         """The kept lines as they were, but for secrets in them."""
-        if any(field.name in _CAREFUL or field.name.startswith(_CAREFUL_PREFIXES) for field in kept):
-            pairs = tuple((field.raw.partition(b":")[0], field.value) for field in kept)
-            lines = b"\r\n".join(name + b": " + value for name, value in redact.kept(pairs, self._needles, where == "request.headers"))
-            if any(value not in lines for _, value in pairs):
+        where = "request.headers" if request else "response.headers"
+        lines = b"\r\n".join(found.kept)
+        if found.careful:
+            pairs = _pairs(line(raw) for raw in found.kept)
+            clean = redact.kept(pairs, self._needles, request)
+            if clean != pairs:
                 self._redactions.append(where)
+                lines = b"\r\n".join(name + b": " + value for name, value in clean)
             return lines
-        lines = b"\r\n".join([field.raw for field in kept])
-        clean = self._scrubbed_text(lines)
-        if clean is not lines:
+        clean_lines = self._scrubbed_text(lines)
+        if clean_lines is not lines:
             self._redactions.append(where)
-        return clean
+        return clean_lines
 
     def _scrubbed_text(self, text: bytes) -> bytes:
         for needle in self._needles:
             if needle in text:
                 text = text.replace(needle, redact.REDACTED)
         return text
+
+
+class _Sorted:
+    """The fields of one head, sorted by what the record does with them."""
+
+    __slots__ = ("careful", "coding", "content_type", "credentials", "kept")
+
+    def __init__(self) -> None:
+        self.kept: list[bytes] = []
+        self.credentials: list[Line] = []
+        self.careful = False
+        self.coding: str | None = None
+        self.content_type = b""
+
+    def learn(self, field: Line) -> None:
+        """Content-Type or Content-Encoding."""
+        if field.name == b"content-type":
+            self.content_type = field.value.lower()
+        else:
+            value = field.value.decode("latin-1").strip().lower()
+            if value not in ("", "identity"):
+                self.coding = value if self.coding is None else f"{self.coding}, {value}"
+
+
+def _pairs(fields: Iterable[Line]) -> Fields:
+    return tuple((field.raw.partition(b":")[0], field.value) for field in fields)

@@ -19,6 +19,8 @@ EXCERPT_LENGTH = 300
 PICODOLLARS = 10**12
 """Costs are added up as whole picodollars: sums of floats would depend on their order. Sums stop at `LARGEST`."""
 
+_DEAREST = LARGEST / PICODOLLARS
+
 Latest = tuple[int, str] | None
 """A value and its task's `created_at`, as (created_at, value)."""
 
@@ -41,7 +43,7 @@ class Figures:
             self.input_tokens = min(self.input_tokens + (task.usage.input_tokens or 0), LARGEST)
             self.output_tokens = min(self.output_tokens + (task.usage.output_tokens or 0), LARGEST)
         if task.cost is not None and math.isfinite(task.cost):
-            self.cost = min((self.cost or 0) + round(task.cost * PICODOLLARS), LARGEST)
+            self.cost = min((self.cost or 0) + round(min(task.cost, _DEAREST) * PICODOLLARS), LARGEST)
 
     def take(self, other: Figures) -> None:
         self.tasks += other.tasks

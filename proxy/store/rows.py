@@ -17,7 +17,7 @@ TASK_COLUMNS = (
     *("key", "id", "origin", "project_id", "created_at", "ended_at", "kind", "session_id", "user_id", "model_requested", "model"),
     *("ending", "prompt", "facts", "input", "output"),
 )
-"""What can be asked for, and what is long. `flag` is missing: it is set by feedback, after the task is kept, or by `FLAG`."""
+"""What can be asked for, and what is long. `flag` is missing: feedback sets it, after the task is kept."""
 
 SUMMARY_SELECT = ", ".join(f"task.{c}" for c in TASK_COLUMNS if c != "prompt") + (
     ", task.flag, (SELECT text FROM prompt WHERE prompt.key = task.prompt) AS system_prompt"
@@ -26,35 +26,24 @@ SUMMARY_SELECT = ", ".join(f"task.{c}" for c in TASK_COLUMNS if c != "prompt") +
 
 _SELECTED = (*(c for c in TASK_COLUMNS if c != "prompt"), "flag", "system_prompt")
 _FACTS = tuple(
-    field.name for field in fields(Summary) if field.name not in _SELECTED and field.name not in ("metadata", "session_final")
+    field.name
+    for field in fields(Summary)
+    if field.name not in _SELECTED and field.name not in ("metadata", "session_final", "usage")
 )
 """The other fields of a summary: one JSON object a task, without those that are not known.
 
 Not columns: Python's `sqlite3` takes 0.7 us to bind a None, and most tasks have twenty of them.
 """
 
+_FIGURES = ("tasks", "errors", "input_tokens", "output_tokens", "cost")
 SESSION_COLUMNS = (
-    *(
-        "project_id",
-        "id",
-        "started_at",
-        "ended_at",
-        "tasks",
-        "errors",
-        "input_tokens",
-        "output_tokens",
-        "cost",
-        "final",
-        "user_at",
-    ),
-    *("user_id", "model_at", "model", "first_at", "first_input", "last_at", "last_ending", "last_input", "last_output"),
+    *("project_id", "id", "started_at", "ended_at", *_FIGURES, "final", "user_at", "user_id", "model_at", "model"),
+    *("first_at", "first_input", "last_at", "last_ending", "last_input", "last_output"),
 )
-USER_COLUMNS = (
-    *("project_id", "id", "first_seen", "last_seen", "sessions"),
-    *("tasks", "errors", "input_tokens", "output_tokens", "cost"),
-)
+USER_COLUMNS = ("project_id", "id", "first_seen", "last_seen", "sessions", *_FIGURES)
 FEEDBACK_COLUMNS = ("task", "id", "created_at", "flag", "score", "comment", "source", "user_id")
 
+_USAGE = tuple(field.name for field in fields(Usage))
 _SOURCES = {source.value: source for source in Source}
 _FLAGS: dict[str | None, Flag | None] = {None: None} | {flag.value: flag for flag in Flag}
 _ENDINGS = {ending.value: ending for ending in Ending}
@@ -63,7 +52,9 @@ _RECORD = tuple(field.name for field in fields(Record))
 
 def task_row(key: int, prompt: int | None, task: Task) -> Row:
     """A task in the order of `TASK_COLUMNS`; `prompt` is the key of its system prompt."""
-    facts: JSON = {name: value for name in _FACTS if (value := getattr(task, name)) is not None}
+    facts: JSON = {name: value for name in _FACTS if (value := getattr(task, name)) is not None and value != ()}
+    if (usage := task.usage) is not None:
+        facts["usage"] = {name: value for name in _USAGE if (value := getattr(usage, name)) is not None}
     if metadata := task.metadata:
         if prompt is not None and metadata.get("system_prompt") == task.system_prompt:
             metadata = {name: value for name, value in metadata.items() if name != "system_prompt"}
@@ -92,7 +83,7 @@ def summary_fields(row: Row) -> dict[str, Any]:
         if name in values:
             values[name] = _SOURCES[values[name]]
     for name in ("finish_reasons", "problems"):
-        values[name] = tuple(values[name])
+        values[name] = tuple(values.get(name, ()))
     return values
 
 

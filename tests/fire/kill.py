@@ -23,7 +23,7 @@ from tests.fire.verdict import Verdict, judge
 from tests.proc import Tasktap, alive, soon
 
 CALLERS = 30
-BACK_SECONDS = 5.0  # the contract says 2; a shared machine gets more before it is a failure, and the slowest is printed
+BACK_SECONDS = 30.0  # the contract says 2, and tests/relay holds it to that; this is for a machine on which much else runs
 DRAIN_SECONDS = 60.0
 EARLY = 5  # every fifth start is killed before it is ready
 
@@ -71,8 +71,20 @@ def kill(pids: list[int]) -> None:
 
 def another(house: Tasktap, role: str, old: int) -> int | None:
     """The pid that has the role now, once it is not the old one."""
-    pid = house.pid(role)
-    return pid if pid != old and alive(pid) else None
+    pids = [int(entry["pid"]) for entry in (house.read_run() or {}).get("processes", []) if entry["role"].startswith(role)]
+    return next((pid for pid in pids if pid != old and alive(pid)), None)
+
+
+def start(house: Tasktap) -> None:
+    """Start it and wait until it is ready."""
+    process = house.launch()
+
+    def ready() -> bool:
+        assert process.poll() is None, f"serve ended with {process.returncode}: {house.written()[-2000:]}"
+        house.run = house.read_run() or {}
+        return house.run.get("pid") == process.pid
+
+    soon(ready, BACK_SECONDS, f"a run.json of pid {process.pid}")
 
 
 async def strike(house: Tasktap, world: World, who: str, early: float | None) -> float:
@@ -81,7 +93,7 @@ async def strike(house: Tasktap, world: World, who: str, early: float | None) ->
     if who != "desk":
         world.down = True
         world.kills += 1
-    start = time.monotonic()
+    began = time.monotonic()
     if who in ("relay", "desk"):
         pid = house.pid(who)
         kill([pid])
@@ -95,10 +107,10 @@ async def strike(house: Tasktap, world: World, who: str, early: float | None) ->
             await asyncio.sleep(early)
             kill(family(process.pid))
             await asyncio.to_thread(process.wait, 5)
-            start = time.monotonic()
-        await asyncio.to_thread(house.start)
+            began = time.monotonic()
+        await asyncio.to_thread(start, house)
     world.down = False
-    return time.monotonic() - start
+    return time.monotonic() - began
 
 
 async def burn(folder: Path, kills: int, seed: int) -> Fire:
@@ -109,7 +121,7 @@ async def burn(folder: Path, kills: int, seed: int) -> Fire:
     counts: Counter[str] = Counter()
     slowest: dict[str, float] = {}
     try:
-        await asyncio.to_thread(house.start)
+        await asyncio.to_thread(start, house)
         world = World(lambda: house.calls)
         callers = [asyncio.create_task(Caller(world, number).live()) for number in range(CALLERS)]
         for number in range(kills):
@@ -151,9 +163,9 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, help="a folder for the data, kept afterwards")
     said = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="tasktap-fire-") as folder:
-        start = time.monotonic()
+        began = time.monotonic()
         fire = asyncio.run(burn(said.keep or Path(folder), said.kills, said.seed))
-    print(f"{said.kills} kills in {time.monotonic() - start:.0f} s: {fire}")
+    print(f"{said.kills} kills in {time.monotonic() - began:.0f} s: {fire}")
     return 1 if fire.verdict.complaints else 0
 
 

@@ -242,9 +242,10 @@ async def test_head_answers_as_get_without_a_body(ask: Ask):
 @pytest.mark.parametrize(
     ("query", "param"),
     [
-        ("limit=0", "limit"), ("limit=501", "limit"), ("limit=x", "limit"), ("from=nope", "from"), ("to=", "to"), ("kind=x", "kind"),
-        ("ending=x", "ending"), ("flag=x", "flag"), ("cursor=nonsense", "cursor"), ("cursor=%00%FF", "cursor"), ("nope=1", "nope"),
-        ("limit=1&limit=2", "limit"), ("q=%22%22", "q"), ("%FF=1", "\ufffd"),
+        ("limit=0", "limit"), ("limit=501", "limit"), ("limit=x", "limit"), ("from=nope", "from"), ("to=", "to"),
+        ("kind=x", "kind"), ("ending=x", "ending"), ("flag=x", "flag"), ("cursor=nonsense", "cursor"),
+        ("cursor=%00%FF", "cursor"),
+        ("nope=1", "nope"), ("limit=1&limit=2", "limit"), ("q=%22%22", "q"), ("%FF=1", "\ufffd"),
     ],
 )  # fmt: skip
 async def test_a_bad_filter_is_refused_by_name(ask: Ask, query: str, param: str):
@@ -260,8 +261,10 @@ async def test_a_cursor_of_another_list_is_refused(ask: Ask):
         assert found["error"]["code"] == "bad_cursor"
 
 
-METACHARACTERS = ["%", "_", "'", '"', "';--", "*", "a*", "ans*", "^question", "NEAR(question answer)", "question OR zebra", "input:question",
-                  "{input}:question", "(", ")", "-question", "+", "\\", "\x00", "question\x00", "%%%", "a%", "quest_on", "\ud83d"]  # fmt: skip
+METACHARACTERS = [
+    "%", "_", "'", '"', "';--", "*", "a*", "ans*", "^question", "NEAR(question answer)", "question OR zebra", "input:question",
+    "{input}:question", "(", ")", "-question", "+", "\\", "\x00", "question\x00", "%%%", "a%", "quest_on", "\ud83d",
+]  # fmt: skip
 
 
 @pytest.fixture(params=["memory:", "sqlite:"])

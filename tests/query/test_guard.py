@@ -86,18 +86,29 @@ async def test_a_foreign_host_is_misdirected(ask: Ask, path: str):
         assert await status_of(client, path, Host=host, Authorization=KEY) == 421
 
 
-@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:1", "127.0.0.1", "127.0.0.1:8901", "[::1]", "[::1]:8901", "[0:0:0:0:0:0:0:1]",
-                                  "desk.example", "Desk.Example:443", "desk.example."])  # fmt: skip
+OWN = ["localhost", "LOCALHOST:1", "127.0.0.1", "127.0.0.1:8901", "[::1]", "[::1]:8901", "[0:0:0:0:0:0:0:1]"]
+NAMED = ["desk.example", "Desk.Example:443", "desk.example."]
+
+
+@pytest.mark.parametrize("host", OWN + NAMED)
 async def test_the_desks_own_hosts_are_known(ask: Ask, host: str):
     assert await status_of(await ask(LOCKED), "/api/status", Host=host, Authorization=KEY) == 200
+
+
+FOREIGN = (
+    {"Origin": "https://evil.example"},
+    {"Origin": "null"},
+    {"Origin": "http://desk.example:1"},
+    {"Origin": ""},
+    {"Sec_Fetch_Site": "cross-site"},
+)
 
 
 @pytest.mark.parametrize("path", PATHS)
 async def test_another_sites_page_may_not_change_anything(ask: Ask, path: str):
     client = await ask(LOCKED)
     for method in ("POST", "PUT", "PATCH", "DELETE"):
-        for foreign in ({"Origin": "https://evil.example"}, {"Origin": "null"}, {"Origin": "http://desk.example:1"}, {"Origin": ""},
-                        {"Sec_Fetch_Site": "cross-site"}):  # fmt: skip
+        for foreign in FOREIGN:
             assert await status_of(client, path, method, Host="desk.example", Authorization=KEY, **foreign) == 403
         own = {"Origin": "http://desk.example", "Sec_Fetch_Site": "same-origin"}
         assert await status_of(client, path, method, Host="desk.example", Authorization=KEY, **own) == 405
@@ -147,7 +158,8 @@ def test_a_host_is_bared_of_its_port(host: str, name: str):
     [
         ("http://desk:8901", "desk:8901", True), ("https://desk", "desk", True), ("https://desk", "desk:443", True),
         ("http://desk", "desk:80", True), ("http://desk:8901", "desk:8902", False), ("http://desk", "desk:8901", False),
-        ("http://DESK", "desk", True), ("http://[::1]:1", "[::1]:1", True), ("ftp://desk", "desk", False), ("desk", "desk", False),
+        ("http://DESK", "desk", True), ("http://[::1]:1", "[::1]:1", True), ("ftp://desk", "desk", False),
+        ("desk", "desk", False),
         ("http://desk:x", "desk", False), ("null", "null", False), ("http://desk@evil", "desk", False),
     ],
 )  # fmt: skip

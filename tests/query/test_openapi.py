@@ -22,7 +22,7 @@ KINDS: dict[str, Any] = {
 
 
 def wrong(value: Any, schema: dict[str, Any], at: str = "$") -> list[str]:
-    """Where `value` is not what `schema` says: the part of JSON Schema that our document uses, and no property more than it names."""
+    """Where `value` is not what `schema` says, by the part of JSON Schema that our document uses; no property more is right."""
     if "$ref" in schema:
         return wrong(value, DOCUMENT["components"]["schemas"][schema["$ref"].rpartition("/")[2]], at)
     if "anyOf" in schema:

@@ -67,11 +67,10 @@ def test_a_tape_fed_byte_by_byte_says_the_same(tape):
 @each_tape
 def test_a_coded_tape_says_the_same(tape, coding):
     data = CODERS[coding](tape.body)
-    plain, headers = said(read(tape.call())), "response_headers"
+    plain = said(read(tape.call()))
 
     for pieces in ((data,), tuple(bytes([byte]) for byte in data)):
-        task = said(read(coded(tape, coding, *pieces)))
-        assert {**task, headers: None} == {**plain, headers: None}
+        assert said(read(coded(tape, coding, *pieces))) == plain
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "Deflate", "br", "zstd", "gzip, br"])

@@ -41,6 +41,7 @@ KEY = b"sk-canary-aB3dE5gH7jK9mN1pQ3"
         (b"Sec-WebSocket-Key", KEY, set()),
         (b"X-RateLimit-Limit-Tokens", b"1000000000", set()),
         (b"X-Max-Tokens", b"1000000000", set()),
+        (b"x-portkey-provider", b"some-provider", set()),
         (b"X-Author", b"somebody else", set()),
         (b"X-Session-Id", b"a-long-session-id", set()),
         (b"Helicone-Property-Token-Kind", b"a-long-property", set()),
@@ -152,6 +153,7 @@ def test_the_record_has_the_allowed_fields_of_a_response() -> None:
             b"user.id=u, api%5Fkey=S3;p=S3,acme.password = S3",
             b"user.id=u, api%5Fkey=[redacted],acme.password =[redacted]",
         ),
+        (b"baggage", b"user.id=" + KEY, b"user.id=[redacted]"),
         (b"baggage", b"user.id=u,session.id=s;p", b"user.id=u,session.id=s;p"),
     ],
 )

@@ -208,6 +208,17 @@ def test_bytes_of_an_idle_connection_are_not_an_answer(house: Tasktap, upstream:
     assert once(house.calls, chat()).body.data == b"second"
 
 
+def test_a_free_connection_that_the_upstream_has_ended_is_not_used(house: Tasktap, upstream: Upstream) -> None:
+    for _ in range(20):
+        upstream.play(ok(b"and good-bye"), fin)
+        assert once(house.calls, chat()).status == 200
+        upstream.all[-1].wait()
+        with Caller(house.calls) as caller:  # a turn of the relay's loop, in which it must hear of the end
+            assert caller.send(b"BAD\r\n\r\n").answer().status == 400
+        upstream.play(ok(b"new"))
+        assert once(house.calls, chat()).body.data == b"new"
+
+
 @pytest.fixture(scope="module")
 def faulty(tmp_path_factory: pytest.TempPathFactory, the_upstream: Upstream) -> Iterator[Tasktap]:
     """A tasktap with short time limits, and upstreams that are not there."""
@@ -216,7 +227,7 @@ def faulty(tmp_path_factory: pytest.TempPathFactory, the_upstream: Upstream) -> 
             default_upstream = "slow"
             [upstreams.slow]
             url = "{the_upstream.url}"
-            timeouts = {{ connect = 0.5, first_byte = 0.6, idle = 0.6 }}
+            timeouts = {{ connect = 0.5, first_byte = 0.6, idle = 0.6, keep_alive = 0.3 }}
             [upstreams.refused]
             url = "http://127.0.0.1:{closed}"
             [upstreams.nowhere]
@@ -257,6 +268,13 @@ def test_no_first_byte_in_time_is_a_504(faulty: Tasktap, upstream: Upstream) -> 
     our_error(answer, 504, b"upstream_timeout")
     assert tape.wait().left_at is not None
     assert faulty.task(answer.id)["ending"] == "timed_out"
+
+
+def test_a_free_connection_is_closed_when_its_time_is_over(faulty: Tasktap, upstream: Upstream) -> None:
+    tape = upstream.play(ok(b"warm"), hang)
+    assert once(faulty.calls, chat()).body.data == b"warm"
+    tape.wait(2)
+    assert tape.cut is not None
 
 
 def test_half_a_head_in_time_is_a_504(faulty: Tasktap, upstream: Upstream) -> None:

@@ -84,7 +84,7 @@ def test_rejected_when_too_many_calls_run(tmp_path_factory: pytest.TempPathFacto
 def test_stopped_by_sigterm_in_the_middle_of_a_stream(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Short calls end, the long one is broken off at the deadline and recorded, and a new start finds both."""
     upstream = Upstream()
-    config = f'default_upstream = "main"\nstop_deadline = 1.0\n[upstreams.main]\nurl = "{upstream.url}"\n'
+    config = f'default_upstream = "main"\nstop_deadline = 2.5\n[upstreams.main]\nurl = "{upstream.url}"\n'
     place = tmp_path_factory.mktemp("stopping")
     may = threading.Event()
     with serving(place, config) as house:
@@ -114,11 +114,33 @@ def test_stopped_by_sigterm_in_the_middle_of_a_stream(tmp_path_factory: pytest.T
             assert not bytes(hanging.wire.buffer).endswith(b"0\r\n\r\n")
         long.wait()
         assert house.process.wait(5) == 0
-        house.process.returncode = 0
     with serving(place, config) as again:
         task = again.task(hanging_id)
         assert (task["ending"], task["output"]) == ("stopped", "for ever")
         assert again.task(short_answer.id)["ending"] == "completed"
+    upstream.check()
+    upstream.close()
+
+
+def test_a_call_that_is_not_answered_when_we_stop_is_told_so(tmp_path_factory: pytest.TempPathFactory) -> None:
+    upstream = Upstream()
+    config = f'default_upstream = "main"\nstop_deadline = 0.1\n[upstreams.main]\nurl = "{upstream.url}"\n'
+    place = tmp_path_factory.mktemp("stopping-now")
+    with serving(place, config) as house:
+        tape = upstream.play(hang)
+        with Caller(house.calls) as caller:
+            caller.send(chat(b"X-Task-Id: stopped-1"))
+            assert tape.head
+            assert house.process is not None
+            house.process.send_signal(signal.SIGTERM)
+            answer = caller.answer()
+            assert answer.status == 503
+            assert answer.error is not None
+            assert answer.json["error"]["type"] == "proxy_error"
+            assert house.process.wait(5) == 0
+    with serving(place, config) as again:
+        task = again.task("stopped-1")
+        assert (task["ending"], task["http_status"]) == ("stopped", 503)
     upstream.check()
     upstream.close()
 
@@ -141,7 +163,7 @@ def test_proxy_died_in_the_middle_of_a_stream(tmp_path_factory: pytest.TempPathF
             with pytest.raises(Cut):
                 while True:
                     streaming.wire.need()
-        soon(lambda: house.pid("relay") != relay, what="a new relay")
+        house.successor("relay", relay)
         task = house.task(head.values(b"x-task-id")[0], within=4)
         assert (task["ending"], task["output"], task["http_status"]) == ("proxy_died", "onetwo", 200)
         assert (task["session_id"], task["input"]) == ("s-died", "hello")

@@ -206,10 +206,8 @@ def test_a_bad_chunk_never_becomes_a_whole_request(house: Tasktap, upstream: Ups
     assert not bytes(tape.cut.data).endswith(b"0\r\n\r\n")
 
 
-@pytest.mark.parametrize("name", CHUNKS.keys())
+@pytest.mark.parametrize("name", [name for name, body in CHUNKS.items() if len(body) < 1000])
 def test_a_bad_chunk_in_the_packet_of_its_head_sends_nothing_upstream(house: Tasktap, upstream: Upstream, name: str) -> None:
-    if len(CHUNKS[name]) > 1000:
-        pytest.skip("more than one packet")
     before, heard = house.status()["rejected"], upstream.bytes_heard
     with Caller(house.calls) as caller:
         answer = caller.send(H + b"Transfer-Encoding: chunked\r\n\r\n" + CHUNKS[name]).answer()

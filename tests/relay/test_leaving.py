@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.proc import Tasktap, serving, soon
+from tests.proc import Tasktap, serving, slack, soon
 from tests.relay.caller import CHAT_STREAM, Caller, chat, request
 from tests.upstream import DONE, STREAM_HEAD, Upstream, chunk, event, gate, hang, ok
 
@@ -25,7 +25,7 @@ def test_a_caller_that_leaves_before_the_head_ends_the_upstreams_work(house: Tas
         caller.send(chat(b"X-Task-Id: " + name))
         assert tape.head
         left = caller.leave(by_rst)
-    assert tape.seconds_until_left(left) < AT_ONCE
+    assert tape.seconds_until_left(left) < AT_ONCE * slack()
     task = house.task(name)
     assert (task["ending"], task["http_status"], task["output"], task["input"]) == ("caller_left", None, None, "hello")
 
@@ -38,7 +38,7 @@ def test_a_caller_that_leaves_in_mid_stream_ends_the_upstreams_work(house: Taskt
         while b"two" not in caller.wire.buffer:
             caller.wire.need()
         left = caller.leave(by_rst)
-    assert tape.seconds_until_left(left) < AT_ONCE
+    assert tape.seconds_until_left(left) < AT_ONCE * slack()
     task = house.task(head.values(b"x-task-id")[0])
     assert (task["ending"], task["output"], task["http_status"]) == ("caller_left", "onetwo", 200)
 
@@ -53,7 +53,7 @@ def test_a_caller_that_leaves_in_mid_upload_ends_the_upstreams_work(house: Taskt
         )
         soon(lambda: tape.received > 5000, what="5000 bytes at the upstream")
         left = caller.leave(by_rst)
-    assert tape.seconds_until_left(left) < AT_ONCE
+    assert tape.seconds_until_left(left) < AT_ONCE * slack()
     assert tape.cut is not None
     assert house.task(name)["ending"] == "upload_incomplete"
 
@@ -65,7 +65,7 @@ def test_a_chunked_upload_that_is_cut_never_looks_whole(house: Tasktap, upstream
         caller.send(b"POST /v1/files HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk(b"x" * 5000))
         soon(lambda: tape.received > 5000, what="5000 bytes at the upstream")
         left = caller.leave(by_rst)
-    assert tape.seconds_until_left(left) < AT_ONCE
+    assert tape.seconds_until_left(left) < AT_ONCE * slack()
     assert tape.cut is not None
 
 
@@ -116,7 +116,7 @@ def test_a_caller_that_leaves_before_its_turn_in_the_pipeline_costs_nothing(hous
         caller.send(chat() + chat() + chat())
         assert tape.head
         left = caller.leave(rst=True)
-    assert tape.seconds_until_left(left) < AT_ONCE
+    assert tape.seconds_until_left(left) < AT_ONCE * slack()
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +124,13 @@ def draining(tmp_path_factory: pytest.TempPathFactory, the_upstream: Upstream) -
     config = f'default_upstream = "main"\non_caller_left = "drain"\n[upstreams.main]\nurl = "{the_upstream.url}"\n'
     with serving(tmp_path_factory.mktemp("drain"), config) as house:
         yield house
+
+
+def heard_of_it(house: Tasktap) -> None:
+    """Two turns of the relay's loop: it has heard of whatever happened on its sockets before."""
+    for _ in range(2):
+        with Caller(house.calls) as other:
+            assert other.send(b"BAD\r\n\r\n").answer().status == 400
 
 
 @ways
@@ -139,6 +146,7 @@ def test_drain_reads_the_answer_to_its_end_for_the_record(draining: Tasktap, ups
         while b"one" not in caller.wire.buffer:
             caller.wire.need()
         caller.leave(by_rst)
+    heard_of_it(draining)
     may.set()
     tape.wait()
     assert tape.cut is None

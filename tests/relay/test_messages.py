@@ -208,6 +208,17 @@ def test_a_caller_that_half_closes_after_its_request_is_served(house: Tasktap, u
     assert house.task(answer.id)["ending"] == "completed"
 
 
+def test_a_caller_that_half_closed_behind_half_a_request_is_let_go_at_once(house: Tasktap, upstream: Upstream) -> None:
+    """What it began can never become a request: waiting for the rest would only hold the connection."""
+    upstream.play(ok(b"served"))
+    with Caller(house.calls) as caller:
+        caller.send(chat() + b"GET /v1/x HT")
+        caller.half_close()
+        assert caller.answer().body.data == b"served"
+        caller.wire.sock.settimeout(2)
+        caller.wire.rest()
+
+
 def test_absolute_form_is_carried_by_its_path_and_its_authority_is_ignored(house: Tasktap, upstream: Upstream) -> None:
     tape = upstream.play(ok())
     assert once(house.calls, request(b"GET", b"http://evil.invalid:99/v1/models?a=b", host=b"other.invalid")).status == 200

@@ -303,9 +303,10 @@ def test_no_canary_is_in_anything_that_is_written_or_told(secretive: Tasktap, up
         answer = once(secretive.calls, said % canary(f"malformed-{number}"))
         assert answer.status >= 400
         assert canary.all[-1] not in answer.head.raw + answer.body.data
-    upstream.play(hang)
+    tape = upstream.play(hang)
     with Caller(secretive.calls) as caller:
         caller.send(chat(b"Authorization: Bearer " + canary("left")))
+        assert tape.head
         caller.leave(rst=True)
     secretive.quiet()
     assert len(canary.all) > 80

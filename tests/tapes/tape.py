@@ -1,13 +1,13 @@
 """Tapes: what providers really send, each beside what the task must say of it.
 
-`chat/NAME.sse` (or `.json`) is a response body; `chat/NAME.task.json` says in words what it is about, what was asked, how the call
-ended on the wire, and the parts of the task that are expected.
+`chat/NAME.sse` (or `.json`) is a response body; `chat/NAME.task.json` says what it is about, what was asked, how the call ended
+on the wire, and the parts of the task that are expected.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -75,12 +75,18 @@ def _body(path: Path) -> bytes:
     return body.read_bytes()
 
 
-def said(task: Task) -> dict[str, Any]:
-    """What a task says that does not depend on when its bytes came."""
-    values = asdict(task)
-    for name in ("pieces", "seconds_to_first_token", "longest_stall", "response_size", "response_body", "response_coding"):
-        del values[name]
-    return values
+def said(task: Task) -> Task:
+    """A task without what depends on when its bytes came, and on how they were coded."""
+    return replace(
+        task,
+        pieces=(),
+        seconds_to_first_token=None,
+        longest_stall=None,
+        response_size=None,
+        response_body=b"",
+        response_coding=None,
+        response_headers=(),
+    )
 
 
 def parts(task: Task, names: Any) -> dict[str, Any]:

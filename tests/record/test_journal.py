@@ -1,0 +1,220 @@
+"""The journal: in the file before anyone is told, never in anyone's way."""
+
+import asyncio
+import os
+import shutil
+
+import pytest
+
+from proxy.record.board import Board, Column
+from proxy.record.frames import Kind, records
+from proxy.record.journal import Journal, JournalSettings
+from proxy.record.segments import Tail, epochs
+
+EPOCH = "run0w0s1"
+
+
+@pytest.fixture
+def row():
+    board = Board.made()
+    yield board.row(1)
+    os.close(board.fd)
+
+
+@pytest.fixture
+async def journal(tmp_path, row):
+    made = Journal(JournalSettings(directory=tmp_path, segment_bytes=64 * 1024), EPOCH, row)
+    yield made
+    await made.close(1)
+
+
+async def written(journal: Journal, sequence: int) -> None:
+    """Wait until the journal says that this record is written, or loses patience."""
+    done = asyncio.get_running_loop().create_future()
+    journal.wait(sequence, lambda: done.set_result(None))
+    await done
+
+
+def on_disk(directory) -> list[tuple[Kind, int, bytes]]:
+    return [(r.kind, r.number, r.payload) for path in sorted(directory.glob("*.journal")) for r in records(path.read_bytes())]
+
+
+async def test_a_record_is_in_the_file_when_its_waiter_is_called(journal, tmp_path):
+    sequence = journal.append(Kind.BEGIN, 1, b"begun")
+    assert journal.must_wait(sequence)
+
+    await written(journal, sequence)
+
+    assert not journal.must_wait(sequence)
+    assert on_disk(tmp_path) == [(Kind.BEGIN, 1, b"begun")]
+
+
+async def test_a_record_that_nobody_waits_for_is_written_all_the_same(journal, tmp_path):
+    sequence = journal.append(Kind.DATA, 1, b"a piece")
+    async with asyncio.timeout(2):
+        while journal.must_wait(sequence):
+            await asyncio.sleep(0.005)
+
+    assert on_disk(tmp_path) == [(Kind.DATA, 1, b"a piece")]
+
+
+async def test_records_keep_their_order_over_many_segments(journal, tmp_path):
+    for number in range(200):
+        journal.append(Kind.DATA, number, bytes([number]) * 1500)
+    await written(journal, journal.append(Kind.END, 200, b""))
+
+    assert [number for _, number, _ in on_disk(tmp_path)] == list(range(201))
+    assert len(list(tmp_path.glob("*.journal"))) > 3
+
+
+async def test_a_record_larger_than_a_segment_gets_a_segment_of_its_own(journal, tmp_path):
+    await written(journal, journal.append(Kind.SENT, 1, b"x" * 300_000))
+
+    assert on_disk(tmp_path) == [(Kind.SENT, 1, b"x" * 300_000)]
+
+
+async def test_files_can_be_read_by_their_owner_alone(journal, tmp_path):
+    await written(journal, journal.append(Kind.BEGIN, 1, b""))
+
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.glob("*.journal")} == {0o600}
+
+
+async def test_a_disk_that_cannot_be_written_costs_a_lapse_and_no_call_and_no_record(tmp_path, row):
+    """The directory is gone for a while, as a volume that was unmounted."""
+    directory = tmp_path / "away"
+    journal = Journal(JournalSettings(directory=directory, patience=0.03), EPOCH, row)
+    first = journal.append(Kind.BEGIN, 1, b"one")
+
+    await written(journal, first)  # returns by patience
+
+    assert journal.stalled
+    assert row[Column.STALLED] == 1
+    assert row[Column.LAPSES] == 1
+    assert not journal.must_wait(journal.append(Kind.END, 1, b"end"))  # nobody waits for a disk that is known to hang
+    assert row[Column.LAPSES] == 2
+    directory.mkdir()
+    async with asyncio.timeout(3):
+        while journal.durable < 2:
+            await asyncio.sleep(0.01)
+    assert not journal.stalled
+    assert row[Column.STALLED] == 0
+    assert [payload for _, _, payload in on_disk(directory)] == [b"one", b"end"]
+    assert await journal.close(1)
+
+
+async def test_with_durability_none_nobody_ever_waits(tmp_path, row):
+    journal = Journal(JournalSettings(directory=tmp_path, durability="none"), EPOCH, row)
+
+    assert not journal.must_wait(journal.append(Kind.END, 1, b""))
+    assert row[Column.LAPSES] == 0
+    assert await journal.close(1)
+    assert len(on_disk(tmp_path)) == 1
+
+
+async def test_ends_that_are_written_are_counted(journal, row):
+    journal.append(Kind.END, 1, b"")
+    await written(journal, journal.append(Kind.WHOLE, 2, b""))
+
+    assert row[Column.JOURNALLED] == 2
+
+
+async def test_a_full_journal_drops_bodies_first_and_takes_them_again_when_it_is_emptied(tmp_path, row):
+    settings = JournalSettings(directory=tmp_path, segment_bytes=64 * 1024, max_bytes=3 * 64 * 1024, patience=0.05)
+    journal = Journal(settings, EPOCH, row)
+    while journal.has_room():
+        await written(journal, journal.append(Kind.DATA, 1, b"x" * 60_000))
+    assert journal.has_any_room()
+
+    for path in tmp_path.glob("*.journal"):
+        path.unlink()
+    async with asyncio.timeout(5):
+        while not journal.has_room():
+            await written(journal, journal.append(Kind.DATA, 1, b"x"))
+            await asyncio.sleep(0.05)
+    await journal.close(1)
+
+
+async def test_the_reader_gives_a_call_once_its_end_is_there_and_not_before(journal, tmp_path):
+    tail = Tail(tmp_path, EPOCH)
+    await written(journal, journal.append(Kind.BEGIN, 7, b"b"))
+    assert list(tail.read(epochs(tmp_path)[EPOCH], 1 << 20)) == []
+
+    await written(journal, journal.append(Kind.END, 7, b"e"))
+    drafts = list(tail.read(epochs(tmp_path)[EPOCH], 1 << 20))
+
+    assert [[record.kind for record in draft.records] for draft in drafts] == [[Kind.BEGIN, Kind.END]]
+    assert not tail.ended
+    assert tail.oldest_done() is None
+    tail.close()
+
+
+async def test_when_the_writer_is_gone_unfinished_calls_are_given_as_they_are(tmp_path, row):
+    journal = Journal(JournalSettings(directory=tmp_path), EPOCH, row)
+    journal.append(Kind.BEGIN, 1, b"b")
+    await written(journal, journal.append(Kind.DATA, 1, b"d"))
+    tail = Tail(tmp_path, EPOCH)
+    assert list(tail.read([0], 1 << 20)) == []
+
+    await journal.close(1)
+    async with asyncio.timeout(2):
+        while not (drafts := list(tail.read([0], 1 << 20))):
+            await asyncio.sleep(0.005)
+
+    assert [record.kind for record in drafts[0].records] == [Kind.BEGIN, Kind.DATA]
+    assert tail.ended
+    assert tail.oldest_done() is None  # not before it is stored
+    drafts[0].segment.unstored -= 1
+    assert tail.oldest_done() == tmp_path / f"{EPOCH}-00000000.journal"
+    tail.close()
+
+
+@pytest.mark.parametrize("cut", [1, 10, 24, 25, 30, 40])
+async def test_a_torn_tail_is_cut_off(tmp_path, row, cut):
+    journal = Journal(JournalSettings(directory=tmp_path), EPOCH, row)
+    journal.append(Kind.BEGIN, 1, b"first")
+    await written(journal, journal.append(Kind.BEGIN, 2, b"second payload"))
+    await journal.close(1)
+    path = tmp_path / f"{EPOCH}-00000000.journal"
+    whole = 25 + 5
+    data = path.read_bytes()
+    path.write_bytes(data[: whole + cut] + b"\0" * 1000)
+
+    tail = Tail(tmp_path, EPOCH)
+    async with asyncio.timeout(2):
+        while not tail.ended:
+            drafts = list(tail.read([0], 1 << 20))
+
+    assert [record.payload for draft in drafts for record in draft.records] in ([b"first"], [b"first", b"second payload"])
+    assert len(drafts) == (2 if cut >= 39 else 1)
+    tail.close()
+
+
+async def test_damage_inside_is_counted_and_what_is_behind_it_is_read(tmp_path, row):
+    journal = Journal(JournalSettings(directory=tmp_path), EPOCH, row)
+    for number in range(3):
+        journal.append(Kind.BEGIN, number, b"payload %d" % number)
+    await written(journal, journal.append(Kind.END, 0, b""))
+    await journal.close(1)
+    path = tmp_path / f"{EPOCH}-00000000.journal"
+    data = bytearray(path.read_bytes())
+    data[25 + 9 + 30] ^= 0xFF  # in the second record's payload
+    path.write_bytes(data)
+
+    tail = Tail(tmp_path, EPOCH)
+    drafts = []
+    while not tail.ended:
+        drafts += tail.read([0], 1 << 20)
+
+    assert sorted(draft.records[0].payload for draft in drafts) == [b"payload 0", b"payload 2"]
+    assert tail.damaged == 25 + 9
+    tail.close()
+
+
+async def test_a_second_start_writes_files_of_its_own(tmp_path, row):
+    for epoch in ("run0w0s1", "run0w0s2"):
+        journal = Journal(JournalSettings(directory=tmp_path), epoch, row)
+        await written(journal, journal.append(Kind.BEGIN, 1, b""))
+        await journal.close(1)
+
+    assert epochs(tmp_path) == {"run0w0s1": [0], "run0w0s2": [0]}
+    shutil.rmtree(tmp_path)
