@@ -110,7 +110,7 @@ class Carry:
         self._uploaded = done
         if faults.ARMED:
             faults.hit("tap.begin")
-        self._gate = self._tap.begin(self._ids, self._head, self._route, () if key is None else (key.value,), problems, payload)
+        self._gate = self._tap.begin(self._ids, self._head, self._route, () if key is None else (key.value,), problems, payload, done)
         if faults.ARMED:
             faults.hit("tap.begun")
         if refused is not None:

@@ -22,7 +22,7 @@ from typing import Final
 
 from proxy.record import faults
 from proxy.record.board import Column
-from proxy.record.frames import Kind, frame
+from proxy.record.frames import HEADER_SIZE, Kind, frame
 
 LAZY_SECONDS: Final = 0.02  # a record that nobody waits for is written at most this late, plus a batch
 SOFT_BACKLOG: Final = 32 * 1024 * 1024  # bytes in memory: above, bodies are dropped
@@ -59,7 +59,7 @@ class Journal:
         self.durable = 0  # ... and of the last one written
         self._busy = False
         self._kicked = False
-        self._lazy: asyncio.TimerHandle | None = None
+        self._ticking = False
         self._waiters: list[tuple[int, float, Callable[[], None]]] = []
         self._patience: asyncio.TimerHandle | None = None
         self.stalled = False
@@ -67,21 +67,21 @@ class Journal:
         self._thread = threading.Thread(target=self._work, name="journal", daemon=True)
         self._wake = threading.Lock()
         self._wake.acquire()
-        self._batch: tuple[list[bytes], int, int] | None = None
+        self._batch: tuple[list[bytes], int, int, int] | None = None
         self._thread.start()
 
     # -- the loop's side
 
     def append(self, kind: Kind, number: int, payload: bytes) -> int:
         """Add a record; returns its sequence number. Never waits, never fails."""
-        self._pending.append(frame(kind, number, time.monotonic_ns() // 1000, payload))
-        self._pending.append(payload)
-        self._pending_bytes += len(payload) + 32
+        self._pending += (frame(kind, number, time.monotonic_ns() // 1000, payload), payload)
+        self._pending_bytes += len(payload) + HEADER_SIZE
         if kind is Kind.END or kind is Kind.WHOLE:
             self._pending_ends += 1
         self._appended += 1
-        if self._lazy is None and not self._busy:
-            self._lazy = self._loop.call_later(LAZY_SECONDS, self._lazily)
+        if not self._ticking:
+            self._ticking = True
+            self._loop.call_later(LAZY_SECONDS, self._tick)
         return self._appended
 
     @property
@@ -115,20 +115,20 @@ class Journal:
         if self._patience is None:
             self._patience = self._loop.call_later(self._settings.patience, self._lose_patience)
 
-    def _lazily(self) -> None:
-        self._lazy = None
-        if not self._kicked:
+    def _tick(self) -> None:
+        """Write what nobody waits for; goes on as long as there is something to write."""
+        if self._pending or self._busy:
             self._hand_over()
+            self._loop.call_later(LAZY_SECONDS, self._tick)
+        else:
+            self._ticking = False
 
     def _hand_over(self) -> None:
         self._kicked = False
         if self._busy or not self._pending:
             return
-        if self._lazy is not None:
-            self._lazy.cancel()
-            self._lazy = None
         self._busy = True
-        self._batch = (self._pending, self._appended, self._pending_ends)
+        self._batch = (self._pending, self._pending_bytes, self._appended, self._pending_ends)
         self._flying_bytes = self._pending_bytes
         self._pending = []
         self._pending_bytes = self._pending_ends = 0
@@ -153,12 +153,9 @@ class Journal:
                     kept.append(waiter)
             if kept:
                 self._waiters = kept + self._waiters
-        if self._waiters:
-            if not self._kicked:
-                self._kicked = True
-                self._loop.call_soon(self._hand_over)
-        elif self._pending and self._lazy is None:
-            self._lazy = self._loop.call_later(LAZY_SECONDS, self._lazily)
+        if self._waiters and not self._kicked:
+            self._kicked = True
+            self._loop.call_soon(self._hand_over)
 
     def _lose_patience(self) -> None:
         self._patience = None
@@ -196,8 +193,8 @@ class Journal:
             if batch is None:
                 self._writer.close()
                 return
-            buffers, sequence, ends = batch
-            self._writer.write_surely(buffers)
+            buffers, size, sequence, ends = batch
+            self._writer.write_surely(buffers, size)
             try:
                 self._loop.call_soon_threadsafe(self._written, sequence, ends)
             except RuntimeError:  # the loop is closed: nobody is left to tell
@@ -218,13 +215,18 @@ class _Writer:
         self._measured = 0.0
         self._sync = settings.durability == "power"
 
-    def write_surely(self, buffers: list[bytes]) -> None:
+    def write_surely(self, buffers: list[bytes], size: int) -> None:
         """Write a batch, however long the disk takes to allow it."""
         while True:
             try:
                 if faults.ARMED:
                     faults.hit("journal.write")
-                self._write(buffers)
+                if self._offset + size <= self._size and len(buffers) <= _MOST_BUFFERS and not self.nearly_full:
+                    self._put(buffers, size)
+                else:
+                    self._write(buffers)
+                if self._sync:
+                    os.fdatasync(self._fd)
                 if faults.ARMED:
                     faults.hit("journal.written")
                 return
@@ -235,31 +237,23 @@ class _Writer:
         """Write whole records; a batch that failed half-way is written again where it began, over what is there."""
         if self.nearly_full and time.monotonic() - self._measured > MEASURE_SECONDS:
             self._measure()
-        place = 0
-        offset = self._offset
-        while place < len(buffers):
-            group: list[bytes] = []
-            size, at = 0, place
-            while at < len(buffers) and len(group) < _MOST_BUFFERS:
-                more = len(buffers[at]) + len(buffers[at + 1])
-                if group and offset + size + more > self._size:
-                    break
-                if not group and offset + more > self._size:
+        while buffers:
+            size, count = 0, 0
+            while count < min(len(buffers), _MOST_BUFFERS):
+                more = len(buffers[count]) + len(buffers[count + 1])
+                if self._offset + size + more > self._size:
+                    if count:
+                        break
                     self._rotate(more)
-                    offset = 0
-                group += buffers[at : at + 2]
                 size += more
-                at += 2
-            written = os.pwritev(self._fd, group, offset)
-            if written != size:
-                raise OSError(28, "short write")
-            offset += size
-            place = at
-            del buffers[:place]
-            place = 0
-            self._offset = offset
-        if self._sync:
-            os.fdatasync(self._fd)
+                count += 2
+            self._put(buffers[:count], size)
+            del buffers[:count]
+
+    def _put(self, buffers: list[bytes], size: int) -> None:
+        if os.pwritev(self._fd, buffers, self._offset) != size:
+            raise OSError(28, "short write")  # what is torn is no record, and is written over
+        self._offset += size
 
     def _rotate(self, least: int) -> None:
         if faults.ARMED:

@@ -13,7 +13,7 @@ from typing import Protocol
 from proxy.record.redact_echo import without_echoes
 from proxy.record.redact_fields import clean_target, fingerprint, kept, needles, parameter_name
 from proxy.record.redact_names import REDACTED, is_secret_name
-from proxy.record.redact_text import TextRedactor
+from proxy.record.redact_text import TextRedactor, is_clean
 from proxy.wire.coding import Decoder, UnknownCodingError, codings, decode
 
 __all__ = ["REDACTED", "Redactor", "clean_target", "fingerprint", "joined", "kept", "needles", "redacted_whole", "without_echoes"]
@@ -86,10 +86,9 @@ def joined(kept_bytes: bytes, switched_at: int | None, coding: str | None) -> by
 
 
 def redacted_whole(text: bytes, known: tuple[bytes, ...] = ()) -> tuple[bytes, bool]:
-    """A whole text without credentials, and whether something was taken out.
-
-    For what is put together after the journal: a tool call's arguments that came in fragments are only now JSON.
-    """
+    """A whole text without credentials, and whether something was taken out; `text` itself where nothing was."""
+    if is_clean(text, known):
+        return text, False
     scan = TextRedactor(known)
     return scan.feed(text) + scan.finish(), scan.redacted
 

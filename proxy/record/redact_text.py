@@ -194,7 +194,7 @@ class TextRedactor:
             self.redacted = changed = True
             at = hit.end()
         self._held = text[cut:]
-        self._carry = _context(text[floor:cut])
+        self._carry = b"" if last else _context(text[floor:cut])
         if plain and not changed and not self._held:
             return data
         return b"".join((*out, text[at:cut]))
@@ -212,6 +212,11 @@ class TextRedactor:
                         break
                     start = text.find(needle[:1], start + 1)
         return best
+
+
+def is_clean(text: bytes, known: tuple[bytes, ...]) -> bool:
+    """Whether a whole text holds none of the known values and no member with a secret name."""
+    return not any(text.find(needle) >= 0 for needle in plan(known).needles) and _member(text, 0, 0)[0] > len(text)
 
 
 def _quote(level: int) -> bytes:

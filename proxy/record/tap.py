@@ -65,48 +65,56 @@ _known_secrets: dict[tuple[bytes, ...], _Secrets] = {}
 class _Body:
     """One body on its way into the record."""
 
-    __slots__ = ("_left", "_plain", "_redactor", "dropped", "size")
+    __slots__ = ("_coding", "_form", "_left", "_limit", "_needles", "_redactor", "dropped", "redacted", "size")
 
     def __init__(self, needles: tuple[bytes, ...], coding: str | None, form: bool, limit: int) -> None:
-        self._redactor = redact.Redactor(needles, coding=coding, form=form, limit=limit)
-        self._left = limit
+        self._needles = needles
+        self._coding = coding
+        self._form = form
+        self._limit = self._left = limit
+        self._redactor: redact.Redactor | None = None
         self.size = 0
         self.dropped = False
+        self.redacted = False
 
     def keep(self, data: bytes, journal: Journal) -> bytes:
         """What of `data` may be written now."""
         self.size += len(data)
-        if self._left <= 0 or not journal.has_room():
-            self.dropped = self.dropped or bool(data)
+        if self.dropped or self._left <= 0 or not journal.has_room():
+            self.dropped = self.dropped or bool(data)  # for good: behind a gap nobody could tell where a secret begins
             return b""
-        kept = self._redactor.feed(data)
+        if self._redactor is None:
+            self._redactor = redact.Redactor(self._needles, coding=self._coding, form=self._form, limit=self._limit)
+        return self._within(self._redactor.feed(data))
+
+    def last(self, data: bytes, journal: Journal) -> bytes:
+        """What of the last bytes, and of what was held back, may be written."""
+        if self._redactor is None and data and self._coding is None and not self._form and len(data) <= self._limit and journal.has_room():
+            self.size += len(data)
+            kept, self.redacted = redact.redacted_whole(data, self._needles)  # all at once, as most bodies are: no state is needed
+            return self._within(kept)
+        kept = self.keep(data, journal) if data else b""
+        if self._redactor is None:
+            return kept
+        if not self.dropped:
+            kept += self._within(self._redactor.finish())
+        self.redacted = self._redactor.redacted
+        return kept
+
+    def _within(self, kept: bytes) -> bytes:
         if len(kept) > self._left:
             kept = kept[: self._left]
             self.dropped = True
         self._left -= len(kept)
         return kept
 
-    def rest(self) -> bytes:
-        """What was held back."""
-        return b"" if self._left <= 0 else self._redactor.finish()
-
-    def last(self, data: bytes, journal: Journal) -> bytes:
-        """What of the last bytes, and of what was held back, may be written."""
-        kept = self.keep(data, journal) if data else b""
-        rest = self.rest()
-        return kept + rest if rest else kept
-
-    @property
-    def redacted(self) -> bool:
-        return self._redactor.redacted
-
     @property
     def switched_at(self) -> int | None:
-        return self._redactor.switched_at
+        return None if self._redactor is None else self._redactor.switched_at
 
     @property
     def problem(self) -> str | None:
-        return self._redactor.problem
+        return None if self._redactor is None else self._redactor.problem
 
 
 class Tap:
@@ -114,7 +122,7 @@ class Tap:
 
     __slots__ = (
         "_began", "_coded", "_head", "_journal", "_markers", "_needles", "_number", "_problems", "_redactions", "_request", "_response",
-        "_row", "_settings", "_status", "_streams", "_tail", "ended", "error_code", "first_byte", "marked", "recorded",
+        "_row", "_settings", "_status", "_streams", "_tail", "_uploaded", "ended", "error_code", "first_byte", "marked", "recorded",
     )  # fmt: skip
 
     def __init__(self, journal: Journal, row: memoryview, settings: TapSettings, ids: Ids) -> None:
@@ -134,6 +142,7 @@ class Tap:
         self._coded = False
         self._tail = b""
         self._began = 0
+        self._uploaded = False
         self.first_byte: int | None = None
         self.marked = False
         self.ended = False
@@ -141,7 +150,7 @@ class Tap:
         self.recorded = True
 
     def begin(
-        self, ids: Ids, request: RequestHead, route: Route, more: tuple[bytes, ...], problems: list[str], payload: bytes
+        self, ids: Ids, request: RequestHead, route: Route, more: tuple[bytes, ...], problems: list[str], payload: bytes, done: bool
     ) -> int:
         """The call has come, with the beginning of its body. Returns what must be written before its caller gets a byte."""
         self._row[Column.BEGUN] += 1
@@ -172,7 +181,9 @@ class Tap:
             "method": request.method.decode("ascii"),
             "target": target.decode("ascii"),
         }
-        kept = self._request.keep(payload, journal) if payload else b""
+        body = self._request
+        kept = body.last(payload, journal) if done else body.keep(payload, journal) if payload else b""
+        self._uploaded = done
         return journal.append(Kind.BEGIN, self._number, pack_begin(meta, lines, kept))
 
     def sent(self, data: bytes) -> None:
@@ -246,7 +257,7 @@ class Tap:
         last = b""
         now: JSON = {"ending": ending, "first": self.first_byte}
         if request is not None:
-            rest = request.rest()
+            rest = b"" if self._uploaded else request.last(b"", journal)
             if rest:
                 journal.append(Kind.SENT, self._number, rest)
             self._close("request", request, now)

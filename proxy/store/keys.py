@@ -22,5 +22,5 @@ def first(created_at: int) -> int:
 
 
 def bound(moment: int) -> int:
-    """The least key of a task that began at `moment` or later, for any moment (one off the ends, so that a step fits beside it)."""
+    """The least key of a task that began at `moment` or later, for any moment; one off the ends, for a step to fit beside it."""
     return min(max(LOWEST + 1, moment * TIES), HIGHEST)

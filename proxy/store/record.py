@@ -13,6 +13,7 @@ import sys
 import zlib
 from dataclasses import dataclass
 from functools import cache
+from operator import attrgetter
 from typing import Any, cast
 
 import orjson
@@ -36,6 +37,7 @@ _PLAIN_FIELDS = (
     "events",
     "evaluations",
 )
+_plain_of = attrgetter(*_PLAIN_FIELDS)
 _PLAIN, _ZSTD = b"\0", b"\1"
 
 DECODED_MOST = 64 * 2**20
@@ -68,7 +70,7 @@ class Packer:
 
     def pack(self, task: Task) -> bytes:
         """Raises ValueError, TypeError, OverflowError, RecursionError, struct.error for values that have no JSON or no bytes."""
-        rest: JSON = {name: value for name in _PLAIN_FIELDS if (value := getattr(task, name))}
+        rest: JSON = {name: value for name, value in zip(_PLAIN_FIELDS, _plain_of(task), strict=True) if value}
         for name, raw, body, coding in (
             ("raw_input", task.raw_input, task.request_body, task.request_coding),
             ("raw_output", task.raw_output, task.response_body, task.response_coding),
@@ -104,7 +106,7 @@ def unpack(data: bytes) -> Record:
 
 
 def dumps(value: Any) -> bytes:
-    """JSON; where orjson cannot write it (half a surrogate pair, integers past 64 bits) `json` does, after a space that says so."""
+    """JSON; where orjson cannot write it (half a surrogate pair, integers past 64 bits) `json` does, after a space."""
     try:
         return orjson.dumps(value)
     except TypeError:

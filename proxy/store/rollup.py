@@ -40,18 +40,18 @@ class Figures:
         if task.ending is not Ending.COMPLETED:
             self.errors += 1
         if task.usage is not None:
-            self.input_tokens = min(self.input_tokens + (task.usage.input_tokens or 0), LARGEST)
-            self.output_tokens = min(self.output_tokens + (task.usage.output_tokens or 0), LARGEST)
+            self.input_tokens = _held(self.input_tokens + (task.usage.input_tokens or 0))
+            self.output_tokens = _held(self.output_tokens + (task.usage.output_tokens or 0))
         if task.cost is not None and math.isfinite(task.cost):
-            self.cost = min((self.cost or 0) + round(min(task.cost, _DEAREST) * PICODOLLARS), LARGEST)
+            self.cost = _held((self.cost or 0) + round(max(-_DEAREST, min(task.cost, _DEAREST)) * PICODOLLARS))
 
     def take(self, other: Figures) -> None:
         self.tasks += other.tasks
         self.errors += other.errors
-        self.input_tokens = min(self.input_tokens + other.input_tokens, LARGEST)
-        self.output_tokens = min(self.output_tokens + other.output_tokens, LARGEST)
+        self.input_tokens = _held(self.input_tokens + other.input_tokens)
+        self.output_tokens = _held(self.output_tokens + other.output_tokens)
         if other.cost is not None:
-            self.cost = min((self.cost or 0) + other.cost, LARGEST)
+            self.cost = _held((self.cost or 0) + other.cost)
 
     @property
     def dollars(self) -> float | None:
@@ -86,7 +86,8 @@ class SessionSum:
         if task.input is not None:
             first = (at, task.input[:EXCERPT_LENGTH])
             self.first = first if self.first is None else min(self.first, first)
-        self._last((at, task.ending.value, _excerpt(task.input), _excerpt(task.output)))
+        if self.last is None or at >= self.last[0]:
+            self._last((at, task.ending.value, _excerpt(task.input), _excerpt(task.output)))
 
     def take(self, other: SessionSum) -> None:
         """Add what is known already of the same session."""
@@ -105,7 +106,7 @@ class SessionSum:
         self.ended_at = max(self.ended_at, ended_at)
 
     def _last(self, last: tuple[int, str, str | None, str | None]) -> None:
-        if self.last is None or _rank(last) > _rank(self.last):
+        if self.last is None or last[0] > self.last[0] or (last[0] == self.last[0] and _rank(last) > _rank(self.last)):
             self.last = last
 
     def session(self) -> Session:
@@ -198,6 +199,10 @@ def _later(one: Latest, other: Latest) -> Latest:
     if one is None or other is None:
         return one or other
     return max(one, other)
+
+
+def _held(sum: int) -> int:
+    return max(-LARGEST, min(sum, LARGEST))
 
 
 def _excerpt(text: str | None) -> str | None:

@@ -1,8 +1,11 @@
 """Tasks and rollups as the rows of SQLite's tables, and back."""
 
+# ruff: noqa: S608  names of columns are ours; every value is bound
+
 from __future__ import annotations
 
 from dataclasses import fields
+from operator import attrgetter
 from typing import Any
 
 from proxy.store import StoreRejected, keys
@@ -44,6 +47,8 @@ USER_COLUMNS = ("project_id", "id", "first_seen", "last_seen", "sessions", *_FIG
 FEEDBACK_COLUMNS = ("task", "id", "created_at", "flag", "score", "comment", "source", "user_id")
 
 _USAGE = tuple(field.name for field in fields(Usage))
+_facts_of = attrgetter(*_FACTS)
+_usage_of = attrgetter(*_USAGE)
 _SOURCES = {source.value: source for source in Source}
 _FLAGS: dict[str | None, Flag | None] = {None: None} | {flag.value: flag for flag in Flag}
 _ENDINGS = {ending.value: ending for ending in Ending}
@@ -52,9 +57,9 @@ _RECORD = tuple(field.name for field in fields(Record))
 
 def task_row(key: int, prompt: int | None, task: Task) -> Row:
     """A task in the order of `TASK_COLUMNS`; `prompt` is the key of its system prompt."""
-    facts: JSON = {name: value for name in _FACTS if (value := getattr(task, name)) is not None and value != ()}
+    facts: JSON = {name: value for name, value in zip(_FACTS, _facts_of(task), strict=True) if value is not None and value != ()}
     if (usage := task.usage) is not None:
-        facts["usage"] = {name: value for name in _USAGE if (value := getattr(usage, name)) is not None}
+        facts["usage"] = {name: value for name, value in zip(_USAGE, _usage_of(usage), strict=True) if value is not None}
     if metadata := task.metadata:
         if prompt is not None and metadata.get("system_prompt") == task.system_prompt:
             metadata = {name: value for name, value in metadata.items() if name != "system_prompt"}

@@ -8,12 +8,15 @@ import hashlib
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
 from proxy.store import keys, rows
 from proxy.store.naming import epoch_of, named
 from proxy.store.record import Packer
 from proxy.store.rollup import Key, SessionSum, UserSum, sums
 from proxy.task import Task
+
+Value = TypeVar("Value", str, int)
 
 _AT_ONCE = 500  # values in one IN list
 
@@ -71,9 +74,9 @@ def _keep(db: sqlite3.Connection, packer: Packer, new: Sequence[tuple[int, Task]
     db.executemany(_FEEDBACK, [rows.feedback_row(key, said) for key, task in new for said in task.feedback])
 
 
-def _known(db: sqlite3.Connection, column: str, wanted: Iterable[str | int]) -> set[str]:
+def _known(db: sqlite3.Connection, column: str, wanted: Iterable[Value]) -> set[Value]:
     values = list(wanted)
-    found: set[str] = set()
+    found: set[Value] = set()
     for start in range(0, len(values), _AT_ONCE):
         some = values[start : start + _AT_ONCE]
         marks = ", ".join("?" * len(some))
@@ -83,17 +86,23 @@ def _known(db: sqlite3.Connection, column: str, wanted: Iterable[str | int]) -> 
 
 def _keys(db: sqlite3.Connection, new: Sequence[Task]) -> list[int]:
     """A free key for each of `new`, which are in the order of `created_at`: the next one of its microsecond."""
+    taken = _known(db, "key", {keys.first(task.created_at) for task in new})
     found: list[int] = []
-    last = None
+    last = keys.LOWEST - 1
     for task in new:
         key = keys.first(task.created_at)
-        if last is not None and last >= key:
-            key = last + 1
-        while (taken := db.execute(_LAST_KEY, (key, key | (keys.TIES - 1))).fetchone()[0]) is not None:
-            key = taken + 1
+        if last >= key or key in taken:
+            key = _after(db, max(last + 1, key))
         last = key
         found.append(key)
     return found
+
+
+def _after(db: sqlite3.Connection, key: int) -> int:
+    """The first free key from `key` on that is past every taken one of its microsecond."""
+    while (taken := db.execute(_LAST_KEY, (key, key | (keys.TIES - 1))).fetchone()[0]) is not None:
+        key = taken + 1
+    return key
 
 
 def _prompts(db: sqlite3.Connection, uses: Counter[str]) -> dict[str | None, int]:

@@ -81,8 +81,11 @@ def start(house: Tasktap) -> None:
 
     def ready() -> bool:
         assert process.poll() is None, f"serve ended with {process.returncode}: {house.written()[-2000:]}"
-        house.run = house.read_run() or {}
-        return house.run.get("pid") == process.pid
+        run = house.read_run() or {}
+        if run.get("pid") != process.pid:
+            return False
+        house.run = run
+        return True
 
     soon(ready, BACK_SECONDS, f"a run.json of pid {process.pid}")
 

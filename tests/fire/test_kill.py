@@ -9,7 +9,7 @@ import pytest
 from tests.fire.kill import burn
 
 
-@pytest.mark.timeout(90)
+@pytest.mark.timeout(110)
 async def test_what_was_delivered_is_stored_once_after_kills_at_random_moments(tmp_path: Path) -> None:
     fire = await burn(tmp_path, kills=6, seed=7)
     assert not fire.verdict.complaints, str(fire)

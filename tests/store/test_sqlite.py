@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from proxy.store import StoreMissing, StoreRejected, StoreUnavailable, open_store, questions, sqlite_file, sqlite_reader
@@ -292,7 +292,7 @@ async def test_a_closed_store_says_so(tmp_path):
 # What is kept, and how
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 @given(tasks)
 def test_any_task_comes_back_field_by_field(task: Task):
     async def act(store):
