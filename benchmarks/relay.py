@@ -25,10 +25,10 @@ from benchmarks.cost import Cost, Scene, measure, middle
 from benchmarks.rivals import Helper, Rival, drained, nginx, stop, tasktap
 
 SCENES = (
-    Scene("small call", "small", 32, 4, floor=4.0),
-    Scene("200 KB request", "large", 32, 4),
-    Scene("200 events, burst", "events 200 0", 32, 4, floor=1.5),
-    Scene("200 events, 10 ms apart", "events 200 0.01", 200, 4, spread=1.0),
+    Scene("small call", "small", 32, 3, floor=4.0),
+    Scene("200 KB request", "large", 32, 3),
+    Scene("200 events, burst", "events 200 0", 32, 3, floor=1.5),
+    Scene("200 events, 10 ms apart", "events 200 0.01", 200, 3, spread=1.0),
 )
 FIRST_BYTE = Scene("first byte", "events 40 0.05", 500, 6, spread=2.0)
 ADDED_P50_MS = 0.5  # the most that tasktap may add to a small call

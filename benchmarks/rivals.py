@@ -168,7 +168,7 @@ def status(rival: Rival) -> dict[str, Any]:
         return said
 
 
-def drained(rival: Rival, seconds: float = 25) -> tuple[float, dict[str, Any]]:
+def drained(rival: Rival, seconds: float = 15) -> tuple[float, dict[str, Any]]:
     """Wait until every call is stored; the seconds that took, and the last status."""
     start = time.monotonic()
     while True:

@@ -108,6 +108,7 @@ class Call:
     response_decoded: bool = False
     seconds_to_first_byte: float | None = None
     marked: bool = False  # the end marker of the dialect went to the caller
+    drained: bool = False  # the answer was read to its end for the record, after its caller had left
     error_code: str | None = None  # X-Tasktap-Error, where the answer was ours
     redactions: tuple[str, ...] = ()  # where something was taken out: "request.body", "response.body", "target", ...
     problems: tuple[str, ...] = ()  # what the relay could not do as asked, or could not keep

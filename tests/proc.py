@@ -187,12 +187,17 @@ class Tasktap:
 
     def quiet(self, within: float = 5.0) -> dict[str, Any]:
         """The status, once no call runs and none waits to be stored."""
+        status: dict[str, Any] = {}
 
-        def look() -> dict[str, Any] | None:
-            status = self.status()
-            return status if not status["running"] and not status["waiting"] else None
+        def look() -> bool:
+            status.update(self.status())
+            return not status["running"] and not status["waiting"]
 
-        return soon(look, within, "running == waiting == 0")
+        try:
+            soon(look, within)
+        except AssertionError:
+            raise AssertionError(f"something still runs or waits: {status}") from None
+        return status
 
     def stop(self) -> int:
         """SIGTERM, and the exit code."""

@@ -111,6 +111,7 @@ def call(epoch: str, records: Sequence[Record]) -> Call:
         response_decoded=end.get("response_switched") is not None,
         seconds_to_first_byte=first,
         marked=bool(end.get("marked")),
+        drained=bool(end.get("drained")),
         error_code=end.get("error"),
         redactions=tuple(end.get("redactions", ())),
         problems=tuple(problems),

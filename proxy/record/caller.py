@@ -12,6 +12,7 @@ from proxy.record.refusal import refusal
 
 WATERMARK: Final = 64 * 1024  # bytes waiting for a caller at which the upstream is held back
 MOST_AHEAD: Final = 128 * 1024  # bytes read ahead of a call that is not served yet
+LEAVING_SECONDS: Final = 2.0  # for a caller to take its answer and stop sending, when we are done with it
 HALF_CLOSE_SECONDS: Final = 2.0  # a far caller that ends its side so soon after asking has only ended its side
 
 
@@ -60,6 +61,7 @@ class Caller(asyncio.Protocol):
         self._tunnel = False
         self._half_closed = False
         self._paused = False
+        self._leaving_at: float | None = None
         self._asked_at = 0.0
         self.head_since: float | None = None  # when the first byte of an unfinished head came
         self.idle_since = self._loop.time()
@@ -80,6 +82,8 @@ class Caller(asyncio.Protocol):
             call.caller_left()
 
     def data_received(self, data: bytes) -> None:
+        if self._leaving_at is not None:
+            return
         if self._call is None:
             self._buffer = self._buffer + data if self._buffer else data
             self._next_call()
@@ -127,6 +131,8 @@ class Caller(asyncio.Protocol):
             if end < 0:
                 self._buffer = buffer
                 self._judge_unfinished(buffer)
+                if self._half_closed:
+                    self.close()  # the rest will never come
                 return
             if end > self._max_head:
                 raise BadMessage(f"The request's head is longer than {self._max_head} bytes.", 431, "head_too_large")
@@ -193,7 +199,16 @@ class Caller(asyncio.Protocol):
     def _reject(self, error: BadMessage) -> None:
         self._house.rejected()
         self.write(refusal(error.status, error.code, str(error), close=True))
-        self.close()
+        self._leave()
+
+    def _leave(self) -> None:
+        """Close in two steps (RFC 9112 section 9.6): bytes still coming in would reset the connection, and the answer be lost with it."""
+        self._call = None
+        if self.transport is None or self.transport.is_closing():
+            return
+        self._leaving_at = self._loop.time()
+        self.resume()
+        self.transport.write_eof()
 
     # -- the call's side
 
@@ -228,7 +243,10 @@ class Caller(asyncio.Protocol):
     def served(self, *, close: bool) -> None:
         """The call is answered to its end: the next one, or the end of the connection."""
         self._call = None
-        if close or not self.keep_alive or self._uploading or self._half_closed and not self._buffer or self._house.stopping:
+        if self._uploading:
+            self._leave()
+            return
+        if close or not self.keep_alive or self._half_closed and not self._buffer or self._house.stopping:
             self.close()
             return
         self.idle_since = self._loop.time()
@@ -242,7 +260,10 @@ class Caller(asyncio.Protocol):
 
     def check(self, now: float, header_seconds: float, idle_seconds: float) -> None:
         """Look after time limits, and after a caller that had only ended its side and has left since."""
-        if self._call is None:
+        if self._leaving_at is not None:
+            if now - self._leaving_at > LEAVING_SECONDS and self.transport is not None:
+                self.transport.abort()
+        elif self._call is None:
             if self.head_since is not None:
                 if now - self.head_since > header_seconds:
                     self._reject(BadMessage(f"The request's head was not complete within {header_seconds:g} s.", 408, "header_timeout"))

@@ -8,7 +8,6 @@ ones, for the end. Whatever waits keeps its order, and waits no longer than the 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final, Protocol
@@ -18,6 +17,7 @@ from proxy.record.caller import Caller
 from proxy.record.fields import line
 from proxy.record.http1 import UNTIL_CLOSE, RequestHead, ResponseHead, chunk, joined
 from proxy.record.journal import Journal
+from proxy.record.outlet import Outlet
 from proxy.record.refusal import refusal
 from proxy.record.routes import Route
 from proxy.record.tap import Ids, Tap, TapSettings
@@ -26,7 +26,6 @@ from proxy.task import Ending
 
 CONTINUE_SECONDS: Final = 1.0  # a caller that expects 100 gets ours when the upstream is silent for so long
 LINGER_SECONDS: Final = 1.0  # how long an answer may take to end after its marker when its caller has left, content
-HELD_BYTES: Final = 256 * 1024  # bytes waiting for the journal at which the upstream is held back
 AHEAD_BYTES: Final = 256 * 1024  # bytes of a request that are read before there is a connection upstream
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _JSON = line(b"Content-Type: application/json")
@@ -61,16 +60,16 @@ class Carry:
     """One call, on its way from a caller to an upstream and back."""
 
     __slots__ = (
-        "_ahead", "_ahead_bytes", "_answer_head", "_answered", "_broken", "_caller", "_close", "_connecting", "_connection", "_continued",
-        "_deaf_until", "_dechunk", "_done", "_gate", "_head", "_held", "_held_bytes", "_house", "_ids", "_journal", "_limit", "_loop",
-        "_mark", "_paused", "_reset", "_route", "_since", "_tap", "_timer", "_tunnel", "_uploaded", "_upstream", "_websocket", "over",
+        "_ahead", "_ahead_bytes", "_answer_head", "_answered", "_broken", "_close", "_connecting", "_connection", "_continued",
+        "_deaf_until", "_dechunk", "_done", "_gate", "_head", "_house", "_ids", "_journal", "_limit", "_loop",
+        "_mark", "_outlet", "_paused", "_reset", "_route", "_since", "_tap", "_timer", "_tunnel", "_uploaded", "_upstream", "_websocket", "over",
     )  # fmt: skip
 
     def __init__(self, house: House, caller: Caller, head: RequestHead, route: Route, ids: Ids) -> None:
         self._house = house
         self._loop = asyncio.get_running_loop()
         self._journal = house.journal
-        self._caller: Caller | None = caller
+        self._outlet = Outlet(caller, house.journal, self._released)
         self._head = head
         self._route = route
         self._ids = ids
@@ -84,8 +83,6 @@ class Carry:
         self._dechunk = False
         self._close = False  # the caller's connection ends with this call
         self._reset = False  # ... and only its end ends the answer
-        self._held: deque[tuple[int, bytes]] = deque()
-        self._held_bytes = 0
         self._uploaded = False
         self._done = False  # the answer's last bytes have been written or are held
         self._broken = False
@@ -108,11 +105,7 @@ class Carry:
         """Begin the call, of whose body `payload` is here already, or refuse it with this code."""
         key = self._upstream.settings.key
         self._uploaded = done
-        if faults.ARMED:
-            faults.hit("tap.begin")
         self._gate = self._tap.begin(self._ids, self._head, self._route, () if key is None else (key.value,), problems, payload, done)
-        if faults.ARMED:
-            faults.hit("tap.begun")
         if refused is not None:
             why = "tasktap is stopping." if refused == "stopping" else "Too many calls are running (listen.max_calls)."
             self._fail(503, refused, why + " Try again.", Ending.REJECTED)
@@ -168,8 +161,8 @@ class Carry:
         self._ahead.clear()
         if faults.ARMED:
             faults.hit("relay.sent")
-        if self._caller is not None:
-            self._caller.resume()
+        if self._outlet.caller is not None:
+            self._outlet.caller.resume()
 
     def _framed(self, payload: bytes, done: bool) -> bytes:
         """A piece of the body in the framing that the request has."""
@@ -191,8 +184,8 @@ class Carry:
         if connection is None:
             self._ahead.append(data)
             self._ahead_bytes += len(data)
-            if self._ahead_bytes > AHEAD_BYTES and self._caller is not None:
-                self._caller.pause()
+            if self._ahead_bytes > AHEAD_BYTES and self._outlet.caller is not None:
+                self._outlet.caller.pause()
         elif data:
             connection.write(data)
             self._since = self._loop.time()
@@ -210,16 +203,15 @@ class Carry:
     def caller_drained(self) -> None:
         self._paused = False
         self._since = self._loop.time()
-        if self._connection is not None and self._held_bytes <= HELD_BYTES:
+        if self._connection is not None and not self._outlet.is_full:
             self._connection.resume()
 
     def caller_left(self) -> None:
         """The caller's connection is gone, or its bytes can no longer be followed."""
         if self.over:
             return
-        self._caller = None
-        self._held.clear()
-        if self._connection is not None and self._paused:
+        self._outlet.shut()
+        if self._connection is not None:
             self._connection.resume()
         if self._done:
             self._finish()
@@ -232,6 +224,7 @@ class Carry:
             self._deaf_until = self._loop.time() + LINGER_SECONDS  # the answer is about to end: the connection can be used again
         elif self._house.rules.drain:
             self._deaf_until = float("inf")
+            self._tap.drained = True
         else:
             self._end_now(Ending.CALLER_LEFT)
 
@@ -243,13 +236,13 @@ class Carry:
         if self._head.minor == 0 or (head.status == 100 and self._continued):
             return
         self._continued = self._continued or head.status == 100
-        self._out(raw, self._gate)
+        self._outlet.put(raw, self._gate)
 
     def _continue(self) -> None:
         self._timer = None
         if not self._continued and not self._answered and not self._uploaded:
             self._continued = True
-            self._out(_CONTINUE, self._gate)
+            self._outlet.put(_CONTINUE, self._gate)
 
     def answer(self, head: ResponseHead) -> None:
         """The answer's head has come; it goes out with the first bytes of its body."""
@@ -259,7 +252,7 @@ class Carry:
         self._since = self._loop.time()
         self._limit = self._upstream.settings.timeouts.idle
         self._tap.answer(head.status, head.reason, head.fields)
-        caller = self._caller
+        caller = self._outlet.caller
         if caller is None:
             return
         old = self._head.minor == 0
@@ -283,7 +276,7 @@ class Carry:
         self._tap.note("an upgraded connection: its bytes were carried and counted, not kept")
         self._tap.data(b"")
         head, self._answer_head = self._answer_head, None
-        self._out(head or b"", self._gate)
+        self._outlet.put(head or b"", self._gate)
         ahead = caller.tunnel()
         if ahead:
             self.tunnelled_from_caller(ahead)
@@ -305,13 +298,14 @@ class Carry:
             self._done = True
             connection, self._connection = self._connection, None
             if connection is not None:
-                if self._paused or self._held_bytes > HELD_BYTES:
+                if self._paused or self._outlet.is_full:
                     connection.resume()
                 if self._uploaded:
                     connection.leave()
                 else:
                     connection.abort()
-        if self._caller is None:
+        outlet = self._outlet
+        if outlet.caller is None:
             if done:
                 self._finish()
             return
@@ -321,22 +315,25 @@ class Carry:
             self._answer_head = None
         if faults.ARMED:
             faults.hit("relay.forward")
-        self._out(out, sequence or self._gate)
-        if done and not self._held:
-            self._serve()
+        outlet.put(out, sequence or self._gate)
+        if done:
+            if outlet.is_empty:
+                self._serve()
+        elif outlet.is_full and self._connection is not None:
+            self._connection.pause()
 
     def tunnelled(self, data: bytes) -> None:
         self._tap.passed(0, len(data))
-        self._out(data, 0)
+        self._outlet.put(data, 0)
 
     def upstream_full(self) -> None:
-        if self._caller is not None:
-            self._caller.pause()
+        if self._outlet.caller is not None:
+            self._outlet.caller.pause()
 
     def upstream_drained(self) -> None:
         self._since = self._loop.time()
-        if self._caller is not None:
-            self._caller.resume()
+        if self._outlet.caller is not None:
+            self._outlet.caller.resume()
 
     def upstream_ended(self, problem: str | None, clean: bool) -> None:
         """The upstream's connection is gone, or what it sent cannot be passed on (`problem`)."""
@@ -359,39 +356,8 @@ class Carry:
 
     # -- to the caller
 
-    def _out(self, data: bytes, sequence: int) -> None:
-        """Write, now or once `sequence` is in the journal."""
-        caller = self._caller
-        if caller is None:
-            return
-        if self._held:
-            self._held.append((sequence, data))
-        elif sequence > self._journal.durable and self._journal.must_wait(sequence):
-            self._held.append((sequence, data))
-            self._journal.wait(sequence, self._release)
-        else:
-            caller.write(data)
-            return
-        self._held_bytes += len(data)
-        if self._held_bytes > HELD_BYTES and self._connection is not None:
-            self._connection.pause()
-
-    def _release(self) -> None:
-        """The journal has what the first of the held bytes waited for, or its patience has ended."""
-        held, caller = self._held, self._caller
-        if not held or caller is None:
-            return
-        if faults.ARMED:
-            faults.hit("relay.last")
-        out = [held.popleft()[1]]
-        while held and not self._journal.must_wait(held[0][0]):
-            out.append(held.popleft()[1])
-        data = out[0] if len(out) == 1 else b"".join(out)
-        self._held_bytes -= len(data)
-        caller.write(data)
-        if held:
-            self._journal.wait(held[0][0], self._release)
-            return
+    def _released(self) -> None:
+        """Nothing is held for the journal any more."""
         if self._connection is not None and not self._paused:
             self._connection.resume()
         if self._done:
@@ -399,7 +365,7 @@ class Carry:
 
     def _serve(self) -> None:
         """Everything has been written: leave the caller, or break off where the answer did."""
-        caller, self._caller = self._caller, None
+        caller = self._outlet.shut()
         self._finish()
         if caller is None:
             return
@@ -412,10 +378,11 @@ class Carry:
 
     def _fail(self, status: int, code: str, message: str, ending: Ending) -> None:
         """Answer in the upstream's place."""
-        if self._caller is None:
+        caller = self._outlet.caller
+        if caller is None:
             self._end_now(Ending.CALLER_LEFT)
             return
-        self._close = not self._uploaded or not self._caller.keep_alive or self._house.stopping or ending is Ending.REJECTED
+        self._close = not self._uploaded or not caller.keep_alive or self._house.stopping or ending is Ending.REJECTED
         retry = 1 if status == 503 else None
         data = refusal(status, code, message, task_id=self._ids.id, close=self._close, retry_after=retry)
         head, _, body = data.partition(b"\r\n\r\n")
@@ -425,22 +392,22 @@ class Carry:
         tap.answer(status, HTTPStatus(status).phrase.encode(), [_JSON])
         sequence = tap.end(ending, body)
         self._answered = self._done = True
-        self._out(head + b"\r\n\r\n" if self._head.method == b"HEAD" else data, sequence)
-        if not self._held:
+        self._outlet.put(head + b"\r\n\r\n" if self._head.method == b"HEAD" else data, sequence)
+        if self._outlet.is_empty:
             self._serve()
 
     def _break(self, ending: Ending) -> None:
         """The answer stops here: what came of it goes out, and then the caller sees the break."""
-        if self._caller is None:
+        if self._outlet.caller is None:
             self._end_now(Ending.CALLER_LEFT)
             return
         self._drop_connection()
         self._tap.end(ending)
         self._done = self._broken = True
         if self._answer_head is not None:
-            self._out(self._answer_head, self._gate)
+            self._outlet.put(self._answer_head, self._gate)
             self._answer_head = None
-        if not self._held:
+        if self._outlet.is_empty:
             self._serve()
 
     def _end_now(self, ending: Ending) -> None:
@@ -459,8 +426,7 @@ class Carry:
             self._connecting.cancel()
             self._connecting = None
         self._drop_connection()
-        if self._tunnel and self._caller is not None:
-            caller, self._caller = self._caller, None
+        if self._tunnel and (caller := self._outlet.shut()) is not None:
             caller.close()
 
     def _drop_connection(self) -> None:
@@ -477,7 +443,7 @@ class Carry:
         elif self._paused:
             self._since = now  # the upstream is not to blame for a caller that does not read
         elif now - self._since > self._limit:
-            if not self._uploaded and self._caller is not None and not self._answered:
+            if not self._uploaded and self._outlet.caller is not None and not self._answered:
                 self._fail(408, "upload_timeout", "The rest of the request's body did not come.", Ending.UPLOAD_INCOMPLETE)
             elif self._answered:
                 self._tap.note(f"the upstream was silent for more than {self._limit:g} s")
@@ -489,7 +455,7 @@ class Carry:
         """We shut down, and can wait no longer for this call."""
         if self.over or self._done:
             return
-        if self._caller is None or self._tunnel:
+        if self._outlet.caller is None or self._tunnel:
             self._end_now(Ending.STOPPED)
         elif self._answered:
             self._break(Ending.STOPPED)

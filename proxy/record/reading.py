@@ -45,6 +45,7 @@ def read(call: Call) -> Task:
     return Task(
         id=call.id,
         own_id=call.own_id,
+        retry_of=call.retry_of,
         origin=call.origin,
         project_id=found.project_id or "default",
         created_at=call.created_at,
@@ -152,7 +153,7 @@ def _ending(call: Call, reading: Reading) -> Ending:
     ending = call.ending
     if ending in ANSWERED and reading.failed and call.error_code is None:
         return Ending.UPSTREAM_ERROR
-    if ending is Ending.CALLER_LEFT and (call.marked or reading.marked):
+    if ending is Ending.CALLER_LEFT and not call.drained and (call.marked or reading.marked):
         ending = Ending.COMPLETED  # the OpenAI SDKs close at the end marker
     if ending is Ending.COMPLETED and call.http_status is not None and call.http_status >= 400 and call.error_code is None:
         return Ending.UPSTREAM_ERROR

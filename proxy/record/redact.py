@@ -12,6 +12,7 @@ from typing import Protocol
 
 from proxy.record.redact_echo import without_echoes
 from proxy.record.redact_fields import clean_target, fingerprint, kept, needles, parameter_name
+from proxy.record.redact_multipart import MultipartRedactor
 from proxy.record.redact_names import REDACTED, is_secret_name
 from proxy.record.redact_text import TextRedactor, is_clean
 from proxy.wire.coding import Decoder, UnknownCodingError, codings, decode
@@ -40,7 +41,8 @@ class _Scan(Protocol):
 class Redactor:
     """One body. `feed` gives what may be written now (`data` itself where nothing was found), `finish` what was held back.
 
-    `coding` is the Content-Encoding, `form` says that the body is application/x-www-form-urlencoded, `limit` is the most bytes
+    `coding` is the Content-Encoding, `form` says that the body is application/x-www-form-urlencoded, `parts` is the
+    boundary of one that is multipart/form-data, `limit` is the most bytes
     that are decoded: of a body that decodes to more, nothing more is kept. `problem` says what could not be done.
     """
 
@@ -49,9 +51,11 @@ class Redactor:
     feed: Callable[[bytes], bytes]
     finish: Callable[[], bytes]
 
-    def __init__(self, known: tuple[bytes, ...], *, coding: str | None = None, form: bool = False, limit: int = 64 << 20) -> None:
+    def __init__(
+        self, known: tuple[bytes, ...], *, coding: str | None = None, form: bool = False, parts: bytes | None = None, limit: int = 64 << 20
+    ) -> None:
         text = TextRedactor(known)
-        self._scan: _Scan = _Form(text) if form else text
+        self._scan: _Scan = _Form(text) if form else MultipartRedactor(text, parts) if parts else text
         self._coded = _Coded(self._scan, known, coding, limit) if coding and codings(coding) else None
         door = self._coded or self._scan  # called directly: the road of most bytes has no step between
         self.feed = door.feed

@@ -20,6 +20,7 @@ from proxy.record.tap import Ids, TapSettings
 from proxy.record.upstream import Upstream, UpstreamSettings
 
 SWEEP_SECONDS: Final = 0.25  # how coarse every time limit is
+LAST_WORDS_SECONDS: Final = 0.2  # for calls that are cut to be told so, once the journal knows it
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +117,14 @@ class Relay:
             await asyncio.sleep(0.01)
         for carry in tuple(self.running):
             carry.stop()
+        deadline = self._loop.time() + LAST_WORDS_SECONDS
+        while self.running and self._loop.time() < deadline:
+            await asyncio.sleep(0.005)
         for caller in tuple(self._callers):
             caller.close()
         for upstream in self.upstreams.values():
             upstream.close()
-        await asyncio.sleep(0)
+        await asyncio.sleep(0.02)  # for what was written to leave
         self._sweeper.cancel()
 
 

@@ -15,6 +15,9 @@ from proxy.wire.lenient import DEPTH_LIMIT, loads, mend
 LOOK = 16  # bytes that tell what a body is
 SSE_STARTS = (b"data:", b"event:", b"id:", b"retry:", b":")
 
+SHORT = 2 * DEPTH_LIMIT
+"""Bytes of JSON that are too few to be nested too deeply."""
+
 QUIET = frozenset((b"ping", b"keepalive", b"keep-alive", b"heartbeat"))
 """Names of events that say nothing, and need not be JSON."""
 
@@ -71,6 +74,14 @@ class Stream:
         last = len(self._pieces) - 1
         for number, piece in enumerate(self._pieces):
             for name, data, _ in decoder.feed(piece):
+                if len(data) <= SHORT:  # said twice, here and in `_object`: a stream has thousands of these
+                    try:
+                        value = orjson.loads(data)
+                    except ValueError:
+                        value = None
+                    if type(value) is dict:
+                        yield number, name, value
+                        continue
                 value = self._object(name, data)
                 if value is not None:
                     yield number, name, value
@@ -85,7 +96,7 @@ class Stream:
     def _object(self, name: bytes, data: bytes) -> JSON | None:
         value: Any = None
         try:
-            if len(data) <= 2 * DEPTH_LIMIT:  # too short to be too deep
+            if len(data) <= SHORT:
                 value = orjson.loads(data)
             else:
                 value, mending = loads(data)

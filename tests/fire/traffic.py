@@ -17,7 +17,7 @@ LENGTH = re.compile(rb"\r\ncontent-length: (\d+)", re.IGNORECASE)
 TASK = re.compile(rb"\r\nx-task-id: ([^\r]+)", re.IGNORECASE)
 MARK = b"data: [DONE]\n\n"
 SESSIONS = 7
-HUNG_SECONDS = 10.0  # no call of ours takes a second
+HUNG_SECONDS = 30.0  # no call of ours takes a second, and a relay that was killed is back long before
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +107,7 @@ class World:
     left: set[str] = field(default_factory=set)  # the caller left after the answer had begun
     wrong: list[str] = field(default_factory=list)  # answers that were not what the upstream said
     unexcused: list[str] = field(default_factory=list)  # calls that failed while no relay was killed
+    unanswered: int = 0  # calls that broke before a byte of an answer
     hung: int = 0
 
 
@@ -133,11 +134,11 @@ class Caller:
             except Left:
                 self.close()
             except TimeoutError:
-                self.world.hung += 1
+                self.world.hung += not self.world.down
                 self.close()
             except (OSError, EOFError) as error:
                 self.failed(number, error)
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(0.1)
         self.close()
 
     def failed(self, number: int, error: Exception) -> None:
@@ -146,6 +147,7 @@ class Caller:
             self.world.unexcused.append(f"{number} ({self.id}): {error!r}")
         if isinstance(error, asyncio.IncompleteReadError) and error.partial:
             self.answered = True
+        self.world.unanswered += not self.answered
         if self.id and self.answered and self.id not in self.world.seen:
             self.world.cut.add(self.id)
         self.close()
@@ -157,7 +159,7 @@ class Caller:
 
     async def call(self, number: int) -> None:
         if self.writer is None:
-            self.kills = self.world.kills
+            self.kills = -1 if self.world.down else self.world.kills
             self.reader, self.writer = await asyncio.open_connection(*self.world.where())
         said = answer(number)
         body = json.dumps({"model": "fire-1", "stream": said.stream, "messages": [{"role": "user", "content": f"say {number}"}]})
@@ -171,6 +173,8 @@ class Caller:
         self.writer.write(f"{head}Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
         answered = await self.reader.readuntil(b"\r\n\r\n")
         self.answered = True
+        if b"\r\nX-Tasktap-Error: stopping\r\n" in answered and (self.world.down or self.world.kills != self.kills):
+            raise Left  # a relay whose supervisor is dead takes no new calls
         task = TASK.search(answered)
         if task is None or (self.id and task[1].decode() != self.id) or int(answered[9:12]) != said.status:
             self.world.wrong.append(f"{number}: {answered!r}")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import socket
 import time
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from tests.upstream import Body, Cut, Fields, Head, Wire, chunk
+from tests.sockets import Body, Cut, Fields, Head, Wire
+from tests.upstream import chunk
 
 HOP_BY_HOP = {b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding"}
 CHAT = b'{"model":"m-1","messages":[{"role":"user","content":"hello"}]}'
@@ -164,8 +164,8 @@ def once(address: tuple[str, int], data: bytes) -> Answer:
         return caller.ask(data)
 
 
-def body_of_cut(answer: Answer, wire: Wire) -> bytes:
-    """All body bytes of an answer that was cut, the unfinished piece included."""
-    with contextlib.suppress(OSError):
-        return answer.body.data + bytes(wire.buffer)
-    return answer.body.data
+def heard_of_it(address: tuple[str, int]) -> None:
+    """Two turns of the relay's loop: it has heard of whatever happened on its sockets before."""
+    for _ in range(2):
+        answer = once(address, b"BAD\r\n\r\n")
+        assert answer.status == 400

@@ -9,21 +9,9 @@ import pytest
 
 from tests.proc import Tasktap, serving
 from tests.relay.caller import CHAT_STREAM, Answer, Caller, chat, once, request
-from tests.upstream import (
-    STREAM_HEAD,
-    Step,
-    Upstream,
-    chunk,
-    closed_port,
-    event,
-    fin,
-    gate,
-    hang,
-    ok,
-    pause,
-    rst,
-    silent_port,
-)
+from tests.relay.elsewhere import closed_port, silent_port
+from tests.sockets import Cut
+from tests.upstream import STREAM_HEAD, Step, Upstream, chunk, event, fin, gate, hang, ok, pause, rst
 
 OK = b"HTTP/1.1 200 OK\r\n"
 
@@ -122,11 +110,6 @@ BREAKS = {
 }
 
 
-def ended_clean(caller: Caller, head_chunked: bool) -> bool:
-    """Did the body end as a whole one does?"""
-    return head_chunked and bytes(caller.wire.buffer).endswith(b"0\r\n\r\n")
-
-
 @pytest.mark.parametrize("version", [b"HTTP/1.1", b"HTTP/1.0"])
 @pytest.mark.parametrize("end", [fin, rst], ids=["fin", "rst"])
 @pytest.mark.parametrize("name", BREAKS)
@@ -156,8 +139,6 @@ def test_a_break_in_the_middle_reaches_the_caller_as_a_break(
 
 def _read_out(caller: Caller, answer: Answer) -> bool:
     """Read the rest of the answer; was it broken?"""
-    from tests.upstream import Cut
-
     try:
         answer.body = caller.wire.body(answer.head, until_eof=True)
     except Cut:

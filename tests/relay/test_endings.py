@@ -10,7 +10,8 @@ import pytest
 
 from tests.proc import Tasktap, serving, soon
 from tests.relay.caller import CHAT_STREAM, Caller, chat, once
-from tests.upstream import DONE, STREAM_HEAD, Cut, Upstream, chunk, event, gate, hang, ok, rst
+from tests.sockets import Cut
+from tests.upstream import DONE, STREAM_HEAD, Upstream, chunk, event, gate, hang, ok, rst
 
 
 def test_completed(house: Tasktap, upstream: Upstream) -> None:

@@ -10,7 +10,8 @@ import pytest
 from tests.proc import Tasktap, serving
 from tests.relay.caller import Caller, chat, request
 from tests.relay.oracle import Oracle
-from tests.upstream import Cut, Upstream, hang, ok
+from tests.sockets import Cut
+from tests.upstream import Upstream, hang, ok
 
 H = b"POST /v1/x HTTP/1.1\r\nHost: h\r\n"
 BODY = b"5\r\nhello\r\n0\r\n\r\n"

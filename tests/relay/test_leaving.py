@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.proc import Tasktap, serving, slack, soon
-from tests.relay.caller import CHAT_STREAM, Caller, chat, request
+from tests.relay.caller import CHAT_STREAM, Caller, chat, heard_of_it, request
 from tests.upstream import DONE, STREAM_HEAD, Upstream, chunk, event, gate, hang, ok
 
 AT_ONCE = 0.25  # seconds; the promise is 0.1, the rest is for a shared machine
@@ -126,13 +126,6 @@ def draining(tmp_path_factory: pytest.TempPathFactory, the_upstream: Upstream) -
         yield house
 
 
-def heard_of_it(house: Tasktap) -> None:
-    """Two turns of the relay's loop: it has heard of whatever happened on its sockets before."""
-    for _ in range(2):
-        with Caller(house.calls) as other:
-            assert other.send(b"BAD\r\n\r\n").answer().status == 400
-
-
 @ways
 def test_drain_reads_the_answer_to_its_end_for_the_record(draining: Tasktap, upstream: Upstream, by_rst: bool) -> None:
     may = threading.Event()
@@ -146,7 +139,7 @@ def test_drain_reads_the_answer_to_its_end_for_the_record(draining: Tasktap, ups
         while b"one" not in caller.wire.buffer:
             caller.wire.need()
         caller.leave(by_rst)
-    heard_of_it(draining)
+    heard_of_it(draining.calls)
     may.set()
     tape.wait()
     assert tape.cut is None

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from tests.proc import Tasktap
-from tests.relay.caller import CHAT, Caller, chat, once, request
+from tests.relay.caller import CHAT, Caller, chat, heard_of_it, once, request
 from tests.upstream import STREAM_HEAD, Upstream, chunked, fin, gate, hear_body, ok, pause
 
 Door = tuple[str, int]
@@ -210,10 +210,13 @@ def test_a_caller_that_half_closes_after_its_request_is_served(house: Tasktap, u
 
 def test_a_caller_that_half_closed_behind_half_a_request_is_let_go_at_once(house: Tasktap, upstream: Upstream) -> None:
     """What it began can never become a request: waiting for the rest would only hold the connection."""
-    upstream.play(ok(b"served"))
+    closed = threading.Event()
+    upstream.play(gate(closed), ok(b"served"))
     with Caller(house.calls) as caller:
         caller.send(chat() + b"GET /v1/x HT")
         caller.half_close()
+        heard_of_it(house.calls)
+        closed.set()
         assert caller.answer().body.data == b"served"
         caller.wire.sock.settimeout(2)
         caller.wire.rest()

@@ -10,7 +10,8 @@ import pytest
 
 from tests.proc import Tasktap, serving, soon
 from tests.relay.caller import CHAT_STREAM, Caller, chat, request
-from tests.upstream import DONE, STREAM_HEAD, Body, Step, Upstream, chunk, event, fin, gate, hear_body, ok, pour
+from tests.sockets import Body
+from tests.upstream import DONE, STREAM_HEAD, Step, Upstream, chunk, event, fin, gate, hear_body, ok, pour
 
 Door = tuple[str, int]
 MIB = 1 << 20

@@ -10,7 +10,8 @@ import pytest
 from tests.proc import Tasktap, serving
 from tests.relay.caller import CHAT_STREAM, Caller, chat, once, request
 from tests.relay.certificates import authority, served_as
-from tests.upstream import STREAM_HEAD, ConnectProxy, Upstream, chunk, closed_port, event, gate, mirror, ok
+from tests.relay.elsewhere import ConnectProxy, closed_port
+from tests.upstream import STREAM_HEAD, Upstream, chunk, event, gate, mirror, ok
 
 
 @pytest.fixture(scope="module")

@@ -110,7 +110,7 @@ class StoreContract:
             {"system_prompt": "\udcff"},
             {"ended_at": 2**63},
             {"created_at": 2**62},
-            {"raw_input": {"a": object()}},
+            {"raw_input": {"a": b"no JSON"}},
             {"pieces": ((float("nan"), 1),)},
         ],
         ids=str,

@@ -292,7 +292,7 @@ async def test_a_closed_store_says_so(tmp_path):
 # What is kept, and how
 
 
-@settings(max_examples=150, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+@settings(max_examples=40, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 @given(tasks)
 def test_any_task_comes_back_field_by_field(task: Task):
     async def act(store):
@@ -399,7 +399,7 @@ small = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(small, max_size=25, unique_by=lambda task: task.created_at), st.randoms(), st.integers(1, 25))
 def test_rollups_are_what_the_tasks_add_up_to_in_whatever_order_they_came(kept, rng, batch):
     shuffled = kept.copy()
@@ -424,7 +424,7 @@ def test_rollups_are_what_the_tasks_add_up_to_in_whatever_order_they_came(kept, 
         assert found == {t.session_id for t in kept if (t.project_id, t.user_id) == (project_id, user_id)} - {None}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
     st.lists(small.map(lambda task: replace(task, created_at=NOON, id=task.origin)), max_size=8, unique_by=lambda t: t.origin),
     st.randoms(),
@@ -447,7 +447,7 @@ def test_tasks_of_one_moment_add_up_the_same_in_every_order(kept, rng):
 # Searching
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     st.lists(
         st.text(max_size=12) | st.sampled_from(['"', "*", "OR", "NEAR(a b)", "input:a", "a\0b", "(", "^a", "-", "\ud800"]),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from proxy.wire.sse import Decoder, Event
 
 NASTY = (
-    b"\xef\xbb\xbf: a comment\r\n\r\ndata: one\r\ndata: \xe2\x82\xac two\r\n\r\nevent: named\ndata:no space\n\n"
+    b"\xef\xbb\xbfdata: one\r\n: a comment\r\ndata: \xe2\x82\xac two\r\n\r\nevent: named\ndata:no space\n\n"
     b"event: nothing\n\nid: 1\rdata: cr\r\rid\ndata\n\ndata:\ndata:\n\nretry: 10\n\n\n\ndata: \xe2\x80\xa8 not an end\x0b\n\n"
     b"id: a\0b\ndata:  two spaces\n\nDATA: case\n\n:\ndata: [DONE]\r\n\r\ndata: tail\n"
 )
