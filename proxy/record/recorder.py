@@ -17,6 +17,7 @@ from typing import Final
 
 from proxy.record import assembly, faults, reading
 from proxy.record.frames import frame
+from proxy.record.second_look import without_secrets
 from proxy.record.segments import Draft, Tail, epochs
 from proxy.store import Store, StoreRejected, StoreUnavailable
 from proxy.task import Task
@@ -39,12 +40,15 @@ class _Read:
 class Recorder:
     """Turns what relays journalled into tasks in the store."""
 
-    def __init__(self, directory: Path, aside: Path, store: Store, run: str, recovered: Callable[[int], None]) -> None:
+    def __init__(
+        self, directory: Path, aside: Path, store: Store, run: str, recovered: Callable[[int], None], pepper: bytes = b""
+    ) -> None:
         self._directory = directory
         self._aside = aside
         self._store = store
         self._run = run
         self._recovered = recovered
+        self._pepper = pepper
         self._tails: dict[str, Tail] = {}
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="recorder")
         self._waiting: list[_Read] = []  # read, not stored yet
@@ -111,7 +115,8 @@ class Recorder:
             for draft in tail.read(found[epoch], BATCH_BYTES):
                 if faults.ARMED:
                     faults.hit("recorder.reading")
-                out.append(_Read(draft, reading.read(assembly.call(epoch, draft.records)), draft.records[-1].time))
+                task = without_secrets(reading.read(assembly.call(epoch, draft.records)), self._pepper)
+                out.append(_Read(draft, task, draft.records[-1].time))
         return out
 
     def _forget(self) -> None:

@@ -19,6 +19,9 @@ from proxy.wire.coding import Decoder, UnknownCodingError, codings, decode
 
 __all__ = ["REDACTED", "Redactor", "clean_target", "fingerprint", "joined", "kept", "needles", "redacted_whole", "without_echoes"]
 
+_WORD = rb"u00([46][1-9a-fA-F]|[57][0-9aA]|3[0-9]|5[fF]|2[dD])"  # nobody spells a letter so, but to hide it
+_LETTER = re.compile(rb"\\" + _WORD)
+_ESCAPE = re.compile(rb"\\(?:" + _WORD + rb"|.)", re.DOTALL)  # each escape whole, so that the second half of \\ begins none
 _FORM_NAME = 1024  # bytes of a form field's name that are looked at
 _FORM_NAME_END = re.compile(b"[=&]")
 _FORM_VALUE_END = re.compile(b"&")
@@ -91,10 +94,16 @@ def joined(kept_bytes: bytes, switched_at: int | None, coding: str | None) -> by
 
 def redacted_whole(text: bytes, known: tuple[bytes, ...] = ()) -> tuple[bytes, bool]:
     """A whole text without credentials, and whether something was taken out; `text` itself where nothing was."""
-    if is_clean(text, known):
+    spelled_out = text.find(b"\\u00") >= 0 and _LETTER.search(text) is not None
+    plain = _ESCAPE.sub(_letter, text) if spelled_out else text
+    if is_clean(plain, known):
         return text, False
     scan = TextRedactor(known)
-    return scan.feed(text) + scan.finish(), scan.redacted
+    return scan.feed(plain) + scan.finish(), scan.redacted
+
+
+def _letter(escape: re.Match[bytes]) -> bytes:
+    return escape[0] if escape[1] is None else bytes((int(escape[1], 16),))
 
 
 class _Coded:

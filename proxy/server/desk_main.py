@@ -27,7 +27,7 @@ from proxy.record.board import Board, Column, desk_row
 from proxy.record.recorder import Recorder
 from proxy.server import data_dir
 from proxy.server.late_store import LateStore
-from proxy.server.told import Told, hear
+from proxy.server.told import Told, hear, say_ready
 from proxy.store import StoreUnavailable, open_store
 from proxy.task import Status
 from proxy.wire.coding import decode
@@ -65,7 +65,14 @@ class _Process:
         self._own_row = desk_row(self._board)
         self._path = Path(told.data_dir)
         self._store = LateStore()
-        self._recorder = Recorder(self._path / data_dir.JOURNAL, self._path / data_dir.ASIDE, self._store, told.run, self._recovered)
+        self._recorder = Recorder(
+            self._path / data_dir.JOURNAL,
+            self._path / data_dir.ASIDE,
+            self._store,
+            told.run,
+            self._recovered,
+            (self._path / "pepper").read_bytes(),
+        )
 
     def _recovered(self, count: int) -> None:
         self._own_row[Column.ENDED] += count
@@ -106,8 +113,7 @@ class _Process:
         await runner.setup()
         await web.SockSite(runner, socket.socket(fileno=told.socket), backlog=128).start()
         recording = loop.create_task(self._record())
-        os.write(told.ready, b"1")
-        os.close(told.ready)
+        say_ready(told)
         drain = await stop
         loop.remove_reader(told.lifeline)
         recording.cancel()

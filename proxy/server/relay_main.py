@@ -21,7 +21,7 @@ from proxy.record.journal import Journal, JournalSettings
 from proxy.record.relay import Relay, RelaySettings
 from proxy.record.tap import TapSettings
 from proxy.record.upstream import Timeouts, UpstreamSettings
-from proxy.server.told import Told, hear
+from proxy.server.told import Told, hear, say_ready
 
 ORPHAN_SECONDS: Final = 0.5  # for calls to end once the supervisor is gone
 FLUSH_SECONDS: Final = 1.0  # for the journal to be written at the end
@@ -72,8 +72,7 @@ async def _work(told: Told) -> None:
     loop.add_signal_handler(signal.SIGTERM, ask, max(0.0, told.stop_seconds - DESK_SECONDS))
     loop.add_reader(told.lifeline, ask, ORPHAN_SECONDS)
     server = await loop.create_server(relay.protocol, sock=socket.socket(fileno=told.socket), backlog=4096)
-    os.write(told.ready, b"1")
-    os.close(told.ready)
+    say_ready(told)
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)  # what calls leave behind is freed by reference counts; cycles are few
     seconds = await stop

@@ -401,3 +401,16 @@ def test_how_fast_it_is(capsys: pytest.CaptureFixture[str]) -> None:
         per_body = min(timeit.repeat(lambda: Redactor((KEY,)).feed(body), number=5, repeat=5)) / 5
         print(f" [{len(piece)}-byte event {per_event * 1e6:.2f} us, {len(body) >> 10} KiB body {per_body * 1e6:.0f} us] ", end="")
     assert redactor.feed(piece) is piece
+
+
+def test_letters_spelled_as_escapes_hide_neither_a_name_nor_a_known_value():
+    name = b'{"a":1,"\\u0061pi_ke\\u0079":"\\u0073ecret"}'
+    assert redacted_whole(name) == (b'{"a":1,"api_key":"[redacted]"}', True)
+
+    value = b'{"a":"\\u0073k-12345678"}'
+    assert redacted_whole(value, (b"sk-12345678",)) == (b'{"a":"[redacted]"}', True)
+
+
+@pytest.mark.parametrize("text", [b'{"a":"\\u0061bc \\u003c \\u00e9"}', b'{"path":"C:\\\\\\\\u0061pi_key"}'])
+def test_escapes_that_hide_nothing_stay_as_they_were(text):
+    assert redacted_whole(text) == (text, False)
