@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import orjson
@@ -16,10 +16,9 @@ _SIZE = struct.Struct("<I")
 DIED: Final = "the relay died during this call: what the journal had of it is here"
 
 
-def pack_begin(meta: JSON, lines: bytes, body: bytes) -> bytes:
-    """The payload of a BEGIN record."""
-    packed = orjson.dumps(meta)
-    return b"".join((_SIZE.pack(len(packed)), packed, _SIZE.pack(len(lines)), lines, body))
+def pack_begin(meta: bytes, lines: bytes, body: bytes) -> bytes:
+    """The payload of a BEGIN record; `meta` is a JSON object."""
+    return b"".join((_SIZE.pack(len(meta)), meta, _SIZE.pack(len(lines)), lines, body))
 
 
 def pack_head(head: bytes, body: bytes) -> bytes:
@@ -30,6 +29,21 @@ def pack_head(head: bytes, body: bytes) -> bytes:
 def pack_whole(head: bytes, body: bytes, end: bytes) -> bytes:
     """The payload of a WHOLE record."""
     return b"".join((_SIZE.pack(len(head)), head, _SIZE.pack(len(body)), body, end))
+
+
+def pack_pieces(times: list[int], pieces: list[bytes]) -> bytes:
+    """The payload of a PIECES record; `times` are microseconds of the relay's clock."""
+    count = len(pieces)
+    return b"".join((_SIZE.pack(count), struct.pack(f"<{count}Q{count}I", *times, *map(len, pieces)), *pieces))
+
+
+def _pieces(begun: int, payload: bytes) -> Iterator[Piece]:
+    count = _SIZE.unpack_from(payload)[0]
+    numbers = struct.unpack_from(f"<{count}Q{count}I", payload, 4)
+    at = 4 + 12 * count
+    for time, size in zip(numbers[:count], numbers[count:], strict=True):
+        yield Piece((time - begun) / 1e6, payload[at : at + size])
+        at += size
 
 
 def _unpacked(payload: bytes) -> tuple[bytes, bytes]:
@@ -55,6 +69,8 @@ def call(epoch: str, records: Sequence[Record]) -> Call:
         at = (record.time - begin.time) / 1e6
         if record.kind is Kind.DATA:
             pieces.append(Piece(at, record.payload))
+        elif record.kind is Kind.PIECES:
+            pieces += _pieces(begin.time, record.payload)
         elif record.kind is Kind.SENT:
             sent.append(record.payload)
         elif record.kind in (Kind.HEAD, Kind.WHOLE):
@@ -71,6 +87,8 @@ def call(epoch: str, records: Sequence[Record]) -> Call:
         elif record.kind is Kind.END:
             end = orjson.loads(record.payload)
             break
+    if first is not None and pieces:
+        first = min(first, pieces[0].at)  # the head is written with the first pieces, a little after they came
     request_fields = _fields(lines)
     problems: list[str] = []
     if end is None:

@@ -6,7 +6,8 @@ import asyncio
 import socket
 from typing import Final, Protocol, cast
 
-from proxy.record.http1 import BadMessage, Chunked, RequestHead, request_head
+from proxy.record.http1 import BadMessage, Chunked, request_head
+from proxy.record.prepare import Prepared, Preparer
 from proxy.record.presence import Presence, presence
 from proxy.record.refusal import refusal
 
@@ -35,7 +36,10 @@ class House(Protocol):
 
     stopping: bool
 
-    def call(self, caller: Caller, head: RequestHead, payload: bytes, done: bool) -> Call | None: ...
+    @property
+    def prepare(self) -> Preparer: ...
+
+    def call(self, caller: Caller, asked: tuple[Prepared, int, bytes], payload: bytes, done: bool) -> Call | None: ...
 
     def arrived(self, caller: Caller) -> None: ...
 
@@ -136,18 +140,17 @@ class Caller(asyncio.Protocol):
                 return
             if end > self._max_head:
                 raise BadMessage(f"The request's head is longer than {self._max_head} bytes.", 431, "head_too_large")
-            head = request_head(buffer[:end], self._max_target)
-            if head.method == b"CONNECT":
-                raise BadMessage("CONNECT is not served here.", 405, "method_not_allowed")
+            asked = self._house.prepare(buffer[:end])
+            head = asked[0].request
             self.head_since = None
             self.keep_alive = head.keep_alive
             self._chunked = Chunked() if head.chunked else None
-            self._left = head.length
+            self._left = asked[1]
             payload, rest, done = self._cut(buffer[end + 4 :])
             self._uploading = not done
             self._buffer = rest
             self._asked_at = self._loop.time()
-            self._call = self._house.call(self, head, payload, done)
+            self._call = self._house.call(self, asked, payload, done)
         except BadMessage as error:
             self._reject(error)
 

@@ -15,11 +15,11 @@ from typing import Final, Protocol
 from proxy.record import faults, headers
 from proxy.record.caller import Caller
 from proxy.record.fields import line
-from proxy.record.http1 import UNTIL_CLOSE, RequestHead, ResponseHead, chunk, joined
+from proxy.record.http1 import UNTIL_CLOSE, ResponseHead, chunk, joined
 from proxy.record.journal import Journal
-from proxy.record.outlet import Outlet
+from proxy.record.outlet import HELD_BYTES, Outlet
+from proxy.record.prepare import Prepared
 from proxy.record.refusal import refusal
-from proxy.record.routes import Route
 from proxy.record.tap import Ids, Tap, TapSettings
 from proxy.record.upstream import Connection, Unreachable, Upstream
 from proxy.task import Ending
@@ -42,6 +42,7 @@ class Rules:
 class House(Protocol):
     """What a call needs of the worker it runs in."""
 
+    loop: asyncio.AbstractEventLoop
     journal: Journal
     row: memoryview
     stopping: bool
@@ -59,85 +60,73 @@ class House(Protocol):
 class Carry:
     """One call, on its way from a caller to an upstream and back."""
 
-    __slots__ = (
-        "_ahead", "_ahead_bytes", "_answer_head", "_answered", "_broken", "_close", "_connecting", "_connection", "_continued",
-        "_deaf_until", "_dechunk", "_done", "_gate", "_head", "_house", "_ids", "_journal", "_limit", "_loop",
-        "_mark", "_outlet", "_paused", "_reset", "_route", "_since", "_tap", "_timer", "_tunnel", "_uploaded", "_upstream", "_websocket", "over",
-    )  # fmt: skip
+    # most calls change few of these: a new one costs what it sets, and no more
+    _connection: Connection | None = None
+    _connecting: asyncio.Task[None] | None = None
+    _ahead: list[bytes] | None = None  # bytes for the upstream that came before there was a connection
+    _ahead_bytes = 0
+    _answer_head: bytes | None = None
+    _answered = False
+    _dechunk = False
+    _close = False  # the caller's connection ends with this call
+    _reset = False  # ... and only its end ends the answer
+    _uploaded = False
+    _done = False  # the answer's last bytes have been written or are held
+    _broken = False
+    _tunnel = False
+    _paused = False
+    _continued = False
+    _timer: asyncio.TimerHandle | None = None
+    _deaf_until: float | None = None
+    _gate = 0  # what must be in the journal before the first byte goes out
+    _mark = 0  # ... and before those that hold the end marker do
+    over = False
 
-    def __init__(self, house: House, caller: Caller, head: RequestHead, route: Route, ids: Ids) -> None:
+    def __init__(self, house: House, caller: Caller, prepared: Prepared, ids: Ids) -> None:
         self._house = house
-        self._loop = asyncio.get_running_loop()
+        self._loop = house.loop
         self._journal = house.journal
-        self._outlet = Outlet(caller, house.journal, self._released)
-        self._head = head
-        self._route = route
+        self._prepared = prepared
         self._ids = ids
-        self._upstream = house.upstreams[route.upstream]
-        self._connection: Connection | None = None
-        self._connecting: asyncio.Task[None] | None = None
-        self._ahead: list[bytes] = []  # bytes for the upstream that came before they could go
-        self._ahead_bytes = 0
-        self._answer_head: bytes | None = None
-        self._answered = False
-        self._dechunk = False
-        self._close = False  # the caller's connection ends with this call
-        self._reset = False  # ... and only its end ends the answer
-        self._uploaded = False
-        self._done = False  # the answer's last bytes have been written or are held
-        self._broken = False
-        self._tunnel = False
-        self._paused = False
-        self._websocket = head.upgrade is not None and head.upgrade.lower() == b"websocket" and b"upgrade" in head.connection
-        self._continued = False
-        self._timer: asyncio.TimerHandle | None = None
-        self._deaf_until: float | None = None
+        self._upstream = house.upstreams[prepared.route.upstream]
         self._since = self._loop.time()
         self._limit = self._upstream.settings.timeouts.first_byte
-        self._gate = 0  # what must be in the journal before the first byte goes out
-        self._mark = 0  # ... and before those that hold the end marker do
-        self._tap = Tap(house.journal, house.row, house.tap_settings, ids)
-        self.over = False
+        self._outlet = Outlet(caller, house.journal, self._released)
+        self._tap = Tap(house.journal, house.row, house.tap_settings, ids, prepared)
 
     # -- beginning
 
-    def start(self, payload: bytes, done: bool, problems: list[str], refused: str | None) -> None:
-        """Begin the call, of whose body `payload` is here already, or refuse it with this code."""
-        key = self._upstream.settings.key
+    def start(self, head: bytes, payload: bytes, done: bool) -> None:
+        """Begin the call: its head for the upstream, and what of its body is here already."""
         self._uploaded = done
-        self._gate = self._tap.begin(self._ids, self._head, self._route, () if key is None else (key.value,), problems, payload, done)
-        if refused is not None:
-            why = "tasktap is stopping." if refused == "stopping" else "Too many calls are running (listen.max_calls)."
-            self._fail(503, refused, why + " Try again.", Ending.REJECTED)
-            return
-        if self._head.expects and self._head.minor == 1:
+        self._gate = self._tap.begin(self._ids, payload, done)
+        if self._prepared.expects:
             self._timer = self._loop.call_later(CONTINUE_SECONDS, self._continue)
-        ahead = self._request_head() + self._framed(payload, done)
+        ahead = head + self._framed(payload, done)
         if faults.ARMED:
             faults.hit("relay.connect")
         connection = self._upstream.take(self._since)
         if connection is None:
-            self._ahead.append(ahead)
+            self._ahead = [ahead]
             self._ahead_bytes = len(payload)
             self._connecting = self._loop.create_task(self._connect())
         else:
-            connection.carry(self, self._head.method, upgrading=self._websocket)
+            connection.carry(self, self._prepared.request.method, upgrading=self._prepared.websocket)
             self._connection = connection
             connection.write(ahead)
             if faults.ARMED:
                 faults.hit("relay.sent")
 
-    def _request_head(self) -> bytes:
-        upstream = self._upstream
-        fields = headers.to_upstream(
-            self._head,
-            upstream.authority,
-            upstream.settings.key,
-            strip_aliases=self._house.rules.strip_aliases,
-            websocket=self._websocket,
-        )
-        target = self._route.target if self._route.target == b"*" else upstream.prefix + self._route.target
-        return joined(b"%b %b HTTP/1.1" % (self._head.method, target), fields)
+    def refuse(self, code: str, payload: bytes, done: bool) -> None:
+        """Do not carry the call, but keep it and say why."""
+        self._uploaded = done
+        self._gate = self._tap.begin(self._ids, payload, done)
+        why = "tasktap is stopping." if code == "stopping" else "Too many calls are running (listen.max_calls)."
+        self._fail(503, code, why + " Try again.", Ending.REJECTED)
+
+    def note(self, problem: str) -> None:
+        """Something that could not be done as the caller asked."""
+        self._tap.note(problem)
 
     async def _connect(self) -> None:
         try:
@@ -154,11 +143,11 @@ class Carry:
         if self.over or self._done:
             connection.abort()
             return
-        connection.carry(self, self._head.method, upgrading=self._websocket)
+        connection.carry(self, self._prepared.request.method, upgrading=self._prepared.websocket)
         self._connection = connection
         self._since = self._loop.time()
-        connection.write(b"".join(self._ahead))
-        self._ahead.clear()
+        connection.write(b"".join(self._ahead or ()))
+        self._ahead = None
         if faults.ARMED:
             faults.hit("relay.sent")
         if self._outlet.caller is not None:
@@ -166,7 +155,7 @@ class Carry:
 
     def _framed(self, payload: bytes, done: bool) -> bytes:
         """A piece of the body in the framing that the request has."""
-        if not self._head.chunked:
+        if not self._prepared.request.chunked:
             return payload
         return chunk(payload) + b"0\r\n\r\n" if done else chunk(payload)
 
@@ -175,13 +164,14 @@ class Carry:
     def request_data(self, payload: bytes, done: bool) -> None:
         """Some of the request's body has come; `done` with its last bytes."""
         self._uploaded = done
-        if payload:
-            self._tap.sent(payload)
+        self._tap.sent(payload, done)
         if self._done or self.over:
             return
         data = self._framed(payload, done)
         connection = self._connection
         if connection is None:
+            if self._ahead is None:
+                return  # the upstream's connection is gone, and the call with it
             self._ahead.append(data)
             self._ahead_bytes += len(data)
             if self._ahead_bytes > AHEAD_BYTES and self._outlet.caller is not None:
@@ -203,7 +193,7 @@ class Carry:
     def caller_drained(self) -> None:
         self._paused = False
         self._since = self._loop.time()
-        if self._connection is not None and not self._outlet.is_full:
+        if self._connection is not None and self._outlet.held_bytes <= HELD_BYTES:
             self._connection.resume()
 
     def caller_left(self) -> None:
@@ -233,7 +223,7 @@ class Carry:
     def interim(self, head: ResponseHead, raw: bytes) -> None:
         """A 1xx answer (RFC 9110 section 15.2): it goes on to callers that know it."""
         self._since = self._loop.time()
-        if self._head.minor == 0 or (head.status == 100 and self._continued):
+        if self._prepared.old or (head.status == 100 and self._continued):
             return
         self._continued = self._continued or head.status == 100
         self._outlet.put(raw, self._gate)
@@ -255,7 +245,7 @@ class Carry:
         caller = self._outlet.caller
         if caller is None:
             return
-        old = self._head.minor == 0
+        old = self._prepared.old
         fields = headers.to_caller(head, old=old)
         fields.append(b"X-Task-Id: " + self._ids.id.encode("ascii"))
         self._dechunk = old and head.chunked
@@ -298,7 +288,7 @@ class Carry:
             self._done = True
             connection, self._connection = self._connection, None
             if connection is not None:
-                if self._paused or self._outlet.is_full:
+                if self._paused or self._outlet.held_bytes > HELD_BYTES:
                     connection.resume()
                 if self._uploaded:
                     connection.leave()
@@ -319,7 +309,7 @@ class Carry:
         if done:
             if outlet.is_empty:
                 self._serve()
-        elif outlet.is_full and self._connection is not None:
+        elif outlet.held_bytes > HELD_BYTES and self._connection is not None:
             self._connection.pause()
 
     def tunnelled(self, data: bytes) -> None:
@@ -352,7 +342,7 @@ class Carry:
             self._fail(502, "upstream_malformed", problem, Ending.UPSTREAM_BROKE)
         else:
             again = " It was a connection that had been used before. Try again." if connection is not None and connection.reused else ""
-            self._fail(502, "upstream_closed", f"Upstream {self._route.upstream!r} closed the connection before it answered." + again, Ending.UNREACHABLE)  # fmt: skip
+            self._fail(502, "upstream_closed", f"Upstream {self._prepared.route.upstream!r} closed the connection before it answered." + again, Ending.UNREACHABLE)  # fmt: skip
 
     # -- to the caller
 
@@ -392,7 +382,7 @@ class Carry:
         tap.answer(status, HTTPStatus(status).phrase.encode(), [_JSON])
         sequence = tap.end(ending, body)
         self._answered = self._done = True
-        self._outlet.put(head + b"\r\n\r\n" if self._head.method == b"HEAD" else data, sequence)
+        self._outlet.put(head + b"\r\n\r\n" if self._prepared.request.method == b"HEAD" else data, sequence)
         if self._outlet.is_empty:
             self._serve()
 
@@ -449,7 +439,7 @@ class Carry:
                 self._tap.note(f"the upstream was silent for more than {self._limit:g} s")
                 self._break(Ending.TIMED_OUT)
             else:
-                self._fail(504, "upstream_timeout", f"Upstream {self._route.upstream!r} did not answer within {self._limit:g} s.", Ending.TIMED_OUT)  # fmt: skip
+                self._fail(504, "upstream_timeout", f"Upstream {self._prepared.route.upstream!r} did not answer within {self._limit:g} s.", Ending.TIMED_OUT)  # fmt: skip
 
     def stop(self) -> None:
         """We shut down, and can wait no longer for this call."""

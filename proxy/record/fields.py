@@ -92,7 +92,7 @@ def role(name: bytes) -> int:
         (ALIAS, not ours and is_alias(name)),
         (PROVIDER_KEY, name in _PROVIDER_KEYS),
         (CREDENTIAL, credential),
-        (KEPT, not credential and is_kept(name, True)),
+        (KEPT, not credential and is_kept(name, True) and name != b"content-length"),  # each call has its own: `request_size`
         (KEPT_BACK, not credential and is_kept(name, False)),
         (CAREFUL, name in _CAREFUL or name.startswith(_CAREFUL_PREFIXES)),
         (BODY, name in (b"content-type", b"content-encoding")),

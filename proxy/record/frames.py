@@ -2,7 +2,7 @@
 
 A segment file is a row of records from offset 0; behind the last one there are zeros. A record is its header, little-endian:
 
-    u32 length of the payload | u32 CRC-32 of all that follows | u64 call number | u64 microseconds | u8 kind
+    u32 length of the payload | u32 CRC-32 of the payload, begun with the rest | u32 call number | u64 microseconds | u8 kind
 
 then the payload. The microseconds come from the writing relay's monotonic clock. A record is believed only when its CRC agrees, so a
 torn or half-visible write reads as "nothing here yet".
@@ -16,8 +16,7 @@ from collections.abc import Iterator
 from enum import IntEnum
 from typing import NamedTuple
 
-_HEADER = struct.Struct("<IIQQB")
-_COVERED = struct.Struct("<QQB")
+_HEADER = struct.Struct("<IIIQB")
 HEADER_SIZE = _HEADER.size
 MAX_PAYLOAD = 64 * 1024 * 1024
 """No record is larger, in bytes: a larger length is damage."""
@@ -33,6 +32,7 @@ class Kind(IntEnum):
     MARK = 5  # the end marker is about to go to the caller
     END = 6  # how it ended
     WHOLE = 7  # HEAD, the whole body and END in one: an answer that came at once
+    PIECES = 8  # several DATA in one, each with its time
 
 
 class Record(NamedTuple):
@@ -47,13 +47,17 @@ class Record(NamedTuple):
 
 
 _pack = _HEADER.pack
-_covered = _COVERED.pack
 _crc = zlib.crc32
 
 
 def frame(kind: int, number: int, time: int, payload: bytes) -> bytes:
     """The header of a record; its payload follows it in the file."""
-    return _pack(len(payload), _crc(payload, _crc(_covered(number, time, kind))), number, time, kind)
+    return _pack(len(payload), _crc(payload, _seed(number, time, kind)), number, time, kind)
+
+
+def _seed(number: int, time: int, kind: int) -> int:
+    """Where the CRC begins: a header that is not the one that was written gives another."""
+    return (number * 2654435761 ^ time ^ time >> 32 ^ kind << 24) & 0xFFFFFFFF
 
 
 def record_at(data: bytes, at: int, base: int = 0) -> Record | None:
@@ -62,10 +66,10 @@ def record_at(data: bytes, at: int, base: int = 0) -> Record | None:
     if body > len(data):
         return None
     length, crc, number, time, kind = _HEADER.unpack_from(data, at)
-    if not 1 <= kind <= Kind.WHOLE or length > MAX_PAYLOAD or body + length > len(data):
+    if not 1 <= kind <= Kind.PIECES or length > MAX_PAYLOAD or body + length > len(data):
         return None
     payload = data[body : body + length]
-    if _crc(payload, _crc(_covered(number, time, kind))) != crc:
+    if _crc(payload, _seed(number, time, kind)) != crc:
         return None
     return Record(Kind(kind), number, time, payload, base + at)
 
@@ -75,7 +79,7 @@ def wanted(data: bytes, at: int) -> int:
     if at + HEADER_SIZE > len(data):
         return 0
     length, _, _, _, kind = _HEADER.unpack_from(data, at)
-    return HEADER_SIZE + int(length) if 1 <= kind <= Kind.WHOLE and length <= MAX_PAYLOAD else 0
+    return HEADER_SIZE + int(length) if 1 <= kind <= Kind.PIECES and length <= MAX_PAYLOAD else 0
 
 
 def records(data: bytes, base: int = 0) -> Iterator[Record]:

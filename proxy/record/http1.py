@@ -76,6 +76,8 @@ def request_head(head: bytes, max_target: int) -> RequestHead:
     match = _REQUEST.fullmatch(first)
     if match is None:
         raise _bad_request_line(first, max_target)
+    if match[1] == b"CONNECT":
+        raise BadMessage("CONNECT is not served here.", 405, "method_not_allowed")
     target = match[2]
     if len(target) > max_target:
         raise BadMessage(f"The request target is longer than {max_target} bytes.", 414, "target_too_long")
@@ -229,6 +231,11 @@ class Chunked:
 
     def feed(self, data: bytes) -> tuple[bytes, int]:
         """The payload in `data`, and how many of its bytes belong to this message. Raises BadMessage."""
+        if not (self._tail or self._inside or self._trailing):  # one whole chunk, as most events come
+            end = data.find(b"\r\n", 0, 20)
+            size = _SIZES.get(data[:end], 0) if end > 0 else 0
+            if size and len(data) == end + 4 + size and data[-2:] == b"\r\n":
+                return data[end + 2 : -2], len(data)
         tail = len(self._tail)
         if tail:
             data = self._tail + data

@@ -27,14 +27,13 @@ class Given:
     def __init__(self) -> None:
         self._seen: OrderedDict[bytes, None] = OrderedDict()
 
-    def take(self, value: bytes, own: str, problems: list[str]) -> tuple[str, str | None]:
-        """The id for a call whose `X-Task-Id` is `value`, and which call it repeats."""
+    def take(self, value: bytes, own: str) -> tuple[str, str | None, str | None]:
+        """The id for a call whose `X-Task-Id` is `value`, which call it repeats, and why the value was not used."""
         if _VALID.fullmatch(value) is None:
-            problems.append(f"X-Task-Id: not used, it must be 1 to {FULL_ID_LENGTH} of A-Z a-z 0-9 _ . : -")
-            return own, None
+            return own, None, f"X-Task-Id: not used, it must be 1 to {FULL_ID_LENGTH} of A-Z a-z 0-9 _ . : -"
         if value in self._seen:
-            return own, value.decode("ascii")
+            return own, value.decode("ascii"), None
         self._seen[value] = None
         if len(self._seen) > REMEMBERED:
             self._seen.popitem(last=False)
-        return value.decode("ascii"), None
+        return value.decode("ascii"), None, None

@@ -15,6 +15,7 @@ import fcntl
 import os
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,8 @@ from proxy.record import faults
 from proxy.record.board import Column
 from proxy.record.frames import HEADER_SIZE, Kind, frame
 
+LATER_SECONDS: Final = 0.08  # pieces of a stream are gathered for so long before they are one record
+_ENDS = (int(Kind.END), int(Kind.WHOLE))
 LAZY_SECONDS: Final = 0.02  # a record that nobody waits for is written at most this late, plus a batch
 SOFT_BACKLOG: Final = 32 * 1024 * 1024  # bytes in memory: above, bodies are dropped
 HARD_BACKLOG: Final = 64 * 1024 * 1024  # above, new calls are not recorded
@@ -60,6 +63,7 @@ class Journal:
         self._busy = False
         self._kicked = False
         self._ticking = False
+        self._later: deque[tuple[float, Callable[[], None]]] = deque()
         self._waiters: list[tuple[int, float, Callable[[], None]]] = []
         self._patience: asyncio.TimerHandle | None = None
         self.stalled = False
@@ -72,11 +76,18 @@ class Journal:
 
     # -- the loop's side
 
-    def append(self, kind: Kind, number: int, payload: bytes) -> int:
+    def later(self, flush: Callable[[], None]) -> None:
+        """Call `flush` in LATER_SECONDS or a little more."""
+        self._later.append((self._loop.time() + LATER_SECONDS, flush))
+        if not self._ticking:
+            self._ticking = True
+            self._loop.call_later(LAZY_SECONDS, self._tick)
+
+    def append(self, kind: int, number: int, payload: bytes) -> int:
         """Add a record; returns its sequence number. Never waits, never fails."""
         self._pending += (frame(kind, number, time.monotonic_ns() // 1000, payload), payload)
         self._pending_bytes += len(payload) + HEADER_SIZE
-        if kind is Kind.END or kind is Kind.WHOLE:
+        if kind in _ENDS:
             self._pending_ends += 1
         self._appended += 1
         if not self._ticking:
@@ -117,7 +128,11 @@ class Journal:
 
     def _tick(self) -> None:
         """Write what nobody waits for; goes on as long as there is something to write."""
-        if self._pending or self._busy:
+        if self._later:
+            now = self._loop.time()
+            while self._later and self._later[0][0] <= now:
+                self._later.popleft()[1]()
+        if self._pending or self._busy or self._later:
             self._hand_over()
             self._loop.call_later(LAZY_SECONDS, self._tick)
         else:
@@ -174,6 +189,8 @@ class Journal:
     async def close(self, seconds: float) -> bool:
         """Write what is left; False where that took longer than `seconds`."""
         deadline = self._loop.time() + seconds
+        while self._later:
+            self._later.popleft()[1]()
         while (self._pending or self._busy) and self._loop.time() < deadline:
             self._hand_over()
             await asyncio.sleep(0.002)

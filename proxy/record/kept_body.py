@@ -4,24 +4,20 @@ from __future__ import annotations
 
 from proxy.record import redact
 from proxy.record.journal import Journal
-from proxy.record.redact_multipart import boundary
+from proxy.record.prepare import BodyKind
 
 
 class KeptBody:
-    """What the tap gives of one body."""
+    """What the tap gives of a body that comes in pieces."""
 
-    __slots__ = ("_coding", "_form", "_left", "_limit", "_needles", "_parts", "_redactor", "dropped", "redacted", "size")
+    __slots__ = ("_feed", "_left", "_redactor", "dropped", "size")
 
-    def __init__(self, needles: tuple[bytes, ...], coding: str | None, content_type: bytes, limit: int) -> None:
-        self._needles = needles
-        self._coding = coding
-        self._form = content_type[:33].lower() == b"application/x-www-form-urlencoded"
-        self._parts = boundary(content_type)
-        self._limit = self._left = limit
-        self._redactor: redact.Redactor | None = None
+    def __init__(self, needles: tuple[bytes, ...], kind: BodyKind, limit: int) -> None:
+        self._redactor = redact.Redactor(needles, coding=kind.coding, form=kind.form, parts=kind.parts, limit=limit)
+        self._feed = self._redactor.feed
+        self._left = limit
         self.size = 0
         self.dropped = False
-        self.redacted = False
 
     def keep(self, data: bytes, journal: Journal) -> bytes:
         """What of `data` may be written now."""
@@ -29,24 +25,11 @@ class KeptBody:
         if self.dropped or self._left <= 0 or not journal.has_room():
             self.dropped = self.dropped or bool(data)  # for good: behind a gap nobody could tell where a secret begins
             return b""
-        if self._redactor is None:
-            self._redactor = redact.Redactor(self._needles, coding=self._coding, form=self._form, parts=self._parts, limit=self._limit)
-        return self._within(self._redactor.feed(data))
+        return self._within(self._feed(data))
 
-    def last(self, data: bytes, journal: Journal) -> bytes:
-        """What of the last bytes, and of what was held back, may be written."""
-        plain = self._coding is None and not self._form and self._parts is None
-        if plain and self._redactor is None and data and len(data) <= self._limit and journal.has_room():
-            self.size += len(data)  # all at once, as most bodies are: no state is needed
-            kept, self.redacted = redact.redacted_whole(data, self._needles)
-            return self._within(kept)
-        kept = self.keep(data, journal) if data else b""
-        if self._redactor is None:
-            return kept
-        if not self.dropped:
-            kept += self._within(self._redactor.finish())
-        self.redacted = self._redactor.redacted
-        return kept
+    def rest(self) -> bytes:
+        """What was held back."""
+        return b"" if self.dropped else self._within(self._redactor.finish())
 
     def _within(self, kept: bytes) -> bytes:
         if len(kept) > self._left:
@@ -56,9 +39,16 @@ class KeptBody:
         return kept
 
     @property
+    def redacted(self) -> bool:
+        """Whether something was taken out."""
+        return self._redactor.redacted
+
+    @property
     def switched_at(self) -> int | None:
-        return None if self._redactor is None else self._redactor.switched_at
+        """How many of the kept bytes are still coded, where the rest is plain."""
+        return self._redactor.switched_at
 
     @property
     def problem(self) -> str | None:
-        return None if self._redactor is None else self._redactor.problem
+        """What could not be looked through, or was not kept."""
+        return self._redactor.problem

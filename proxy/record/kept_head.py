@@ -10,6 +10,7 @@ from proxy.record.fields import BODY, CAREFUL, CREDENTIAL, PROVIDER_KEY, Line, l
 from proxy.task import Fields
 
 MOST_SECRETS_KNOWN: Final = 1024
+_SPECIAL: Final = BODY | CAREFUL | CREDENTIAL
 
 
 class Sorted:
@@ -18,20 +19,19 @@ class Sorted:
     __slots__ = ("careful", "coding", "content_type", "credentials", "kept")
 
     def __init__(self, fields: list[Line], role: int) -> None:
-        self.kept: list[bytes] = []
+        self.kept = [raw for raw, _, _, is_ in fields if is_ & role]
         self.credentials: list[Line] = []
         self.careful = False
         self.coding: str | None = None
         self.content_type = b""
         for field in fields:
-            if field[3] & role:
-                self.kept.append(field[0])
-                if field[3] & BODY:
-                    self._learn(field)
+            if field[3] & _SPECIAL:
+                if field[3] & CREDENTIAL:
+                    self.credentials.append(field)
                 elif field[3] & CAREFUL:
-                    self.careful = True
-            elif field[3] & CREDENTIAL:
-                self.credentials.append(field)
+                    self.careful = self.careful or bool(field[3] & role)
+                else:
+                    self._learn(field)
 
     def _learn(self, field: Line) -> None:
         if field.name == b"content-type":

@@ -16,14 +16,14 @@ HELD_BYTES: Final = 256 * 1024  # held bytes at which the upstream is held back
 class Outlet:
     """Writes to one caller. `released` is called whenever nothing is held any more."""
 
-    __slots__ = ("_held", "_held_bytes", "_journal", "_released", "caller")
+    __slots__ = ("_held", "_journal", "_released", "caller", "held_bytes")
 
     def __init__(self, caller: Caller, journal: Journal, released: Callable[[], None]) -> None:
         self.caller: Caller | None = caller
         self._journal = journal
         self._released = released
         self._held: deque[tuple[int, bytes]] | None = None
-        self._held_bytes = 0
+        self.held_bytes = 0
 
     def put(self, data: bytes, sequence: int) -> None:
         """Write, now or once the record `sequence` is in the journal."""
@@ -32,10 +32,10 @@ class Outlet:
             return
         if self._held is not None:
             self._held.append((sequence, data))
-            self._held_bytes += len(data)
+            self.held_bytes += len(data)
         elif sequence > self._journal.durable and self._journal.must_wait(sequence):
             self._held = deque(((sequence, data),))
-            self._held_bytes = len(data)
+            self.held_bytes = len(data)
             self._journal.wait(sequence, self._release)
         else:
             caller.write(data)
@@ -51,7 +51,7 @@ class Outlet:
         while held and not self._journal.must_wait(held[0][0]):
             out.append(held.popleft()[1])
         data = out[0] if len(out) == 1 else b"".join(out)
-        self._held_bytes -= len(data)
+        self.held_bytes -= len(data)
         caller.write(data)
         if held:
             self._journal.wait(held[0][0], self._release)
@@ -64,14 +64,9 @@ class Outlet:
         """Whether nothing is held."""
         return self._held is None
 
-    @property
-    def is_full(self) -> bool:
-        """Whether so much is held that the upstream should wait."""
-        return self._held_bytes > HELD_BYTES
-
     def shut(self) -> Caller | None:
         """Write no more; returns the caller, where there still is one."""
         caller, self.caller = self.caller, None
         self._held = None
-        self._held_bytes = 0
+        self.held_bytes = 0
         return caller

@@ -8,14 +8,12 @@ import time
 from dataclasses import dataclass
 from typing import Final
 
-from proxy.record import routes
 from proxy.record.board import Column
 from proxy.record.caller import Caller
+from proxy.record.carry import Carry, Rules
 from proxy.record.ids import Given, uuid7
 from proxy.record.journal import Journal
-from proxy.record.fields import TASK_ID
-from proxy.record.http1 import RequestHead
-from proxy.record.carry import Carry, Rules
+from proxy.record.prepare import Prepared, Preparer, Target
 from proxy.record.tap import Ids, TapSettings
 from proxy.record.upstream import Upstream, UpstreamSettings
 
@@ -49,14 +47,21 @@ class Relay:
         self.rules = settings.rules
         self.tap_settings = settings.tap
         self.stopping = False
-        self._loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
         self.upstreams = {each.name: Upstream(each) for each in settings.upstreams}
+        self.prepare = Preparer(
+            {name: Target(each.authority, each.prefix, each.settings.key) for name, each in self.upstreams.items()},
+            settings.default_upstream,
+            strip_aliases=settings.rules.strip_aliases,
+            max_target=settings.max_target,
+            pepper=settings.tap.pepper,
+        )
         self._callers: set[Caller] = set()
         self.running: set[Carry] = set()
         self._given = Given()
         self._number = 0
         self._bits = random.Random(random.SystemRandom().getrandbits(256)).getrandbits  # ids must differ, not be secret
-        self._sweeper = self._loop.call_later(SWEEP_SECONDS, self._sweep)
+        self._sweeper = self.loop.call_later(SWEEP_SECONDS, self._sweep)
 
     # -- what a caller's connection asks of the house
 
@@ -75,18 +80,27 @@ class Relay:
     def rejected(self) -> None:
         self.row[Column.REJECTED] += 1
 
-    def call(self, caller: Caller, head: RequestHead, payload: bytes, done: bool) -> Carry | None:
-        """Serve a call, of whose body `payload` is here already. Raises BadMessage where it has no route."""
-        route = routes.match(head.method, head.target, self.upstreams, self.settings.default_upstream)
+    def call(self, caller: Caller, asked: tuple[Prepared, int, bytes], payload: bytes, done: bool) -> Carry | None:
+        """Serve a call, of whose body `payload` is here already; None where it is over at once."""
+        prepared, _, head = asked
         self._number += 1
         own = uuid7(time.time_ns() // 1000, self._bits(80))
-        given = next((value for _, _, value, role in head.fields if role & TASK_ID), None)
-        problems: list[str] = []
-        task_id, retry_of = (own, None) if given is None else self._given.take(given, own, problems)
-        carry = Carry(self, caller, head, route, Ids(self._number, task_id, own, retry_of))
+        problem = None
+        if prepared.task_id is None:
+            ids = Ids(self._number, own, own)
+        else:
+            task_id, retry_of, problem = self._given.take(prepared.task_id, own)
+            ids = Ids(self._number, task_id, own, retry_of)
+        carry = Carry(self, caller, prepared, ids)
+        if problem is not None:
+            carry.note(problem)
         self.running.add(carry)
-        full = len(self.running) > self.settings.max_calls
-        carry.start(payload, done, problems, "stopping" if self.stopping else "too_many_calls" if full else None)
+        if self.stopping:
+            carry.refuse("stopping", payload, done)
+        elif len(self.running) > self.settings.max_calls:
+            carry.refuse("too_many_calls", payload, done)
+        else:
+            carry.start(head, payload, done)
         return None if carry.over else carry
 
     def over(self, carry: Carry) -> None:
@@ -96,8 +110,8 @@ class Relay:
     # -- time
 
     def _sweep(self) -> None:
-        now = self._loop.time()
-        self._sweeper = self._loop.call_later(SWEEP_SECONDS, self._sweep)
+        now = self.loop.time()
+        self._sweeper = self.loop.call_later(SWEEP_SECONDS, self._sweep)
         self.row[Column.HEARTBEAT] = time.monotonic_ns() // 1000
         for carry in tuple(self.running):
             carry.check(now)
@@ -112,13 +126,13 @@ class Relay:
         self.stopping = True
         for caller in tuple(self._callers):
             caller.close_if_idle()
-        deadline = self._loop.time() + seconds
-        while self.running and self._loop.time() < deadline:
+        deadline = self.loop.time() + seconds
+        while self.running and self.loop.time() < deadline:
             await asyncio.sleep(0.01)
         for carry in tuple(self.running):
             carry.stop()
-        deadline = self._loop.time() + LAST_WORDS_SECONDS
-        while self.running and self._loop.time() < deadline:
+        deadline = self.loop.time() + LAST_WORDS_SECONDS
+        while self.running and self.loop.time() < deadline:
             await asyncio.sleep(0.005)
         for caller in tuple(self._callers):
             caller.close()

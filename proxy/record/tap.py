@@ -1,30 +1,33 @@
 """Sees the bytes of one call go by and gives them to the journal. Never waits, never raises into the call, ends once.
 
-What it gives has lost its secrets: credential fields are left out, and `redact` has gone over targets and bodies. How a call ended is a
-value; the first `end` counts, a second one does nothing.
+What it gives has lost its secrets: credential fields are left out, and `redact` has gone over targets and bodies. How a call
+ended is a value; the first `end` counts, a second one does nothing.
 """
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import orjson
 
 from proxy.record import faults, redact
-from proxy.record.assembly import pack_begin, pack_head, pack_whole
+from proxy.record.assembly import pack_begin, pack_head, pack_pieces, pack_whole
 from proxy.record.board import Column
-from proxy.record.fields import KEPT, KEPT_BACK, Line
+from proxy.record.fields import KEPT_BACK, Line
 from proxy.record.frames import Kind
-from proxy.record.http1 import RequestHead
 from proxy.record.journal import Journal
 from proxy.record.kept_body import KeptBody
-from proxy.record.kept_head import Sorted, pairs, scrubbed, secrets
-from proxy.record.routes import MARKER_LENGTH, Route, markers
+from proxy.record.kept_head import Sorted, pairs, scrubbed
+from proxy.record.prepare import BodyKind, Prepared
+from proxy.record.routes import MARKER_LENGTH
 from proxy.task import JSON, Ending
 
+MOST_GATHERED: Final = 64 * 1024  # bytes of pieces that wait to become one record
 _STREAMS = (b"text/event-stream", b"application/x-ndjson", b"application/jsonl", b"application/stream+json")
+_BEGIN, _SENT, _HEAD, _DATA, _MARK, _END, _WHOLE, _PIECES = map(int, Kind)
+_BEGUN, _ENDED, _LOST, _DROPPED = map(int, (Column.BEGUN, Column.ENDED, Column.LOST, Column.BODIES_DROPPED))
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +38,7 @@ class TapSettings:
     pepper: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Ids:
+class Ids(NamedTuple):
     """A call's number in this journal, the id its caller is given, and an id of ours in case that one is taken."""
 
     number: int
@@ -48,104 +50,99 @@ class Ids:
 class Tap:
     """One call's witness."""
 
-    __slots__ = (
-        "_began", "_coded", "_head", "_journal", "_markers", "_needles", "_number", "_problems", "_redactions", "_request", "_response",
-        "_row", "_settings", "_streams", "_tail", "_uploaded", "drained", "ended", "error_code", "first_byte", "marked", "recorded",
-    )  # fmt: skip
+    # most calls change few of these: a new tap costs what it sets, and no more
+    _request: KeptBody | None = None  # of a body that comes in pieces
+    _request_size = 0
+    _uploaded = False
+    _response: KeptBody | None = None
+    _response_kind: BodyKind | None = None
+    _head: bytes | None = None
+    _streams = False
+    _coded = False
+    _tail = b""
+    _problems: list[str] | None = None
+    _redactions: list[str] | None = None
+    first_byte: int | None = None  # microseconds after the beginning
+    marked = False  # the end marker has been given to the journal
+    ended = False
+    drained = False  # what came after this went to nobody: the caller had left
+    error_code: str | None = None
+    recorded = False  # whether the journal has its beginning
 
-    def __init__(self, journal: Journal, row: memoryview, settings: TapSettings, ids: Ids) -> None:
+    def __init__(self, journal: Journal, row: memoryview, settings: TapSettings, ids: Ids, prepared: Prepared) -> None:
         self._journal = journal
         self._row = row
         self._settings = settings
         self._number = ids.number
-        self._problems: list[str] = []
-        self._redactions: list[str] = []
-        self._needles: tuple[bytes, ...] = ()
-        self._request: KeptBody | None = None
-        self._response: KeptBody | None = None
-        self._head: bytes | None = None
-        self._markers: tuple[bytes, ...] = ()
-        self._streams = False
-        self._coded = False
-        self._tail = b""
-        self._began = 0
-        self._uploaded = False
-        self.first_byte: int | None = None
-        self.marked = False
-        self.ended = False
-        self.drained = False  # what came after this went to nobody: the caller had left
-        self.error_code: str | None = None
-        self.recorded = False  # whether the journal has its beginning
+        self._prepared = prepared
+        self._needles = prepared.needles
+        self._began = time.monotonic_ns() // 1000
+        self._pieces: list[bytes] = []  # gathered, not given to the journal yet
+        self._times: list[int] = []
+        self._gathered = 0
+        self._awaited = False
 
-    def begin(
-        self, ids: Ids, request: RequestHead, route: Route, more: tuple[bytes, ...], problems: list[str], payload: bytes, done: bool
-    ) -> int:
+    def begin(self, ids: Ids, payload: bytes, done: bool) -> int:
         """The call has come, with the beginning of its body. Returns what must be written before its caller gets a byte."""
-        self._row[Column.BEGUN] += 1
+        self._row[_BEGUN] += 1
         try:
-            return self._begin(ids, request, route, more, problems, payload, done)
+            return self._begin(ids, payload, done)
         except Exception as error:  # nothing that goes wrong here may touch the call
             return self._stumbled(error)
 
     def _stumbled(self, error: Exception) -> int:
         """Keep no more of this call than its end, and say why."""
-        self._problems.append(f"the record is not whole: {type(error).__name__} while it was made")
+        self.note(f"the record is not whole: {type(error).__name__} while it was made")
         for body in (self._request, self._response):
             if body is not None:
                 body.dropped = True
         return 0
 
-    def _begin(
-        self, ids: Ids, request: RequestHead, route: Route, more: tuple[bytes, ...], problems: list[str], payload: bytes, done: bool
-    ) -> int:
-        self._problems += problems
-        journal = self._journal
+    def _begin(self, ids: Ids, payload: bytes, done: bool) -> int:
         if faults.ARMED:
             faults.hit("tap.begin")
+        journal, prepared = self._journal, self._prepared
         if not journal.has_any_room():
             return 0
-        found = Sorted(request.fields, KEPT)
-        known = secrets(found.credentials, request.target, more, self._settings.pepper)
-        needles = self._needles = known.needles
-        lines, cleaned = found.lines(needles, request=True)
-        if cleaned:
-            self._redactions.append("request.headers")
-        target, cleaned = redact.clean_target(request.target)
-        target = scrubbed(target, needles)
-        if cleaned:
-            self._redactions.append("target")
-        self._request = KeptBody(needles, found.coding, found.content_type, self._settings.max_body)
-        self._began = time.monotonic_ns() // 1000
-        self._markers = markers(route.kind)
-        meta = {
-            "id": scrubbed(ids.id.encode(), needles).decode(),
-            "own": ids.own,
-            "retry_of": ids.retry_of,
-            "at": time.time_ns() // 1000,
-            "upstream": route.upstream,
-            "kind": route.kind,
-            "key": known.fingerprint,
-            "method": request.method.decode("ascii"),
-            "target": target.decode("ascii"),
-        }
-        body = self._request
-        kept = body.last(payload, journal) if done else body.keep(payload, journal) if payload else b""
+        if prepared.redactions:
+            self._redactions = list(prepared.redactions)
         self._uploaded = done
-        sequence = journal.append(Kind.BEGIN, self._number, pack_begin(meta, lines, kept))
+        if done and prepared.body.plain and len(payload) <= self._settings.max_body and journal.has_room():
+            self._request_size = len(payload)  # all at once, as most bodies are: no state is needed
+            kept, changed = redact.redacted_whole(payload, self._needles) if payload else (payload, False)
+            if changed:
+                self._redacted("request.body")
+        else:
+            body = self._request = KeptBody(self._needles, prepared.body, self._settings.max_body)
+            kept = body.keep(payload, journal) if payload else b""
+            if done:
+                kept += body.rest()
+        retry_of = b"null" if ids.retry_of is None else orjson.dumps(ids.retry_of)
+        meta = b'{"id":"%b","own":"%b","retry_of":%b,"at":%d,%b' % (
+            scrubbed(ids.id.encode(), self._needles),
+            ids.own.encode(),
+            scrubbed(retry_of, self._needles),
+            time.time_ns() // 1000,
+            prepared.meta,
+        )
+        sequence = journal.append(_BEGIN, self._number, pack_begin(meta, prepared.kept, kept))
         self.recorded = True
         if faults.ARMED:
             faults.hit("tap.begun")
         return sequence
 
-    def sent(self, data: bytes) -> None:
+    def sent(self, data: bytes, done: bool) -> None:
         """Some of the request's body has come from the caller."""
         body = self._request
         if body is None:
             return
         try:
             kept = body.keep(data, self._journal)
+            if done:
+                self._uploaded = True
+                kept += body.rest()
             if kept:
-                self._journal.append(Kind.SENT, self._number, kept)
+                self._journal.append(_SENT, self._number, kept)
         except Exception as error:
             self._stumbled(error)
 
@@ -165,47 +162,76 @@ class Tap:
             self._needles = tuple(dict.fromkeys((*self._needles, *redact.needles(pairs(found.credentials), b"/", ()))))
         lines, cleaned = found.lines(self._needles, request=False)
         if cleaned:
-            self._redactions.append("response.headers")
-        self._head = b"".join((b"%d " % status, scrubbed(reason, self._needles), b"\r\n", lines, b"\r\n\r\n"))
-        self._response = KeptBody(self._needles, found.coding, found.content_type, self._settings.max_body)
+            self._redacted("response.headers")
+        self._head = b"%d %b\r\n%b\r\n\r\n" % (status, scrubbed(reason, self._needles), lines)
+        self._response_kind = BodyKind(found.coding, found.content_type)
         self._streams = found.content_type.lower().startswith(_STREAMS)
         self._coded = found.coding is not None
 
     def data(self, payload: bytes) -> int:
         """A piece of the answer has come. Returns what must be written before it goes on: 0 for nothing but the beginning."""
+        if self._response_kind is None:
+            return 0
         try:
-            return self._data(payload)
+            if payload:
+                self._pieces.append(payload)
+                self._times.append(time.monotonic_ns() // 1000)
+                self._gathered += len(payload)
+            if not self._awaited:
+                self._awaited = True
+                self._journal.later(self._later)
+            if not self._streams:
+                return self._flush() if self._gathered > MOST_GATHERED else 0
+            if self._coded:
+                return self._flush()  # an end marker cannot be seen in here, so every piece is written before it goes on
+            if not self.marked and self._ends_here(payload):
+                self.marked = True
+                self._flush()
+                return self._journal.append(_MARK, self._number, b"")
+            return self._flush() if self._gathered > MOST_GATHERED else 0
         except Exception as error:
             return self._stumbled(error)
 
-    def _data(self, payload: bytes) -> int:
+    def _later(self) -> None:
+        """The time to gather has passed."""
+        self._awaited = False
+        if not self.ended:
+            self._flush()
+
+    def _flush(self) -> int:
+        """Give the journal the pieces that were gathered."""
+        try:
+            return self._give()
+        except Exception as error:
+            return self._stumbled(error)
+
+    def _give(self) -> int:
         if faults.ARMED:
             faults.hit("tap.data")
-        body = self._response
+        kind, body = self._response_kind, self._response
         if body is None:
-            return 0
-        kept = body.keep(payload, self._journal)
+            assert kind is not None  # noqa: S101 - without it there are no pieces
+            body = self._response = KeptBody(self._needles, kind, self._settings.max_body)
+        pieces, times = self._pieces, self._times
+        self._pieces, self._times, self._gathered = [], [], 0
+        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        kept = body.keep(data, self._journal) if data else data
         sequence = 0
         if self._head is not None:
-            sequence = self._journal.append(Kind.HEAD, self._number, pack_head(self._head, kept))
+            alone = kept if len(pieces) == 1 else b""
+            sequence = self._journal.append(_HEAD, self._number, pack_head(self._head, alone))
             self._head = None
-        elif kept:
-            sequence = self._journal.append(Kind.DATA, self._number, kept)
-        if not self._streams:
-            return 0
-        if self._coded:
-            return sequence  # an end marker cannot be seen in here, so every piece is written before it goes on
-        if not self.marked and self._ends_here(payload):
-            self.marked = True
-            return self._journal.append(Kind.MARK, self._number, b"")
-        return 0
+            kept = b"" if alone else kept
+        if kept is data and len(pieces) > 1:
+            return self._journal.append(_PIECES, self._number, pack_pieces(times, pieces))
+        return self._journal.append(_DATA, self._number, kept) if kept else sequence
 
     def _ends_here(self, payload: bytes) -> bool:
         window = self._tail + payload if self._tail else payload
-        for marker in self._markers:
-            if marker in window:
+        for marker in self._prepared.markers:
+            if window.find(marker) >= 0:
                 return True
-        self._tail = window[-MARKER_LENGTH:]
+        self._tail = b"" if payload[-2:] == b"\n\n" else window[-MARKER_LENGTH:]
         return False
 
     def end(self, ending: Ending, payload: bytes = b"") -> int:
@@ -213,70 +239,95 @@ class Tap:
         if self.ended:
             return 0
         self.ended = True
-        self._row[Column.ENDED] += 1
+        self._row[_ENDED] += 1
         if not self.recorded:
-            self._row[Column.LOST] += 1
+            self._row[_LOST] += 1
             return 0
         try:
             return self._end(ending, payload)
         except Exception as error:
             self._stumbled(error)
             now = {"ending": ending, "first": self.first_byte, "problems": self._problems}
-            return self._journal.append(Kind.END, self._number, orjson.dumps(now))
+            return self._journal.append(_END, self._number, orjson.dumps(now))
 
     def _end(self, ending: Ending, payload: bytes) -> int:
         if faults.ARMED:
             faults.hit("tap.end")
-        journal, request, response = self._journal, self._request, self._response
-        last = b""
+        journal = self._journal
         now: JSON = {"ending": ending, "first": self.first_byte}
-        if request is not None:
-            rest = b"" if self._uploaded else request.last(b"", journal)
+        body = self._request
+        if body is None:
+            now["request"] = self._request_size
+        else:
+            rest = b"" if self._uploaded else body.rest()
             if rest:
-                journal.append(Kind.SENT, self._number, rest)
-            self._close("request", request, now)
-        if response is not None:
-            if self._streams and not self.marked:
-                self.marked = self._ends_here(payload)
-            last = response.last(payload, journal)
-            self._close("response", response, now)
+                journal.append(_SENT, self._number, rest)
+            self._close("request", body, now)
+        last = b"" if self._response_kind is None else self._last(payload, now)
         if self.error_code is not None:
             now["error"] = self.error_code
-        if self.marked and not self.drained:
-            now["marked"] = True
         if self.drained:
             now["drained"] = True
+        elif self.marked:
+            now["marked"] = True
         if self._redactions:
             now["redactions"] = self._redactions
         if self._problems:
             now["problems"] = self._problems
         packed = orjson.dumps(now)
         if self._head is not None:
-            return journal.append(Kind.WHOLE, self._number, pack_whole(self._head, last, packed))
+            return journal.append(_WHOLE, self._number, pack_whole(self._head, last, packed))
         if last:
-            journal.append(Kind.DATA, self._number, last)
-        return journal.append(Kind.END, self._number, packed)
+            journal.append(_DATA, self._number, last)
+        return journal.append(_END, self._number, packed)
+
+    def _last(self, payload: bytes, now: JSON) -> bytes:
+        """What of the answer is still to be kept, with these last bytes of it."""
+        if self._streams and not self.marked:
+            self.marked = self._ends_here(payload)
+        if self._pieces:
+            self._give()
+        journal, kind, body = self._journal, self._response_kind, self._response
+        assert kind is not None  # noqa: S101 - asked by the caller
+        if body is None and kind.plain and len(payload) <= self._settings.max_body and journal.has_room():
+            now["response"] = len(payload)
+            kept, changed = redact.redacted_whole(payload, self._needles) if payload else (payload, False)
+            if changed:
+                self._redacted("response.body")
+            return kept
+        if body is None:
+            body = self._response = KeptBody(self._needles, kind, self._settings.max_body)
+        kept = body.keep(payload, journal) if payload else b""
+        kept += body.rest()
+        self._close("response", body, now)
+        return kept
 
     def _close(self, name: str, body: KeptBody, now: JSON) -> None:
         """What has to be said of a body at its end."""
         now[name] = body.size
         if body.redacted:
-            self._redactions.append(name + ".body")
+            self._redacted(name + ".body")
             if body.switched_at is not None:
                 now[name + "_switched"] = body.switched_at
         if body.problem is not None:
-            self._problems.append(f"{name} body: {body.problem}")
+            self.note(f"{name} body: {body.problem}")
         if body.dropped:
-            self._row[Column.BODIES_DROPPED] += 1
-            self._problems.append(f"{name} body: only its beginning was kept")
+            self._row[_DROPPED] += 1
+            self.note(f"{name} body: only its beginning was kept")
 
     def passed(self, sent: int, received: int) -> None:
         """Bytes of an upgraded connection went by: they are counted."""
-        if self._request is not None:
-            self._request.size += sent
+        self._request_size += sent
         if self._response is not None:
             self._response.size += received
 
     def note(self, problem: str) -> None:
         """Something that could not be done as asked."""
+        if self._problems is None:
+            self._problems = []
         self._problems.append(problem)
+
+    def _redacted(self, where: str) -> None:
+        if self._redactions is None:
+            self._redactions = []
+        self._redactions.append(where)

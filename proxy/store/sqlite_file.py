@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import stat
@@ -115,14 +116,17 @@ def _must_be_ours(path: Path, application_id: int) -> None:
 
 
 def _claim(path: Path) -> None:
-    """Make the file ours alone; SQLite gives its -wal and -shm files the same mode."""
+    """Make the file ours alone; SQLite gives its -wal and -shm files the same mode. Raises OSError, for a symbolic link too."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
-        if stat.S_IMODE(os.fstat(handle).st_mode) & 0o077:
-            os.fchmod(handle, 0o600)
-    finally:
-        os.close(handle)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        # One that exists is not opened: to close it again would end the locks that readers of this process have on it.
+        mode = os.lstat(path).st_mode
+        if not stat.S_ISREG(mode):
+            raise OSError(errno.EINVAL, "this is no file of its own (a link, a folder). Set store.url to a file") from None
+        if stat.S_IMODE(mode) & 0o077:
+            path.chmod(0o600)
     for side in (path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
         if side.exists():
             side.chmod(0o600)

@@ -56,7 +56,6 @@ class Writer:
     def _save(self, tasks: tuple[Task, ...]) -> int:
         db = self._connected()
         try:
-            self._must_be_the_same_file()
             db.execute("BEGIN IMMEDIATE")
             new = save(db, self._packer, tasks)
             db.execute("COMMIT")

@@ -17,17 +17,14 @@ def test_ids_of_later_milliseconds_sort_later():
 
 def test_the_first_call_with_an_id_has_it_and_the_second_one_names_it():
     given = Given()
-    problems: list[str] = []
 
-    assert given.take(b"job-1", "own-1", problems) == ("job-1", None)
-    assert given.take(b"job-1", "own-2", problems) == ("own-2", "job-1")
-    assert problems == []
+    assert given.take(b"job-1", "own-1") == ("job-1", None, None)
+    assert given.take(b"job-1", "own-2") == ("own-2", "job-1", None)
 
 
 def test_an_id_that_cannot_be_used_is_noted():
-    problems: list[str] = []
-
     for value in (b"", b"a b", b"a/b", b"x" * 129, b"\xff"):
-        assert Given().take(value, "own", problems) == ("own", None)
-    assert len(problems) == 5
-    assert Given().take(b"x" * 128, "own", problems)[0] == "x" * 128
+        task_id, retry_of, problem = Given().take(value, "own")
+        assert (task_id, retry_of) == ("own", None)
+        assert problem is not None
+    assert Given().take(b"x" * 128, "own")[0] == "x" * 128

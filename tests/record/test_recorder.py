@@ -35,7 +35,7 @@ def begin(number: int, task_id: str) -> bytes:
         "method": "POST",
         "target": "/v1/chat/completions",
     }
-    return pack_begin(meta, b"Content-Type: application/json\r\nX-Session-Id: s1", BODY)
+    return pack_begin(orjson.dumps(meta), b"Content-Type: application/json\r\nX-Session-Id: s1", BODY)
 
 
 def whole(ending: Ending = Ending.COMPLETED) -> bytes:
