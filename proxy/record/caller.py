@@ -105,9 +105,8 @@ class Caller(asyncio.Protocol):
         call = self._call
         if call is None or self.transport is None:
             return False
-        if self._uploading or self._tunnel or self._gone_for_good():
-            return False
-        return True  # it has said all it wanted to say, and waits for the answer
+        # else it has said all it wanted to say, and waits for the answer
+        return not (self._uploading or self._tunnel or self._gone_for_good())
 
     def _gone_for_good(self) -> bool:
         sock: socket.socket = self.transport.get_extra_info("socket")  # type: ignore[union-attr]
@@ -184,8 +183,7 @@ class Caller(asyncio.Protocol):
             request_head(buffer[: line - 1] + b"\r\nHost: x", self._max_target)  # raises: the request line is bad
 
     def _receive_body(self, data: bytes) -> None:
-        call = self._call
-        assert call is not None
+        call = cast("Call", self._call)
         try:
             payload, rest, done = self._cut(data)
         except BadMessage as error:
@@ -205,7 +203,7 @@ class Caller(asyncio.Protocol):
         self._leave()
 
     def _leave(self) -> None:
-        """Close in two steps (RFC 9112 section 9.6): bytes still coming in would reset the connection, and the answer be lost with it."""
+        """Close in two steps (RFC 9112 section 9.6): bytes still coming in would reset the connection, and our answer with it."""
         self._call = None
         if self.transport is None or self.transport.is_closing():
             return
@@ -249,7 +247,7 @@ class Caller(asyncio.Protocol):
         if self._uploading:
             self._leave()
             return
-        if close or not self.keep_alive or self._half_closed and not self._buffer or self._house.stopping:
+        if close or not self.keep_alive or (self._half_closed and not self._buffer) or self._house.stopping:
             self.close()
             return
         self.idle_since = self._loop.time()
@@ -269,12 +267,18 @@ class Caller(asyncio.Protocol):
         elif self._call is None:
             if self.head_since is not None:
                 if now - self.head_since > header_seconds:
-                    self._reject(BadMessage(f"The request's head was not complete within {header_seconds:g} s.", 408, "header_timeout"))
+                    self._reject(
+                        BadMessage(f"The request's head was not complete within {header_seconds:g} s.", 408, "header_timeout")
+                    )
             elif not self._buffer and now - self.idle_since > idle_seconds:
                 self.close()
-        elif self._half_closed and self.transport is not None and not self.transport.is_closing():
-            if presence(self.transport.get_extra_info("socket")) is Presence.LEFT:
-                self.transport.close()
+        elif (
+            self._half_closed
+            and self.transport is not None
+            and not self.transport.is_closing()
+            and presence(self.transport.get_extra_info("socket")) is Presence.LEFT
+        ):
+            self.transport.close()
 
     def close_if_idle(self) -> None:
         """End the connection unless a call runs on it."""

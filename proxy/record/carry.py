@@ -1,8 +1,9 @@
 """Carries one call. The only module that holds both of a call's connections at once.
 
-Bytes go on as they come. How a call ended is set by where it stood when it ended, not guessed from an exception. Three kinds of bytes
-wait for the journal, and no others: the first ones, for the call's beginning; those that hold the end marker, for the mark; the last
-ones, for the end. Whatever waits keeps its order, and waits no longer than the journal's patience.
+Bytes go on as they come. How a call ended is set by where it stood when it ended, not guessed from an exception. Three
+kinds of bytes wait for the journal, and no others: the first ones, for the call's beginning; those that hold the end
+marker, for the mark; the last ones, for the end. Whatever waits keeps its order, and waits no longer than the journal's
+patience.
 """
 
 from __future__ import annotations
@@ -341,8 +342,13 @@ class Carry:
         elif problem is not None:
             self._fail(502, "upstream_malformed", problem, Ending.UPSTREAM_BROKE)
         else:
-            again = " It was a connection that had been used before. Try again." if connection is not None and connection.reused else ""
-            self._fail(502, "upstream_closed", f"Upstream {self._prepared.route.upstream!r} closed the connection before it answered." + again, Ending.UNREACHABLE)  # fmt: skip
+            again = (
+                " It was a connection that had been used before. Try again."
+                if connection is not None and connection.reused
+                else ""
+            )
+            message = f"Upstream {self._prepared.route.upstream!r} closed the connection before it answered.{again}"
+            self._fail(502, "upstream_closed", message, Ending.UNREACHABLE)
 
     # -- to the caller
 
@@ -439,7 +445,12 @@ class Carry:
                 self._tap.note(f"the upstream was silent for more than {self._limit:g} s")
                 self._break(Ending.TIMED_OUT)
             else:
-                self._fail(504, "upstream_timeout", f"Upstream {self._prepared.route.upstream!r} did not answer within {self._limit:g} s.", Ending.TIMED_OUT)  # fmt: skip
+                message = f"Upstream {self._prepared.route.upstream!r} did not answer within {self._limit:g} s."
+                self._fail(504, "upstream_timeout", message, Ending.TIMED_OUT)
+
+    def abandon(self) -> None:
+        """Let go of everything: the process ends."""
+        self._end_now(Ending.STOPPED)
 
     def stop(self) -> None:
         """We shut down, and can wait no longer for this call."""

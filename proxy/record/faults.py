@@ -1,8 +1,9 @@
 """Named places where a crash or an I/O error may strike, so that a test can strike there.
 
-Nothing is armed unless the environment says `_TASKTAP_FAULT=point:nth:action` (several with commas); `nth` counts from 1, `*` is every
-time. Actions: `raise` (an Exception), `enospc`, `eio`, `memory`, `kill` (SIGKILL to this process), `hang` (10 seconds in a thread's
-sense: it blocks). With `_TASKTAP_FAULT_SEEN=FILE` each point reached is noted there, so that a point no test reaches can be found.
+Nothing is armed unless the environment says `_TASKTAP_FAULT=point:nth:action` (several with commas); `nth` counts from 1,
+`*` is every time. Actions: `raise` (an Exception), `enospc`, `eio`, `memory`, `kill` (SIGKILL to this process), `hang` (10
+seconds in a thread's sense: it blocks). With `_TASKTAP_FAULT_SEEN=FILE` each point reached is noted there, so that a point
+no test reaches can be found.
 """
 
 from __future__ import annotations

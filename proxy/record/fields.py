@@ -1,4 +1,6 @@
-"""One header field line: judged once, and remembered with everything that will be asked of it, since apps send the same lines again and again."""
+"""One header field line: judged once, and remembered with everything that will be asked of it, since apps send the same lines
+again and again.
+"""
 
 from __future__ import annotations
 
@@ -27,15 +29,17 @@ BODY: Final = 1024  # says what the body is: Content-Type, Content-Encoding
 TRAILER: Final = 2048
 TASK_ID: Final = 4096
 
-_HOP = frozenset((
-    b"connection", b"keep-alive", b"proxy-connection", b"proxy-authenticate", b"proxy-authorization", b"te", b"upgrade", b"http2-settings",
-))  # fmt: skip
-OUR_LABELS: Final = frozenset((
-    b"x-session-id", b"x-user-id", b"x-task-id", b"x-project-id", b"x-task-name", b"x-parent-task-id", b"x-session-final",
-    b"x-task-metadata", b"x-task-privacy",
-))  # fmt: skip
+_HOP = frozenset(
+    b"connection keep-alive proxy-connection proxy-authenticate proxy-authorization te upgrade http2-settings".split()
+)
+OUR_LABELS: Final = frozenset(
+    b"""x-session-id x-user-id x-task-id x-project-id x-task-name x-parent-task-id x-session-final x-task-metadata
+    x-task-privacy""".split()
+)
 OUR_PREFIX: Final = b"x-metadata-"
-_CAREFUL = frozenset((b"baggage", b"x-task-metadata", b"x-portkey-metadata", b"cf-aig-metadata", b"x-litellm-spend-logs-metadata"))
+_CAREFUL = frozenset(
+    (b"baggage", b"x-task-metadata", b"x-portkey-metadata", b"cf-aig-metadata", b"x-litellm-spend-logs-metadata")
+)
 _CAREFUL_PREFIXES = (OUR_PREFIX, b"helicone-property-", b"x-bf-dim-")
 _PROVIDER_KEYS = frozenset((b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key"))
 _FRAMING = frozenset((b"host", b"content-length", b"transfer-encoding", b"connection", b"expect", b"upgrade"))

@@ -1,11 +1,12 @@
 """The journal's format: framed records, written by one hand and read by another. Pure.
 
-A segment file is a row of records from offset 0; behind the last one there are zeros. A record is its header, little-endian:
+A segment file is a row of records from offset 0; behind the last one there are zeros. A record is its header, little-
+endian:
 
     u32 length of the payload | u32 CRC-32 of the payload, begun with the rest | u32 call number | u64 microseconds | u8 kind
 
-then the payload. The microseconds come from the writing relay's monotonic clock. A record is believed only when its CRC agrees, so a
-torn or half-visible write reads as "nothing here yet".
+then the payload. The microseconds come from the writing relay's monotonic clock. A record is believed only when its CRC
+agrees, so a torn or half-visible write reads as "nothing here yet".
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ def _seed(number: int, time: int, kind: int) -> int:
 
 
 def record_at(data: bytes, at: int, base: int = 0) -> Record | None:
-    """The record at `at` in `data`; `None` where there is none, or not all of one. `base` is the offset of `data` in its segment."""
+    """The record at `at` in `data`; `None` where there is none, or not all of one. `base` is where `data` is in its segment."""
     body = at + HEADER_SIZE
     if body > len(data):
         return None
@@ -93,7 +94,6 @@ def records(data: bytes, base: int = 0) -> Iterator[Record]:
 def next_record(data: bytes, at: int) -> int | None:
     """Where the next believable record begins after `at`: how a reader gets past damage. Slow, and only then."""
     for place in range(at, len(data) - HEADER_SIZE + 1):
-        if data[place : place + 4] != b"\0\0\0\0" or data[place + 4 : place + 8] != b"\0\0\0\0":
-            if record_at(data, place) is not None:
-                return place
+        if data[place : place + 8] != b"\0\0\0\0\0\0\0\0" and record_at(data, place) is not None:
+            return place
     return None

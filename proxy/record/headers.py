@@ -1,7 +1,7 @@
 """What passes each way: which field lines go to the upstream and which to the caller.
 
-Everything passes as the bytes it came in, in its order and case, except hop-by-hop fields (RFC 9110 section 7.6.1), our own labels,
-and the upstream's `Host`.
+Everything passes as the bytes it came in, in its order and case, except hop-by-hop fields (RFC 9110 section 7.6.1), our own
+labels, and the upstream's `Host`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """HTTP/1.1 message framing, strict, with no I/O: bytes in, heads and body lengths out.
 
-Two rules make smuggling impossible: what is not exactly the grammar of RFC 9112 is refused, and what was accepted is sent on as the
-very bytes that were judged.
+Two rules make smuggling impossible: what is not exactly the grammar of RFC 9112 is refused, and what was accepted is sent
+on as the very bytes that were judged.
 """
 
 from __future__ import annotations
@@ -213,6 +213,22 @@ def _chunk_size(size_line: bytes) -> int:
     return size
 
 
+def _whole_chunks(data: bytes, parts: list[bytes]) -> int:
+    """Take the whole chunks at the start of `data` that are plain to see, and say where they end: the road of most events."""
+    at, size = 0, len(data)
+    known = _SIZES.get
+    while True:
+        end = data.find(b"\r\n", at, at + 18)
+        length = known(data[at:end]) if end > at else None
+        if not length:
+            return at
+        stop = end + 2 + length
+        if stop + 2 > size or data[stop : stop + 2] != b"\r\n":
+            return at
+        parts.append(data[end + 2 : stop])
+        at = stop + 2
+
+
 class Chunked:
     """Follows a chunked body (RFC 9112 section 7.1) through any cut of its bytes.
 
@@ -231,17 +247,12 @@ class Chunked:
 
     def feed(self, data: bytes) -> tuple[bytes, int]:
         """The payload in `data`, and how many of its bytes belong to this message. Raises BadMessage."""
-        if not (self._tail or self._inside or self._trailing):  # one whole chunk, as most events come
-            end = data.find(b"\r\n", 0, 20)
-            size = _SIZES.get(data[:end], 0) if end > 0 else 0
-            if size and len(data) == end + 4 + size and data[-2:] == b"\r\n":
-                return data[end + 2 : -2], len(data)
         tail = len(self._tail)
         if tail:
             data = self._tail + data
             self._tail = b""
         parts: list[bytes] = []
-        at = 0
+        at = 0 if self._left or self._inside or self._trailing else _whole_chunks(data, parts)
         size = len(data)
         while at < size:
             if self._left:

@@ -1,11 +1,12 @@
 """The durable memory of what the tap saw: written before anyone tries to understand it.
 
-The event loop appends records to memory and goes on. One thread writes them, a batch at a time, into preallocated segment files, so that
-a disk that hangs never hangs the loop. Who has to know that a record is written asks `must_wait` and leaves a callback with `wait`;
-nobody waits longer than the patience, and while the disk is known to hang nobody waits at all: that lapse is counted.
+The event loop appends records to memory and goes on. One thread writes them, a batch at a time, into preallocated segment
+files, so that a disk that hangs never hangs the loop. Who has to know that a record is written asks `must_wait` and leaves
+a callback with `wait`; nobody waits longer than the patience, and while the disk is known to hang nobody waits at all: that
+lapse is counted.
 
-A batch is handed over by the loop only when the thread has finished the one before, so the two share no lock: what arrives meanwhile is
-the next batch, and the busier it gets the larger the batches are.
+A batch is handed over by the loop only when the thread has finished the one before, so the two share no lock: what arrives
+meanwhile is the next batch, and the busier it gets the larger the batches are.
 """
 
 from __future__ import annotations

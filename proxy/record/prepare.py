@@ -1,7 +1,7 @@
 """A request's head -> all that is decided about it before a byte goes anywhere. Pure.
 
-An app sends the same head again and again, but for its Content-Length: that line is cut out, and what is left is looked up before it is
-judged. Two heads with the same rest are the same decision; a line that differs anywhere is a new one.
+An app sends the same head again and again, but for its Content-Length: that line is cut out, and what is left is looked up
+before it is judged. Two heads with the same rest are the same decision; a line that differs anywhere is a new one.
 """
 
 from __future__ import annotations
@@ -20,9 +20,7 @@ from proxy.record.kept_head import Sorted, scrubbed, secrets
 from proxy.record.redact_multipart import boundary
 from proxy.record.routes import Route, markers, match
 
-_LENGTH = re.compile(
-    rb"\r\n[cC][oO][nN][tT][eE][nN][tT]-[lL][eE][nN][gG][tT][hH]:[ \t]*([0-9]{1,18})[ \t]*(?=\r\n|\Z)"
-)
+_LENGTH = re.compile(rb"\r\n[cC][oO][nN][tT][eE][nN][tT]-[lL][eE][nN][gG][tT][hH]:[ \t]*([0-9]{1,18})[ \t]*(?=\r\n|\Z)")
 MOST_KNOWN: Final = 2048  # heads remembered; then all are forgotten at once
 MOST_BYTES: Final = 4096  # of a head that is worth remembering
 _FORM: Final = b"application/x-www-form-urlencoded"
@@ -44,9 +42,21 @@ class Prepared:
     """One head, decided. `request.length` is that of the first call with it, not of every one."""
 
     __slots__ = (
-        "after", "before", "body", "expects", "kept", "markers", "meta", "needles", "old", "redactions", "request", "route", "task_id",
+        "after",
+        "before",
+        "body",
+        "expects",
+        "kept",
+        "markers",
+        "meta",
+        "needles",
+        "old",
+        "redactions",
+        "request",
+        "route",
+        "task_id",
         "websocket",
-    )  # fmt: skip
+    )
 
     def __init__(self, request: RequestHead, route: Route) -> None:
         self.request = request

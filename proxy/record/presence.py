@@ -1,8 +1,8 @@
 """Has a caller that sent FIN left, or does it only have nothing more to say?
 
-TCP tells the two apart nowhere: `close()` and `shutdown(SHUT_WR)` send the same segment. But where the caller lives on this machine, which
-is what a sidecar is for, the kernel knows: a socket that was closed belongs to no process any more (its inode is 0), one that was half
-closed still does. We ask it over NETLINK_SOCK_DIAG (sock_diag(7)).
+TCP tells the two apart nowhere: `close()` and `shutdown(SHUT_WR)` send the same segment. But where the caller lives on this
+machine, which is what a sidecar is for, the kernel knows: a socket that was closed belongs to no process any more (its
+inode is 0), one that was half closed still does. We ask it over NETLINK_SOCK_DIAG (sock_diag(7)).
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Journal -> reading -> store; then, and only then, the journal forgets.
 
-Runs in the desk. It may be slow, be killed or find the store away: the journal waits. Reading happens in a thread of its own, so that the
-desk answers meanwhile; a call that cannot be read is stored all the same, and one that the store will never take is set aside in a file.
+Runs in the desk. It may be slow, be killed or find the store away: the journal waits. Reading happens in a thread of its
+own, so that the desk answers meanwhile; a call that cannot be read is stored all the same, and one that the store will
+never take is set aside in a file.
 """
 
 from __future__ import annotations

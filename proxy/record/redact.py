@@ -55,7 +55,13 @@ class Redactor:
     finish: Callable[[], bytes]
 
     def __init__(
-        self, known: tuple[bytes, ...], *, coding: str | None = None, form: bool = False, parts: bytes | None = None, limit: int = 64 << 20
+        self,
+        known: tuple[bytes, ...],
+        *,
+        coding: str | None = None,
+        form: bool = False,
+        parts: bytes | None = None,
+        limit: int = 64 << 20,
     ) -> None:
         text = TextRedactor(known)
         self._scan: _Scan = _Form(text) if form else MultipartRedactor(text, parts) if parts else text

@@ -21,7 +21,10 @@ def boundary(content_type: bytes) -> bytes | None:
 
 
 class MultipartRedactor:
-    """Feeds on a body, gives back what may be written of it so far. Part heads, and what may be a delimiter, are held until whole."""
+    """Feeds on a body, gives back what may be written of it so far.
+
+    Heads of parts, and what may be a delimiter, are held until they are whole.
+    """
 
     __slots__ = ("_delimiter", "_in_head", "_rest", "_skipping", "_text")
 

@@ -6,7 +6,9 @@ import json
 from http import HTTPStatus
 
 
-def refusal(status: int, code: str, message: str, *, task_id: str | None = None, close: bool = False, retry_after: int | None = None) -> bytes:  # fmt: skip
+def refusal(
+    status: int, code: str, message: str, *, task_id: str | None = None, close: bool = False, retry_after: int | None = None
+) -> bytes:
     """A whole HTTP/1.1 answer that refuses a call or says what failed.
 
     4xx are the caller's (`invalid_request_error`), 5xx are ours or the way to the upstream (`proxy_error`).

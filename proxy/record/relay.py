@@ -29,7 +29,7 @@ class RelaySettings:
     upstreams: tuple[UpstreamSettings, ...]
     default_upstream: str
     tap: TapSettings
-    rules: Rules = Rules()
+    rules: Rules
     header_seconds: float = 10.0
     idle_seconds: float = 75.0
     max_head: int = 65536
@@ -60,7 +60,7 @@ class Relay:
         self.running: set[Carry] = set()
         self._given = Given()
         self._number = 0
-        self._bits = random.Random(random.SystemRandom().getrandbits(256)).getrandbits  # ids must differ, not be secret
+        self._bits = random.Random(random.SystemRandom().getrandbits(256)).getrandbits  # noqa: S311 - ids must differ, not be secret
         self._sweeper = self.loop.call_later(SWEEP_SECONDS, self._sweep)
 
     # -- what a caller's connection asks of the house
@@ -127,18 +127,18 @@ class Relay:
         for caller in tuple(self._callers):
             caller.close_if_idle()
         deadline = self.loop.time() + seconds
-        while self.running and self.loop.time() < deadline:
+        while self.running and self.loop.time() < deadline:  # noqa: ASYNC110 - an event would cost each call
             await asyncio.sleep(0.01)
         for carry in tuple(self.running):
             carry.stop()
         deadline = self.loop.time() + LAST_WORDS_SECONDS
-        while self.running and self.loop.time() < deadline:
+        while self.running and self.loop.time() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(0.005)
+        for carry in tuple(self.running):
+            carry.abandon()
         for caller in tuple(self._callers):
             caller.close()
         for upstream in self.upstreams.values():
             upstream.close()
         await asyncio.sleep(0.02)  # for what was written to leave
         self._sweeper.cancel()
-
-

@@ -1,4 +1,6 @@
-"""Takes out of an assembled answer the secrets that came in fragments, an event each: on the wire they stood nowhere in one piece. Pure."""
+"""Takes out of an assembled answer the secrets that came in fragments, an event each: on the wire they stood nowhere in one
+piece. Pure.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ from proxy.task import Task
 
 
 def without_secrets(task: Task, pepper: bytes) -> Task:
-    """A streamed task whose assembled answer has no secret that the relay could not see: a key said, or a member, in fragments."""
+    """A streamed task without the secrets that the relay could not see: a key, or a member, that was said in fragments."""
     if not task.stream or task.output is None:
         return task
     output = _cleaned(task.output.encode("utf-8", "surrogatepass"), task.caller_key, pepper)

@@ -1,12 +1,13 @@
 """Pooled connections to the upstreams: HTTP/1.1 as a caller speaks it, with bytes handed on as they came.
 
-A connection carries one call at a time and is used again only after an answer that ended cleanly. Nothing is ever sent twice: where a
-reused connection dies before it answered, whoever called learns it and may try again.
+A connection carries one call at a time and is used again only after an answer that ended cleanly. Nothing is ever sent
+twice: where a reused connection dies before it answered, whoever called learns it and may try again.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 import ssl
@@ -104,8 +105,8 @@ class Connection(asyncio.Protocol):
 
     def write(self, data: bytes) -> None:
         """Send bytes of the request."""
-        assert self.transport is not None
-        self.transport.write(data)
+        if self.transport is not None:
+            self.transport.write(data)
 
     def leave(self) -> None:
         """The call is over. The connection is kept where its answer ended cleanly and whole."""
@@ -279,10 +280,8 @@ class Upstream:
 
     def drop(self, connection: Connection) -> None:
         """Forget a connection that ended while it was free."""
-        try:
+        with contextlib.suppress(ValueError):
             self._free.remove(connection)
-        except ValueError:
-            pass
 
     def sweep(self, now: float) -> None:
         """Close the connections that have been free for too long."""
@@ -304,13 +303,14 @@ class Upstream:
         except TimeoutError:
             raise Unreachable(f"No connection to upstream {self.settings.name!r} within {seconds:g} s.", timed_out=True) from None
         except ssl.SSLCertVerificationError as error:
-            raise Unreachable(f"Upstream {self.settings.name!r}: its certificate is not trusted ({error.verify_message}). Set `ca_file`.") from None  # fmt: skip
+            why = f"its certificate is not trusted ({error.verify_message}). Set `ca_file`"
         except ssl.SSLError as error:
-            raise Unreachable(f"Upstream {self.settings.name!r}: TLS failed ({error.reason}).") from None
+            why = f"TLS failed ({error.reason})"
         except socket.gaierror as error:
-            raise Unreachable(f"Upstream {self.settings.name!r}: the name {self._host!r} has no address ({error.strerror}).") from None
+            why = f"the name {self._host!r} has no address ({error.strerror})"
         except OSError as error:
-            raise Unreachable(f"Upstream {self.settings.name!r} cannot be reached: {error.strerror or 'connection lost'}.") from None
+            why = f"it cannot be reached: {error.strerror or 'the connection was lost'}"
+        raise Unreachable(f"Upstream {self.settings.name!r}: {why}.")
 
     async def _connect(self) -> Connection:
         loop = asyncio.get_running_loop()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def serve(settings: Settings) -> int:
-    """Run the proxy until SIGTERM or Ctrl-C; returns the exit status: 0 stopped in order, 1 could not start, 3 already running."""
+    """Run the proxy until SIGTERM or Ctrl-C. Exit status: 0 stopped in order, 1 could not start, 3 already running."""
     from proxy.server.supervisor import Supervisor
 
     return Supervisor(settings).run()

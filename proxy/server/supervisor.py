@@ -1,7 +1,8 @@
-"""Holds what must outlive a crash (the data directory, the listening sockets, the counters) and keeps the other processes running.
+"""Holds what must outlive a crash (the data directory, the listening sockets, the counters) and keeps the other processes
+running.
 
-It carries nothing and stores nothing, so there is little in it that can fail. When it is killed all the same, its children see the end
-of their lifeline and go within two seconds.
+It carries nothing and stores nothing, so there is little in it that can fail. When it is killed all the same, its children
+see the end of their lifeline and go within two seconds.
 """
 
 from __future__ import annotations
@@ -70,7 +71,8 @@ class Supervisor:
             lock = data_dir.lock(path, "lock")
         except data_dir.InUse:
             found = data_dir.running(path) or {}
-            return _say(f"tasktap is already running on {path} (process {found.get('pid', 'unknown')}). Stop it, or use another --data-dir.", ALREADY_RUNNING)  # fmt: skip
+            who = f"process {found['pid']}" if "pid" in found else "another process"
+            return _say(f"tasktap is already running on {path} ({who}). Stop it, or use another --data-dir.", ALREADY_RUNNING)
         except OSError as error:
             return _say(f"data_dir: {path} cannot be used: {error.strerror or error}.", 1)
         try:
@@ -171,7 +173,7 @@ class Supervisor:
         )
         message = self._told(child, told)
         inherited = (told.board, told.socket, told.ready, told.lifeline, told_read)
-        child.process = subprocess.Popen(
+        child.process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
             [sys.executable, "-m", f"proxy.server.{child.role}_main", str(told_read)],
             pass_fds=inherited,
             stdin=subprocess.DEVNULL,

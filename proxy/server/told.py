@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -45,8 +46,6 @@ def hear(fd: int) -> Told:
 
 def say_ready(told: Told) -> None:
     """Tell the supervisor that this process works; one that is gone already will be noticed by the lifeline."""
-    try:
+    with contextlib.suppress(BrokenPipeError):
         os.write(told.ready, b"1")
-    except BrokenPipeError:
-        pass
     os.close(told.ready)

@@ -31,7 +31,9 @@ def test_a_torn_tail_reads_as_nothing_and_harms_nothing_before_it(cut):
     whole = written(b"first", b"second")
     first = HEADER_SIZE + 5
 
-    assert len(list(records(whole[:cut] + b"\0" * (len(whole) - cut)))) in ((0,) if cut < first else (1, 2) if cut == len(whole) else (1,))
+    assert len(list(records(whole[:cut] + b"\0" * (len(whole) - cut)))) in (
+        (0,) if cut < first else (1, 2) if cut == len(whole) else (1,)
+    )
 
 
 @given(st.data())

@@ -134,7 +134,9 @@ async def test_a_replay_after_a_crash_between_commit_and_forgetting_stores_nothi
 async def test_a_call_that_the_relay_died_in_is_kept_with_what_there_was(house):
     house.row[Column.BEGUN] += 1
     house.journal.append(Kind.BEGIN, 1, begin(1, "t1"))
-    head = pack_head(b"200 OK\r\nContent-Type: text/event-stream\r\n\r\n", b'data: {"choices":[{"index":0,"delta":{"content":"so far"}}]}\n\n')
+    head = pack_head(
+        b"200 OK\r\nContent-Type: text/event-stream\r\n\r\n", b'data: {"choices":[{"index":0,"delta":{"content":"so far"}}]}\n\n'
+    )
     house.journal.append(Kind.HEAD, 1, head)
     await house.relay_ends()
     await house.recorder.drain()

@@ -1,6 +1,7 @@
 import asyncio
 import json
 import os
+import random
 import sqlite3
 import stat
 import tempfile
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from proxy.store import StoreMissing, StoreRejected, StoreUnavailable, open_store, questions, sqlite_file, sqlite_reader
+from proxy.store import StoreMissing, StoreRejected, StoreUnavailable, open_store, pieces, questions, sqlite_file, sqlite_reader
 from proxy.store.record import Packer
 from proxy.store.sqlite_file import APPLICATION_ID, migrations, open_writer
 from proxy.store.sqlite_reader import Reader
@@ -325,8 +326,21 @@ def test_json_that_a_body_says_is_not_kept_again():
 
 def test_a_body_that_does_not_shrink_is_kept_as_it_is():
     noise = os.urandom(5000)
-    assert noise in Packer().pack(a_task(1, response_body=noise, response_coding="gzip"))
+    assert Packer().pack(a_task(1, response_body=noise, response_coding="gzip"))[:1] == b"\0"
     assert len(Packer().pack(a_task(1, response_body=noise + noise[:2500]))) < 5300
+
+
+@pytest.mark.parametrize("sizes", [(), (1,), (2**32,), (2**32, 5), (2**32 - 1, 5), (2**32 - 1, 2**62), (0, 0, 0)], ids=str)
+@pytest.mark.parametrize("step", [0.000001, 0.25, -0.5, 4294.967296, 1e6])
+def test_pieces_come_back_to_the_microsecond(sizes, step):
+    came = tuple((round(n * step, 6), size) for n, size in enumerate(sizes))
+    assert pieces.decode(pieces.encode(came)) == came
+
+
+def test_a_streams_pieces_take_few_bytes():
+    rng = random.Random(1)
+    came = tuple((0.4 + n * 0.02 + rng.random() / 100, rng.randrange(180, 220)) for n in range(200))
+    assert len(Packer().pack(a_task(1, pieces=came))) - len(Packer().pack(a_task(1))) < 200 * 4
 
 
 async def test_a_prompt_is_kept_once_however_many_tasks_have_it(store):
