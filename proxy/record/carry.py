@@ -44,6 +44,7 @@ class House(Protocol):
     """What a call needs of the worker it runs in."""
 
     loop: asyncio.AbstractEventLoop
+    soon: float  # the time of the next look at time limits: what happens now is timed as then, never too early
     journal: Journal
     row: memoryview
     stopping: bool
@@ -240,7 +241,6 @@ class Carry:
         if faults.ARMED:
             faults.hit("relay.head")
         self._answered = True
-        self._since = self._loop.time()
         self._limit = self._upstream.settings.timeouts.idle
         self._tap.answer(head.status, head.reason, head.fields)
         caller = self._outlet.caller
@@ -277,7 +277,7 @@ class Carry:
         if self._done:
             return
         tap = self._tap
-        self._since = self._loop.time()
+        self._since = self._house.soon
         if not done:
             sequence = tap.data(payload)
             if sequence and tap.marked and not self._mark:

@@ -3,7 +3,8 @@
 Nothing is armed unless the environment says `_TASKTAP_FAULT=point:nth:action` (several with commas); `nth` counts from 1,
 `*` is every time. Actions: `raise` (an Exception), `enospc`, `eio`, `memory`, `kill` (SIGKILL to this process), `hang` (10
 seconds in a thread's sense: it blocks). With `_TASKTAP_FAULT_SEEN=FILE` each point reached is noted there, so that a point
-no test reaches can be found.
+no test reaches can be found, and so is each `point:nth:action` that struck; what struck on its nth time does not strike again
+in a process that is started later, so that whoever was killed comes back to work.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 POINTS: Final = (
@@ -26,8 +28,9 @@ POINTS: Final = (
     "tap.end",  # before END is given to the journal
     "relay.last",  # END is in the journal, the last bytes have not gone out
     "journal.write",  # before a batch is written
-    "journal.written",  # after it, before anybody is told
+    "journal.written",  # after it (and after its sync), before anybody is told
     "journal.rotate",  # before a new segment is made
+    "journal.rotated",  # it is made, and has not got its name
     "recorder.record",  # each record read back, in replay too
     "recorder.reading",  # before a call is read into a task
     "recorder.save",  # before a batch is given to the store
@@ -35,6 +38,7 @@ POINTS: Final = (
     "recorder.forget",  # before a segment is deleted
     "recorder.forgot",  # after it
 )
+ACTIONS: Final = ("raise", "enospc", "eio", "memory", "kill", "hang")
 
 
 class Fault(Exception):
@@ -49,23 +53,31 @@ class _Armed:
     """Counts how often each point was reached, and strikes."""
 
     def __init__(self, plan: str, seen: str | None) -> None:
+        self._seen = None if seen is None else Path(seen)
+        struck = self._seen.read_text("ascii").split() if self._seen is not None and self._seen.exists() else []
         self._plan: list[tuple[str, str, str]] = []
         for part in filter(None, plan.split(",")):
             point, nth, action = part.split(":")
-            if point not in POINTS:
-                raise ValueError(f"no fault point is named {point!r}")
-            self._plan.append((point, nth, action))
-        self._seen = seen
+            if point not in POINTS or action not in ACTIONS:
+                raise ValueError(f"no fault is named {part!r}")
+            if nth == "*" or part not in struck:
+                self._plan.append((point, nth, action))
         self._counts: dict[str, int] = {}
 
     def __call__(self, point: str) -> None:
         count = self._counts[point] = self._counts.get(point, 0) + 1
-        if count == 1 and self._seen is not None:
-            with open(self._seen, "a", encoding="ascii") as file:
-                file.write(point + "\n")
+        if count == 1:
+            self._note(point)
         for name, nth, action in self._plan:
             if name == point and nth in ("*", str(count)):
+                if nth != "*" or count == 1:
+                    self._note(f"{name}:{nth}:{action}")
                 _strike(point, action)
+
+    def _note(self, what: str) -> None:
+        if self._seen is not None:
+            with self._seen.open("a", encoding="ascii") as file:
+                file.write(what + "\n")
 
 
 def _strike(point: str, action: str) -> None:

@@ -5,6 +5,7 @@ again and again.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from proxy.record.aliases import is_alias
@@ -84,6 +85,7 @@ def lines(raws: list[bytes]) -> list[Line]:
     return [known.get(raw) or line(raw) for raw in raws]
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def role(name: bytes) -> int:
     """What a field of this name (lower case) is."""
     ours = name in OUR_LABELS or name.startswith(OUR_PREFIX)

@@ -168,9 +168,7 @@ def response_head(head: bytes, method: bytes) -> ResponseHead:
     response = ResponseHead(first, status, match[3] or b"", _fields(block))
     lengths: list[bytes] = []
     codings: list[bytes] = []
-    for _, name, value, role in response.fields:
-        if not role & FRAMING:
-            continue
+    for _, name, value, _ in [field for field in response.fields if field[3] & FRAMING]:
         if name == b"content-length":
             lengths.append(value)
         elif name == b"transfer-encoding":

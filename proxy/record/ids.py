@@ -15,10 +15,14 @@ REMEMBERED: Final = 100_000
 
 def uuid7(microseconds: int, random: int) -> str:
     """A UUIDv7 out of a time (microseconds since the epoch) and at least 74 random bits."""
-    high = (microseconds // 1000) << 16 | 0x7000 | (random >> 62) & 0x0FFF
-    low = 0x8000000000000000 | random & 0x3FFFFFFFFFFFFFFF
-    text = f"{high:016x}{low:016x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    time = microseconds // 1000
+    return "%08x-%04x-7%03x-%04x-%012x" % (
+        time >> 16,
+        time & 0xFFFF,
+        random & 0xFFF,
+        0x8000 | random >> 12 & 0x3FFF,
+        random >> 26 & 0xFFFFFFFFFFFF,
+    )
 
 
 class Given:

@@ -33,6 +33,7 @@ SOFT_BACKLOG: Final = 32 * 1024 * 1024  # bytes in memory: above, bodies are dro
 HARD_BACKLOG: Final = 64 * 1024 * 1024  # above, new calls are not recorded
 RETRY_SECONDS: Final = 0.25  # between two tries to write
 MEASURE_SECONDS: Final = 1.0  # how often a nearly full journal looks whether the recorder has made room
+UNFINISHED: Final = ".new"  # behind the name of a segment that is still being made
 _MOST_BUFFERS: Final = 1000  # Linux takes 1024 in one pwritev
 
 
@@ -164,7 +165,7 @@ class Journal:
             kept: list[tuple[int, float, Callable[[], None]]] = []
             for waiter in waiters:
                 if waiter[0] <= sequence:
-                    waiter[2]()
+                    self._call(waiter[2])
                 else:
                     kept.append(waiter)
             if kept:
@@ -172,6 +173,12 @@ class Journal:
         if self._waiters and not self._kicked:
             self._kicked = True
             self._loop.call_soon(self._hand_over)
+
+    def _call(self, callback: Callable[[], None]) -> None:
+        try:
+            callback()
+        except Exception as error:  # a fault in one call must not keep the others waiting
+            self._loop.call_exception_handler({"message": "what had waited for the journal failed", "exception": error})
 
     def _lose_patience(self) -> None:
         self._patience = None
@@ -183,7 +190,7 @@ class Journal:
             self._row[Column.STALLED] = 1
             self._row[Column.LAPSES] += len(late)
             for _, _, callback in late:
-                callback()
+                self._call(callback)
         if self._waiters:
             self._patience = self._loop.call_later(max(0.001, self._waiters[0][1] - now), self._lose_patience)
 
@@ -232,6 +239,7 @@ class _Writer:
         self.nearly_full = False
         self._measured = 0.0
         self._sync = settings.durability == "power"
+        self._named = False  # the segment has its name, but the directory has not been synced since
 
     def write_surely(self, buffers: list[bytes], size: int) -> None:
         """Write a batch, however long the disk takes to allow it."""
@@ -243,10 +251,6 @@ class _Writer:
                     self._put(buffers, size)
                 else:
                     self._write(buffers)
-                if self._sync:
-                    os.fdatasync(self._fd)
-                if faults.ARMED:
-                    faults.hit("journal.written")
                 return
             except Exception:  # full, read-only, failing or a fault of ours: the calls go on meanwhile, and are counted as lapses
                 time.sleep(RETRY_SECONDS)
@@ -269,8 +273,16 @@ class _Writer:
             del buffers[:count]
 
     def _put(self, buffers: list[bytes], size: int) -> None:
+        """Write records that fit. Where any of it fails, the next try writes the same bytes at the same place."""
         if os.pwritev(self._fd, buffers, self._offset) != size:
             raise OSError(28, "short write")  # what is torn is no record, and is written over
+        if self._named:
+            _sync_directory(self._settings.directory)
+            self._named = False
+        if self._sync:
+            os.fdatasync(self._fd)  # after one that failed the kernel may have dropped the pages: they are written again
+        if faults.ARMED:
+            faults.hit("journal.written")
         self._offset += size
 
     def _rotate(self, least: int) -> None:
@@ -280,7 +292,8 @@ class _Writer:
         self._measure()
         size = max(settings.segment_bytes, least)
         path = settings.directory / f"{self._epoch}-{self._index:08d}.journal"
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        new = path.with_name(path.name + UNFINISHED)  # until it is whole and locked, the recorder must not take it for a segment
+        fd = os.open(new, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)  # held as long as we live: how the recorder knows that we do
             try:
@@ -289,18 +302,18 @@ class _Writer:
                 if error.errno != 95:  # EOPNOTSUPP: a file system that cannot; then a full disk shows at the write
                     raise
                 os.ftruncate(fd, size)
-            if self._sync:
-                _sync_directory(settings.directory)
+            if faults.ARMED:
+                faults.hit("journal.rotated")
+            new.rename(path)
         except BaseException:
             os.close(fd)
-            os.unlink(path)
+            new.unlink(missing_ok=True)
             raise
-        if self._fd >= 0:
-            if self._sync:
-                os.fdatasync(self._fd)
-            os.close(self._fd)
-        self._fd, self._offset, self._size = fd, 0, size
+        self._named = self._sync
+        old, self._fd, self._offset, self._size = self._fd, fd, 0, size
         self._index += 1
+        if old >= 0:
+            os.close(old)
 
     def _measure(self) -> None:
         """See how much of `max_bytes` is used; raise where it is all of it."""
@@ -315,8 +328,6 @@ class _Writer:
     def close(self) -> None:
         """Let go of the segment."""
         if self._fd >= 0:
-            if self._sync:
-                os.fdatasync(self._fd)
             os.close(self._fd)
             self._fd = -1
 

@@ -24,14 +24,13 @@ class Sorted:
         self.careful = False
         self.coding: str | None = None
         self.content_type = b""
-        for field in fields:
-            if field[3] & _SPECIAL:
-                if field[3] & CREDENTIAL:
-                    self.credentials.append(field)
-                elif field[3] & CAREFUL:
-                    self.careful = self.careful or bool(field[3] & role)
-                else:
-                    self._learn(field)
+        for field in [field for field in fields if field[3] & _SPECIAL]:
+            if field[3] & CREDENTIAL:
+                self.credentials.append(field)
+            elif field[3] & CAREFUL:
+                self.careful = self.careful or bool(field[3] & role)
+            else:
+                self._learn(field)
 
     def _learn(self, field: Line) -> None:
         if field.name == b"content-type":

@@ -10,14 +10,17 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Final
 
 from proxy.record import assembly, faults, reading
 from proxy.record.frames import frame
+from proxy.record.journal import UNFINISHED
 from proxy.record.second_look import without_secrets
 from proxy.record.segments import Draft, Tail, epochs
 from proxy.store import Store, StoreRejected, StoreUnavailable
@@ -27,6 +30,7 @@ POLL_SECONDS: Final = 0.05  # how often a journal with nothing new is looked at
 RETRY_SECONDS: Final = 0.5  # after the store could not be used
 BATCH_BYTES: Final = 4 << 20  # of journal read at a time
 BATCH_TASKS: Final = 500
+MOST_TRIES: Final = 3  # to read a call: then it is set aside
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,8 @@ class Recorder:
         self._pepper = pepper
         self._tails: dict[str, Tail] = {}
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="recorder")
+        self._unread: deque[tuple[str, Draft]] = deque()  # come to their end, not read into a task yet
+        self._tries = 0  # to read the first of them
         self._waiting: list[_Read] = []  # read, not stored yet
         self.stored: dict[str, int] = {}  # by epoch of this run
         self.set_aside: dict[str, int] = {}
@@ -67,6 +73,9 @@ class Recorder:
 
     async def run(self) -> None:
         """Work until cancelled."""
+        for path in self._directory.glob(f"*{UNFINISHED}"):
+            if not path.name.startswith(self._run):
+                path.unlink(missing_ok=True)  # a relay of an earlier run died while it made a segment: there is nothing in it
         while True:
             try:
                 worked = await self.step()
@@ -84,7 +93,7 @@ class Recorder:
             await self.step()
             if self.error:
                 raise StoreUnavailable(self.error)
-            if not self._waiting and all(tail.ended for tail in self._tails.values()):
+            if not self._waiting and not self._unread and all(tail.ended for tail in self._tails.values()):
                 return
             await asyncio.sleep(0.005)
 
@@ -92,11 +101,12 @@ class Recorder:
         """Read some, store some, forget what is stored. Whether there was anything to do."""
         loop = asyncio.get_running_loop()
         if not self._waiting:
-            self._waiting = await loop.run_in_executor(self._executor, self._read)
+            await loop.run_in_executor(self._executor, self._read)
         worked = bool(self._waiting)
         while self._waiting:
-            batch = self._waiting[:BATCH_TASKS]
-            if not await self._keep(batch):
+            epoch = _epoch(self._waiting[0].task)
+            batch = list(takewhile(lambda each: _epoch(each.task) == epoch, self._waiting[:BATCH_TASKS]))
+            if not await self._keep(epoch, batch):
                 return False
             del self._waiting[: len(batch)]
         await loop.run_in_executor(self._executor, self._forget)
@@ -104,21 +114,39 @@ class Recorder:
 
     # -- in the thread
 
-    def _read(self) -> list[_Read]:
+    def _read(self) -> None:
+        """Read what has ended. A fault on the way costs nothing: what was not read is there the next time."""
+        if not self._unread:
+            self._read_back()
+        while self._unread:
+            epoch, draft = self._unread[0]
+            try:
+                if faults.ARMED:
+                    faults.hit("recorder.reading")
+                task = without_secrets(reading.read(assembly.call(epoch, draft.records)), self._pepper)
+            except (MemoryError, OSError):
+                raise  # of the moment
+            except Exception:
+                self._tries += 1
+                if self._tries < MOST_TRIES:
+                    raise
+                self._put_aside(f"{epoch}.{draft.records[0].number}", draft)  # it must not keep the others from being read
+                draft.segment.unstored -= 1
+            else:
+                self._waiting.append(_Read(draft, task, draft.records[-1].time))
+            self._tries = 0
+            self._unread.popleft()
+
+    def _read_back(self) -> None:
         found = epochs(self._directory)
         for epoch in found:
             if epoch not in self._tails:
                 self._tails[epoch] = Tail(self._directory, epoch)
-        out: list[_Read] = []
         for epoch, tail in self._tails.items():
             if epoch not in found or (tail.ended and not tail.empty):
                 continue
             for draft in tail.read(found[epoch], BATCH_BYTES):
-                if faults.ARMED:
-                    faults.hit("recorder.reading")
-                task = without_secrets(reading.read(assembly.call(epoch, draft.records)), self._pepper)
-                out.append(_Read(draft, task, draft.records[-1].time))
-        return out
+                self._unread.append((epoch, draft))
 
     def _forget(self) -> None:
         for epoch, tail in tuple(self._tails.items()):
@@ -135,23 +163,21 @@ class Recorder:
 
     # -- with the store
 
-    async def _keep(self, batch: list[_Read]) -> bool:
-        """Store a batch; whether it is off our hands."""
-        for epoch in dict.fromkeys(_epoch(each.task) for each in batch):
-            mates = [each for each in batch if _epoch(each.task) == epoch]
-            try:
-                new = await self._save(mates)
-            except StoreUnavailable as error:
-                self.error = str(error)
-                return False
-            if faults.ARMED:
-                faults.hit("recorder.saved")
-            if not epoch.startswith(self._run):
-                self._recovered(new)
-            else:
-                self.stored[epoch] = await self._store.stored(epoch)
-            for each in mates:
-                each.draft.segment.unstored -= 1
+    async def _keep(self, epoch: str, batch: list[_Read]) -> bool:
+        """Store a batch of one epoch; whether it is off our hands, all of it or none."""
+        try:
+            new = await self._save(batch)
+        except StoreUnavailable as error:
+            self.error = str(error)
+            return False
+        if faults.ARMED:
+            faults.hit("recorder.saved")
+        if not epoch.startswith(self._run):
+            self._recovered(new)
+        else:
+            self.stored[epoch] = await self._store.stored(epoch)
+        for each in batch:
+            each.draft.segment.unstored -= 1
         self.error = None
         return True
 
@@ -162,20 +188,22 @@ class Recorder:
             return await self._store.save([each.task for each in batch])
         except StoreRejected:
             if len(batch) == 1:
-                self._put_aside(batch[0])
+                self._put_aside(batch[0].task.origin, batch[0].draft)
                 return 0
             half = len(batch) // 2
             return await self._save(batch[:half]) + await self._save(batch[half:])
 
-    def _put_aside(self, each: _Read) -> None:
-        """Keep a call that the store will never take, as the journal's records."""
-        epoch = _epoch(each.task)
-        path = self._aside / f"{each.task.origin}.journal"
+    def _put_aside(self, origin: str, draft: Draft) -> None:
+        """Keep a call that cannot be read or that the store will never take, as the journal's records."""
+        epoch = origin.partition(".")[0]
+        path = self._aside / f"{origin}.journal"
         if not path.exists():
-            data = b"".join(frame(r.kind, r.number, r.time, r.payload) + r.payload for r in each.draft.records)
-            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            data = b"".join(frame(r.kind, r.number, r.time, r.payload) + r.payload for r in draft.records)
+            new = path.with_name(path.name + UNFINISHED)
+            fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             with open(fd, "wb") as file:
                 file.write(data)
+            new.rename(path)  # whole or not at all: the journal forgets the call now
             self.set_aside[epoch] = self.set_aside.get(epoch, 0) + 1
 
     # -- what is shown
@@ -186,9 +214,8 @@ class Recorder:
 
     def lag_seconds(self) -> float:
         """How long ago the oldest end came that is read but not stored."""
-        if not self._waiting:
-            return 0.0
-        return max(0.0, (time.monotonic_ns() // 1000 - min(each.ended for each in self._waiting)) / 1e6)
+        oldest = min((each.ended for each in self._waiting), default=None)
+        return 0.0 if oldest is None else max(0.0, (time.monotonic_ns() // 1000 - oldest) / 1e6)
 
     def journal_bytes(self) -> tuple[int, int]:
         """Bytes of all segments on disk, and how many there are."""

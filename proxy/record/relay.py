@@ -60,6 +60,7 @@ class Relay:
         self.running: set[Carry] = set()
         self._given = Given()
         self._number = 0
+        self.soon = self.loop.time() + SWEEP_SECONDS
         self._bits = random.Random(random.SystemRandom().getrandbits(256)).getrandbits  # noqa: S311 - ids must differ, not be secret
         self._sweeper = self.loop.call_later(SWEEP_SECONDS, self._sweep)
 
@@ -111,6 +112,7 @@ class Relay:
 
     def _sweep(self) -> None:
         now = self.loop.time()
+        self.soon = now + SWEEP_SECONDS
         self._sweeper = self.loop.call_later(SWEEP_SECONDS, self._sweep)
         self.row[Column.HEARTBEAT] = time.monotonic_ns() // 1000
         for carry in tuple(self.running):

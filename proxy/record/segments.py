@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from proxy.record import faults
 from proxy.record.frames import HEADER_SIZE, Kind, Record, next_record, record_at, wanted
 
 NAME: Final = re.compile(r"(?P<epoch>[A-Za-z0-9]+)-(?P<index>[0-9]{8})\.journal")
@@ -78,9 +79,9 @@ class Tail:
             if most <= 0:
                 return
         if self._segments and all(segment.finished for segment in self._segments):
+            while self._drafts:
+                yield self._drafts.pop(next(iter(self._drafts)))
             self.ended = True
-            drafts, self._drafts = self._drafts, {}
-            yield from drafts.values()
 
     def _is_gone(self, segment: Segment) -> bool:
         """Whether the relay that wrote it has ended: it holds a lock as long as it lives."""
@@ -94,13 +95,13 @@ class Tail:
         size = CHUNK
         while True:
             data = os.pread(segment.fd, size, segment.offset)
-            at = 0
-            while (record := record_at(data, at, segment.offset)) is not None:
-                at += HEADER_SIZE + len(record.payload)
+            at, base = 0, segment.offset
+            while (record := record_at(data, at, base)) is not None:
                 draft = self._take(segment, record)
+                at += HEADER_SIZE + len(record.payload)
+                segment.offset = base + at  # one by one: whatever fails on the way, none is taken twice
                 if draft is not None:
                     yield draft
-            segment.offset += at
             if at:
                 size = CHUNK
                 continue
@@ -115,9 +116,11 @@ class Tail:
                 return
 
     def _take(self, segment: Segment, record: Record) -> Draft | None:
+        if faults.ARMED:
+            faults.hit("recorder.record")
         if record.kind is Kind.BEGIN:
-            segment.unstored += 1
             self._drafts[record.number] = Draft(segment, [record])
+            segment.unstored += 1
             return None
         draft = self._drafts.get(record.number)
         if draft is None:

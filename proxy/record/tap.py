@@ -254,6 +254,8 @@ class Tap:
         if faults.ARMED:
             faults.hit("tap.end")
         journal = self._journal
+        if self._is_plain(payload):  # as most calls end
+            return self._end_plainly(ending, payload)
         now: JSON = {"ending": ending, "first": self.first_byte}
         body = self._request
         if body is None:
@@ -280,6 +282,30 @@ class Tap:
         if last:
             journal.append(_DATA, self._number, last)
         return journal.append(_END, self._number, packed)
+
+    def _is_plain(self, payload: bytes) -> bool:
+        """Whether both bodies came whole and uncoded, and there is nothing to say of the call."""
+        return (
+            self._request is None
+            and self._response is None
+            and self._head is not None
+            and not (self._pieces or self._streams or self._problems or self._redactions or self.drained or self.error_code)
+            and self._response_kind is not None
+            and self._response_kind.plain
+            and len(payload) <= self._settings.max_body
+            and self._journal.has_room()
+        )
+
+    def _end_plainly(self, ending: Ending, payload: bytes) -> int:
+        kept, changed = redact.redacted_whole(payload, self._needles) if payload else (payload, False)
+        end = b'{"ending":"%b","first":%d,"request":%d,"response":%d%b}' % (
+            ending.encode(),
+            self.first_byte or 0,
+            self._request_size,
+            len(payload),
+            b',"redactions":["response.body"]' if changed else b"",
+        )
+        return self._journal.append(_WHOLE, self._number, pack_whole(self._head or b"", kept, end))
 
     def _last(self, payload: bytes, now: JSON) -> bytes:
         """What of the answer is still to be kept, with these last bytes of it."""

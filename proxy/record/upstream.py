@@ -101,6 +101,7 @@ class Connection(asyncio.Protocol):
         self._method = method
         self._upgrading = upgrading
         self._head = None
+        self._chunked = None
         self._interims = 0
 
     def write(self, data: bytes) -> None:
@@ -157,7 +158,18 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         carrier = self._carrier
-        if carrier is None:
+        chunked = self._chunked
+        if chunked is not None and carrier is not None and self._head is not None:  # the next events of a stream
+            try:
+                payload, used = chunked.feed(data)
+            except BadMessage as error:
+                self._broken(carrier, error)
+                return
+            if used < len(data):
+                self._buffer = data[used:]  # bytes behind the answer: `leave` sees them and closes
+                data = data[:used]
+            carrier.body(data, payload, chunked.done)
+        elif carrier is None:
             self.pool.drop(self)
             self.abort()
         elif self._tunnel:
@@ -169,9 +181,12 @@ class Connection(asyncio.Protocol):
                 else:
                     self._receive_body(carrier, data)
             except BadMessage as error:
-                self._carrier = None
-                self.abort()
-                carrier.upstream_ended(str(error), clean=False)
+                self._broken(carrier, error)
+
+    def _broken(self, carrier: Carrier, error: BadMessage) -> None:
+        self._carrier = None
+        self.abort()
+        carrier.upstream_ended(str(error), clean=False)
 
     def _receive_head(self, carrier: Carrier, data: bytes) -> None:
         while self._head is None:
@@ -256,6 +271,7 @@ class Upstream:
         self.authority = parts.netloc.encode("idna" if not parts.netloc.isascii() else "ascii")
         self.prefix = parts.path.rstrip("/").encode("utf-8")
         self._free: deque[Connection] = deque()
+        self._loop = asyncio.get_running_loop()
         self._tls: ssl.SSLContext | None = None
         self._proxy = _proxy_for(settings, self._secure, self._host)
 
@@ -275,7 +291,7 @@ class Upstream:
 
     def keep(self, connection: Connection) -> None:
         """Take a connection back for the next call."""
-        connection.idle_since = asyncio.get_running_loop().time()
+        connection.idle_since = self._loop.time()
         self._free.append(connection)
 
     def drop(self, connection: Connection) -> None:

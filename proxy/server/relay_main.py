@@ -74,7 +74,7 @@ async def _work(told: Told) -> None:
     server = await loop.create_server(relay.protocol, sock=socket.socket(fileno=told.socket), backlog=4096)
     say_ready(told)
     gc.freeze()
-    gc.set_threshold(20_000, 20, 50)  # what calls leave behind is freed by reference counts; cycles are few
+    gc.set_threshold(50_000, 20, 100)  # what calls leave behind is freed by reference counts; cycles are few
     seconds = await stop
     loop.remove_reader(told.lifeline)
     server.close()
