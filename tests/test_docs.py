@@ -158,26 +158,27 @@ def test_every_toml_block_of_the_readme_loads(alone):
 
 
 def test_the_readme_lists_our_headers_and_no_other():
-    from proxy.record import headers
+    from proxy.record import fields
 
     ours = section("Headers").partition("The labels of other gateways")[0]
-    wanted = {name.decode() for name in headers.OURS} | {headers.OURS_PREFIX.decode() + "*"}
+    wanted = {name.decode() for name in fields.OUR_LABELS} | {fields.OUR_PREFIX.decode() + "*"}
     assert {name.lower() for name in first_words(ours)} == wanted
 
 
 def test_the_readme_lists_every_alias_and_no_other():
-    from proxy.record import headers
+    from proxy.record import aliases
 
     others = section("Headers").partition("The labels of other gateways")[2].partition("Without a header")[0]
     named = {name.lower() for row in rows(others) for name in quoted(row[1])}
-    assert named == {name.decode() for name in headers.ALIASES} | {prefix.decode() + "*" for prefix in headers.ALIAS_PREFIXES}
+    patterns = {prefix.decode() + "*" for prefix in aliases.METADATA_PREFIXES} | {"x-<vendor>-session-id"}
+    assert named == {name.decode() for name in aliases.ALIASES} | patterns
 
 
 def test_what_the_relay_takes_off_is_what_the_reader_looks_for():
-    from proxy.record import headers, labels
+    from proxy.record import fields, labels
 
-    assert set(labels.OURS) <= set(headers.OURS)
-    assert set(labels.ALIASES) <= set(headers.ALIASES) | {name for name in labels.ALIASES if headers.is_alias(name)}
+    assert set(labels.OURS) <= set(fields.OUR_LABELS)
+    assert all(fields.role(name) & fields.ALIAS for name in labels.ALIASES)
 
 
 def is_status(value: object) -> bool:

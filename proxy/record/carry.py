@@ -421,7 +421,8 @@ class Carry:
         if self._connecting is not None:
             self._connecting.cancel()
             self._connecting = None
-        self._drop_connection()
+        if self._connection is not None:
+            self._drop_connection()
         if self._tunnel and (caller := self._outlet.shut()) is not None:
             caller.close()
 

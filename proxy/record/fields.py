@@ -1,6 +1,4 @@
-"""One header field line: judged once, and remembered with everything that will be asked of it, since apps send the same lines
-again and again.
-"""
+"""One header field line: judged once, then remembered, since apps send the same lines again and again."""
 
 from __future__ import annotations
 

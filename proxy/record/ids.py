@@ -16,13 +16,8 @@ REMEMBERED: Final = 100_000
 def uuid7(microseconds: int, random: int) -> str:
     """A UUIDv7 out of a time (microseconds since the epoch) and at least 74 random bits."""
     time = microseconds // 1000
-    return "%08x-%04x-7%03x-%04x-%012x" % (
-        time >> 16,
-        time & 0xFFFF,
-        random & 0xFFF,
-        0x8000 | random >> 12 & 0x3FFF,
-        random >> 26 & 0xFFFFFFFFFFFF,
-    )
+    low = random >> 26 & 0xFFFFFFFFFFFF
+    return f"{time >> 16:08x}-{time & 0xFFFF:04x}-7{random & 0xFFF:03x}-{0x8000 | random >> 12 & 0x3FFF:04x}-{low:012x}"
 
 
 class Given:

@@ -26,11 +26,13 @@ from proxy.record import faults
 from proxy.record.board import Column
 from proxy.record.frames import HEADER_SIZE, Kind, frame
 
-LATER_SECONDS: Final = 0.08  # pieces of a stream are gathered for so long before they are one record
-_ENDS = (int(Kind.END), int(Kind.WHOLE))
 LAZY_SECONDS: Final = 0.02  # a record that nobody waits for is written at most this late, plus a batch
 SOFT_BACKLOG: Final = 32 * 1024 * 1024  # bytes in memory: above, bodies are dropped
 HARD_BACKLOG: Final = 64 * 1024 * 1024  # above, new calls are not recorded
+LATER_SECONDS: Final = 0.08  # pieces of a stream are gathered for so long before they are one record
+_ENDS = (int(Kind.END), int(Kind.WHOLE))
+_JOURNALLED = int(Column.JOURNALLED)
+_WATCH: Final = SOFT_BACKLOG // 2  # bytes in memory at which every record looks whether there is room
 RETRY_SECONDS: Final = 0.25  # between two tries to write
 MEASURE_SECONDS: Final = 1.0  # how often a nearly full journal looks whether the recorder has made room
 UNFINISHED: Final = ".new"  # behind the name of a segment that is still being made
@@ -69,6 +71,8 @@ class Journal:
         self._waiters: list[tuple[int, float, Callable[[], None]]] = []
         self._patience: asyncio.TimerHandle | None = None
         self.stalled = False
+        self.has_room = True  # a body may be kept
+        self.has_any_room = True  # a new call may be recorded at all
         self._writer = _Writer(settings, epoch)
         self._thread = threading.Thread(target=self._work, name="journal", daemon=True)
         self._wake = threading.Lock()
@@ -77,6 +81,11 @@ class Journal:
         self._thread.start()
 
     # -- the loop's side
+
+    def _look_for_room(self) -> None:
+        backlog = self._pending_bytes + self._flying_bytes
+        self.has_room = backlog < SOFT_BACKLOG and not self._writer.nearly_full
+        self.has_any_room = backlog < HARD_BACKLOG
 
     def later(self, flush: Callable[[], None]) -> None:
         """Call `flush` in LATER_SECONDS or a little more."""
@@ -92,6 +101,8 @@ class Journal:
         if kind in _ENDS:
             self._pending_ends += 1
         self._appended += 1
+        if self._pending_bytes > _WATCH:
+            self._look_for_room()
         if not self._ticking:
             self._ticking = True
             self._loop.call_later(LAZY_SECONDS, self._tick)
@@ -101,14 +112,6 @@ class Journal:
     def backlog(self) -> int:
         """Bytes in memory that are not written yet."""
         return self._pending_bytes + self._flying_bytes
-
-    def has_room(self) -> bool:
-        """Whether a body may still be kept."""
-        return self._pending_bytes + self._flying_bytes < SOFT_BACKLOG and not self._writer.nearly_full
-
-    def has_any_room(self) -> bool:
-        """Whether a new call may still be recorded at all."""
-        return self._pending_bytes + self._flying_bytes < HARD_BACKLOG
 
     def must_wait(self, sequence: int) -> bool:
         """Whether bytes that depend on this record have to be held for now. False is final: send them."""
@@ -155,7 +158,9 @@ class Journal:
         self.durable = sequence
         self._busy = False
         self._flying_bytes = 0
-        self._row[Column.JOURNALLED] += ends
+        self._row[_JOURNALLED] += ends
+        if self._writer.nearly_full or not self.has_room:
+            self._look_for_room()
         if self.stalled:
             self.stalled = False
             self._row[Column.STALLED] = 0
@@ -253,6 +258,7 @@ class _Writer:
                     self._write(buffers)
                 return
             except Exception:  # full, read-only, failing or a fault of ours: the calls go on meanwhile, and are counted as lapses
+                size = sum(map(len, buffers))  # what went into a segment before this one is written, and gone from the batch
                 time.sleep(RETRY_SECONDS)
 
     def _write(self, buffers: list[bytes]) -> None:

@@ -22,7 +22,7 @@ class KeptBody:
     def keep(self, data: bytes, journal: Journal) -> bytes:
         """What of `data` may be written now."""
         self.size += len(data)
-        if self.dropped or self._left <= 0 or not journal.has_room():
+        if self.dropped or self._left <= 0 or not journal.has_room:
             self.dropped = self.dropped or bool(data)  # for good: behind a gap nobody could tell where a secret begins
             return b""
         return self._within(self._feed(data))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final
 
 import orjson
@@ -23,19 +24,27 @@ from proxy.record.routes import Route, markers, match
 _LENGTH = re.compile(rb"\r\n[cC][oO][nN][tT][eE][nN][tT]-[lL][eE][nN][gG][tT][hH]:[ \t]*([0-9]{1,18})[ \t]*(?=\r\n|\Z)")
 MOST_KNOWN: Final = 2048  # heads remembered; then all are forgotten at once
 MOST_BYTES: Final = 4096  # of a head that is worth remembering
+_STREAMS: Final = (b"text/event-stream", b"application/x-ndjson", b"application/jsonl", b"application/stream+json")
 _FORM: Final = b"application/x-www-form-urlencoded"
 
 
 class BodyKind:
     """What of a body the record has to know: its coding, and whether its fields are looked at one by one."""
 
-    __slots__ = ("coding", "form", "parts", "plain")
+    __slots__ = ("coding", "form", "parts", "plain", "streams")
 
     def __init__(self, coding: str | None, content_type: bytes) -> None:
         self.coding = coding
         self.form = content_type[: len(_FORM)].lower() == _FORM
         self.parts = boundary(content_type)
+        self.streams = content_type.lower().startswith(_STREAMS)  # an end marker may come in it
         self.plain = coding is None and not self.form and self.parts is None
+
+
+@lru_cache(maxsize=1024)
+def body_kind(coding: str | None, content_type: bytes) -> BodyKind:
+    """The one BodyKind for these."""
+    return BodyKind(coding, content_type)
 
 
 class Prepared:
@@ -73,7 +82,7 @@ class Prepared:
         self.meta = b""  # what the record says of every call with this head: the inside of a JSON object
         self.needles: tuple[bytes, ...] = ()
         self.redactions: tuple[str, ...] = ()
-        self.body = BodyKind(None, b"")
+        self.body = body_kind(None, b"")
 
 
 class Target:
@@ -160,7 +169,7 @@ class Preparer:
         if cleaned or scrubbed_target is not clean_target:
             redactions.append("target")
         prepared.redactions = tuple(redactions)
-        prepared.body = BodyKind(found.coding, found.content_type)
+        prepared.body = body_kind(found.coding, found.content_type)
         prepared.meta = orjson.dumps(
             {
                 "upstream": prepared.route.upstream,

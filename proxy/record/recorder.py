@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import takewhile
+from itertools import groupby
 from pathlib import Path
 from typing import Final
 
@@ -71,11 +71,15 @@ class Recorder:
             self.set_aside[epoch] = sum(1 for _ in self._aside.glob(f"{epoch}.*.journal"))
         self.error = None
 
-    async def run(self) -> None:
-        """Work until cancelled."""
+    def sweep(self) -> None:
+        """Delete what relays of earlier runs left when they died while they made a segment: there is nothing in it."""
         for path in self._directory.glob(f"*{UNFINISHED}"):
             if not path.name.startswith(self._run):
-                path.unlink(missing_ok=True)  # a relay of an earlier run died while it made a segment: there is nothing in it
+                path.unlink(missing_ok=True)
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        self.sweep()
         while True:
             try:
                 worked = await self.step()
@@ -104,8 +108,8 @@ class Recorder:
             await loop.run_in_executor(self._executor, self._read)
         worked = bool(self._waiting)
         while self._waiting:
-            epoch = _epoch(self._waiting[0].task)
-            batch = list(takewhile(lambda each: _epoch(each.task) == epoch, self._waiting[:BATCH_TASKS]))
+            epoch, of_one_epoch = next(groupby(self._waiting[:BATCH_TASKS], lambda each: _epoch(each.task)))
+            batch = list(of_one_epoch)
             if not await self._keep(epoch, batch):
                 return False
             del self._waiting[: len(batch)]

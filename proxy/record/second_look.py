@@ -1,5 +1,6 @@
-"""Takes out of an assembled answer the secrets that came in fragments, an event each: on the wire they stood nowhere in one
-piece. Pure.
+"""Takes out of an assembled answer the secrets that came in fragments, an event each. Pure.
+
+On the wire they stood nowhere in one piece, so the relay could not see them.
 """
 
 from __future__ import annotations

@@ -20,12 +20,11 @@ from proxy.record.frames import Kind
 from proxy.record.journal import Journal
 from proxy.record.kept_body import KeptBody
 from proxy.record.kept_head import Sorted, pairs, scrubbed
-from proxy.record.prepare import BodyKind, Prepared
+from proxy.record.prepare import BodyKind, Prepared, body_kind
 from proxy.record.routes import MARKER_LENGTH
 from proxy.task import JSON, Ending
 
 MOST_GATHERED: Final = 64 * 1024  # bytes of pieces that wait to become one record
-_STREAMS = (b"text/event-stream", b"application/x-ndjson", b"application/jsonl", b"application/stream+json")
 _BEGIN, _SENT, _HEAD, _DATA, _MARK, _END, _WHOLE, _PIECES = map(int, Kind)
 _BEGUN, _ENDED, _LOST, _DROPPED = map(int, (Column.BEGUN, Column.ENDED, Column.LOST, Column.BODIES_DROPPED))
 
@@ -102,12 +101,12 @@ class Tap:
         if faults.ARMED:
             faults.hit("tap.begin")
         journal, prepared = self._journal, self._prepared
-        if not journal.has_any_room():
+        if not journal.has_any_room:
             return 0
         if prepared.redactions:
             self._redactions = list(prepared.redactions)
         self._uploaded = done
-        if done and prepared.body.plain and len(payload) <= self._settings.max_body and journal.has_room():
+        if done and prepared.body.plain and len(payload) <= self._settings.max_body and journal.has_room:
             self._request_size = len(payload)  # all at once, as most bodies are: no state is needed
             kept, changed = redact.redacted_whole(payload, self._needles) if payload else (payload, False)
             if changed:
@@ -152,21 +151,18 @@ class Tap:
         if not self.recorded:
             return
         try:
-            self._answer(status, reason, fields)
+            found = Sorted(fields, KEPT_BACK)
+            if found.credentials:
+                self._needles = tuple(dict.fromkeys((*self._needles, *redact.needles(pairs(found.credentials), b"/", ()))))
+            lines, cleaned = found.lines(self._needles, request=False)
+            if cleaned:
+                self._redacted("response.headers")
+            self._head = b"%d %b\r\n%b\r\n\r\n" % (status, scrubbed(reason, self._needles), lines)
+            kind = self._response_kind = body_kind(found.coding, found.content_type)
+            self._streams = kind.streams
+            self._coded = kind.coding is not None
         except Exception as error:
             self._stumbled(error)
-
-    def _answer(self, status: int, reason: bytes, fields: list[Line]) -> None:
-        found = Sorted(fields, KEPT_BACK)
-        if found.credentials:
-            self._needles = tuple(dict.fromkeys((*self._needles, *redact.needles(pairs(found.credentials), b"/", ()))))
-        lines, cleaned = found.lines(self._needles, request=False)
-        if cleaned:
-            self._redacted("response.headers")
-        self._head = b"%d %b\r\n%b\r\n\r\n" % (status, scrubbed(reason, self._needles), lines)
-        self._response_kind = BodyKind(found.coding, found.content_type)
-        self._streams = found.content_type.lower().startswith(_STREAMS)
-        self._coded = found.coding is not None
 
     def data(self, payload: bytes) -> int:
         """A piece of the answer has come. Returns what must be written before it goes on: 0 for nothing but the beginning."""
@@ -293,7 +289,7 @@ class Tap:
             and self._response_kind is not None
             and self._response_kind.plain
             and len(payload) <= self._settings.max_body
-            and self._journal.has_room()
+            and self._journal.has_room
         )
 
     def _end_plainly(self, ending: Ending, payload: bytes) -> int:
@@ -315,7 +311,7 @@ class Tap:
             self._give()
         journal, kind, body = self._journal, self._response_kind, self._response
         assert kind is not None  # noqa: S101 - asked by the caller
-        if body is None and kind.plain and len(payload) <= self._settings.max_body and journal.has_room():
+        if body is None and kind.plain and len(payload) <= self._settings.max_body and journal.has_room:
             now["response"] = len(payload)
             kept, changed = redact.redacted_whole(payload, self._needles) if payload else (payload, False)
             if changed:

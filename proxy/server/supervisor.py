@@ -1,5 +1,4 @@
-"""Holds what must outlive a crash (the data directory, the listening sockets, the counters) and keeps the other processes
-running.
+"""Holds what must outlive a crash (data directory, listening sockets, counters) and keeps the other processes running.
 
 It carries nothing and stores nothing, so there is little in it that can fail. When it is killed all the same, its children
 see the end of their lifeline and go within two seconds.

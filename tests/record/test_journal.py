@@ -121,14 +121,14 @@ async def test_ends_that_are_written_are_counted(journal, row):
 async def test_a_full_journal_drops_bodies_first_and_takes_them_again_when_it_is_emptied(tmp_path, row):
     settings = JournalSettings(directory=tmp_path, segment_bytes=64 * 1024, max_bytes=3 * 64 * 1024, patience=0.05)
     journal = Journal(settings, EPOCH, row)
-    while journal.has_room():
+    while journal.has_room:
         await written(journal, journal.append(Kind.DATA, 1, b"x" * 60_000))
-    assert journal.has_any_room()
+    assert journal.has_any_room
 
     for path in tmp_path.glob("*.journal"):
         path.unlink()
     async with asyncio.timeout(5):
-        while not journal.has_room():
+        while not journal.has_room:
             await written(journal, journal.append(Kind.DATA, 1, b"x"))
             await asyncio.sleep(0.05)
     await journal.close(1)
