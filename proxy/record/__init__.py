@@ -4,8 +4,9 @@ caller      a caller's connection: whole calls out of bytes         } the path o
 prepare     a request's head -> all that is decided about it        } stores or waits, save for the journal
 carry       carries one call; alone holds both of its connections   } and the last bytes of an answer
 outlet      the way out to a caller, held where the journal must be first
-upstream    pooled connections to the upstreams
-relay       one worker: its callers, its calls, its clock
+tunnel      takes a call's place once both ends speak WebSocket
+upstream    one upstream and its free connections; `connection` is one of them, `dial` makes their sockets
+relay       one worker: its callers, its calls, its clock (`house` is what a call sees of it)
 tap         sees bytes go by; never waits; ends once
 journal     the durable memory of what the tap saw
 board       counters that outlive the process that counts

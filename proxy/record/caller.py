@@ -235,9 +235,10 @@ class Caller(asyncio.Protocol):
             self._paused = False
             self.transport.resume_reading()
 
-    def tunnel(self) -> bytes:
-        """From now on bytes pass as they are; returns those that are here already."""
+    def become(self, tunnel: Call) -> bytes:
+        """From now on bytes pass to `tunnel` as they are; returns those that are here already."""
         self._tunnel = True
+        self._call = tunnel
         ahead, self._buffer = self._buffer, b""
         return ahead
 

@@ -9,20 +9,21 @@ patience.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Final, Protocol
+from typing import Final
 
 from proxy.record import faults, headers
 from proxy.record.caller import Caller
+from proxy.record.connection import Connection
+from proxy.record.dial import Unreachable
 from proxy.record.fields import line
-from proxy.record.http1 import UNTIL_CLOSE, ResponseHead, chunk, joined
-from proxy.record.journal import Journal
+from proxy.record.house import House
+from proxy.record.http1 import ResponseHead, chunk
 from proxy.record.outlet import HELD_BYTES, Outlet
 from proxy.record.prepare import Prepared
 from proxy.record.refusal import refusal
-from proxy.record.tap import Ids, Tap, TapSettings
-from proxy.record.upstream import Connection, Unreachable, Upstream
+from proxy.record.tap import Ids, Tap
+from proxy.record.tunnel import Tunnel
 from proxy.task import Ending
 
 CONTINUE_SECONDS: Final = 1.0  # a caller that expects 100 gets ours when the upstream is silent for so long
@@ -30,33 +31,6 @@ LINGER_SECONDS: Final = 1.0  # how long an answer may take to end after its mark
 AHEAD_BYTES: Final = 256 * 1024  # bytes of a request that are read before there is a connection upstream
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _JSON = line(b"Content-Type: application/json")
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """What the configuration leaves open."""
-
-    drain: bool = False  # on_caller_left = "drain": read an abandoned answer to its end, for the record
-    strip_aliases: bool = False
-
-
-class House(Protocol):
-    """What a call needs of the worker it runs in."""
-
-    loop: asyncio.AbstractEventLoop
-    soon: float  # the time of the next look at time limits: what happens now is timed as then, never too early
-    journal: Journal
-    row: memoryview
-    stopping: bool
-    upstreams: dict[str, Upstream]
-
-    @property
-    def rules(self) -> Rules: ...
-
-    @property
-    def tap_settings(self) -> TapSettings: ...
-
-    def over(self, carry: Carry) -> None: ...
 
 
 class Carry:
@@ -75,7 +49,7 @@ class Carry:
     _uploaded = False
     _done = False  # the answer's last bytes have been written or are held
     _broken = False
-    _tunnel = False
+    _tunnel: Tunnel | None = None
     _paused = False
     _continued = False
     _timer: asyncio.TimerHandle | None = None
@@ -182,11 +156,6 @@ class Carry:
             connection.write(data)
             self._since = self._loop.time()
 
-    def tunnelled_from_caller(self, data: bytes) -> None:
-        self._tap.passed(len(data), 0)
-        if self._connection is not None:
-            self._connection.write(data)
-
     def caller_full(self) -> None:
         self._paused = True
         if self._connection is not None:
@@ -207,8 +176,6 @@ class Carry:
             self._connection.resume()
         if self._done:
             self._finish()
-        elif self._tunnel:
-            self._end_now(Ending.COMPLETED)
         elif not self._uploaded:
             self._end_now(Ending.UPLOAD_INCOMPLETE)
         elif self._mark and self._mark <= self._journal.durable:
@@ -246,31 +213,21 @@ class Carry:
         caller = self._outlet.caller
         if caller is None:
             return
-        old = self._prepared.old
-        fields = headers.to_caller(head, old=old)
-        fields.append(b"X-Task-Id: " + self._ids.id.encode("ascii"))
-        self._dechunk = old and head.chunked
-        self._reset = self._dechunk or (head.length == UNTIL_CLOSE and not head.chunked)
-        self._close = self._reset or not caller.keep_alive or not self._uploaded or self._house.stopping
+        passed = headers.answer(
+            head,
+            self._ids.id,
+            old=self._prepared.old,
+            stays=caller.keep_alive and self._uploaded and not self._house.stopping,
+        )
+        self._dechunk, self._reset, self._close = passed.dechunk, passed.reset, passed.close
         if head.status == 101:
-            fields += [b"Connection: Upgrade", *[field.raw for field in head.fields if field.name == b"upgrade"]]
-        elif self._close:
-            fields.append(b"Connection: close")
-        elif old:
-            fields.append(b"Connection: keep-alive")
-        self._answer_head = joined(b"HTTP/1.1" + head.status_line[8:], fields)
-        if head.status == 101:
-            self._open_tunnel(caller)
-
-    def _open_tunnel(self, caller: Caller) -> None:
-        self._tunnel = True
-        self._tap.note("an upgraded connection: its bytes were carried and counted, not kept")
-        self._tap.data(b"")
-        head, self._answer_head = self._answer_head, None
-        self._outlet.put(head or b"", self._gate)
-        ahead = caller.tunnel()
-        if ahead:
-            self.tunnelled_from_caller(ahead)
+            connection, self._connection = self._connection, None
+            assert connection is not None  # noqa: S101 - it is what this came from
+            self._tunnel = Tunnel(self._outlet, connection, self._tap, self._finish)
+            connection.become(self._tunnel)
+            self._tunnel.open(caller, passed.head, self._gate)
+        else:
+            self._answer_head = passed.head
 
     def body(self, raw: bytes, payload: bytes, done: bool) -> None:
         """Some of the answer has come: the bytes as they were, and what of them is body. `done` with its last bytes."""
@@ -314,8 +271,10 @@ class Carry:
             self._connection.pause()
 
     def tunnelled(self, data: bytes) -> None:
-        self._tap.passed(0, len(data))
-        self._outlet.put(data, 0)
+        """Not before there is a tunnel."""
+
+    def tunnelled_from_caller(self, data: bytes) -> None:
+        """Not before there is a tunnel."""
 
     def upstream_full(self) -> None:
         if self._outlet.caller is not None:
@@ -331,9 +290,7 @@ class Carry:
         connection, self._connection = self._connection, None
         if self.over or self._done:
             return
-        if self._tunnel:
-            self._end_now(Ending.COMPLETED)
-        elif self._answered and clean:
+        if self._answered and clean:
             self.body(b"", b"", True)
         elif self._answered:
             if problem is not None:
@@ -423,8 +380,6 @@ class Carry:
             self._connecting = None
         if self._connection is not None:
             self._drop_connection()
-        if self._tunnel and (caller := self._outlet.shut()) is not None:
-            caller.close()
 
     def _drop_connection(self) -> None:
         connection, self._connection = self._connection, None
@@ -435,7 +390,7 @@ class Carry:
         """Look after the time limits."""
         if self._deaf_until is not None and now > self._deaf_until:
             self._finish()
-        elif self._done or self._tunnel or self._connecting is not None:
+        elif self._done or self._tunnel is not None or self._connecting is not None:
             return
         elif self._paused:
             self._since = now  # the upstream is not to blame for a caller that does not read
@@ -451,14 +406,17 @@ class Carry:
 
     def abandon(self) -> None:
         """Let go of everything: the process ends."""
-        self._end_now(Ending.STOPPED)
+        if self._tunnel is not None:
+            self._tunnel.end(Ending.STOPPED)
+        else:
+            self._end_now(Ending.STOPPED)
 
     def stop(self) -> None:
         """We shut down, and can wait no longer for this call."""
         if self.over or self._done:
             return
-        if self._outlet.caller is None or self._tunnel:
-            self._end_now(Ending.STOPPED)
+        if self._tunnel is not None or self._outlet.caller is None:
+            self.abandon()
         elif self._answered:
             self._break(Ending.STOPPED)
         else:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from proxy.record.fields import ALIAS, HOP, HOST, OURS, PROVIDER_KEY, TASK_ID, TRAILER
-from proxy.record.http1 import RequestHead, ResponseHead
+from proxy.record.http1 import UNTIL_CLOSE, RequestHead, ResponseHead, joined
 
 _NOT_REMOVABLE: Final = frozenset((b"content-length", b"transfer-encoding", b"host", b"x-task-id"))
 """Fields that `Connection` may not take off: a message whose framing a hop can remove is two messages."""
@@ -72,3 +72,28 @@ def to_caller(response: ResponseHead, *, old: bool) -> list[bytes]:
     drop = HOP | TASK_ID | (TRAILER if old else 0)
     out = [raw for raw, name, _, role in response.fields if not role & drop and name not in nominated]
     return [raw for raw in out if not raw[:18].lower().startswith(b"transfer-encoding:")] if old else out
+
+
+class Passed(NamedTuple):
+    """An answer's head as the caller gets it, and what that means for its body and its connection."""
+
+    head: bytes
+    dechunk: bool  # the payload goes on, without chunks
+    reset: bool  # only the end of the connection ends the answer
+    close: bool  # the connection ends with this answer
+
+
+def answer(response: ResponseHead, task_id: str, *, old: bool, stays: bool) -> Passed:
+    """The head for a caller; `stays` says that its connection could serve another call."""
+    fields = to_caller(response, old=old)
+    fields.append(b"X-Task-Id: " + task_id.encode("ascii"))
+    dechunk = old and response.chunked
+    reset = dechunk or (response.length == UNTIL_CLOSE and not response.chunked)
+    close = reset or not stays
+    if response.status == 101:
+        fields += (b"Connection: Upgrade", *[field.raw for field in response.fields if field.name == b"upgrade"])
+    elif close:
+        fields.append(b"Connection: close")
+    elif old:
+        fields.append(b"Connection: keep-alive")
+    return Passed(joined(b"HTTP/1.1" + response.status_line[8:], fields), dechunk, reset, close)

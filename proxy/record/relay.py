@@ -10,7 +10,8 @@ from typing import Final
 
 from proxy.record.board import Column
 from proxy.record.caller import Caller
-from proxy.record.carry import Carry, Rules
+from proxy.record.carry import Carry
+from proxy.record.house import Rules
 from proxy.record.ids import Given, uuid7
 from proxy.record.journal import Journal
 from proxy.record.prepare import Prepared, Preparer, Target
@@ -104,9 +105,9 @@ class Relay:
             carry.start(head, payload, done)
         return None if carry.over else carry
 
-    def over(self, carry: Carry) -> None:
+    def over(self, call: object) -> None:
         """A call has ended in every respect."""
-        self.running.discard(carry)
+        self.running.discard(call)
 
     # -- time
 

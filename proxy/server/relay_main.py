@@ -15,8 +15,8 @@ from setproctitle import setproctitle
 
 from proxy.record import selftest
 from proxy.record.board import Board, Column
-from proxy.record.carry import Rules
 from proxy.record.headers import key_line
+from proxy.record.house import Rules
 from proxy.record.journal import Journal, JournalSettings
 from proxy.record.relay import Relay, RelaySettings
 from proxy.record.tap import TapSettings

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
+import functools
 import json
 import re
 import socket
@@ -50,6 +50,14 @@ def providing() -> Iterator[int]:
         loop.close()
 
 
+@functools.cache
+def _numbers() -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Calls that are answered at once, and those whose streams are long; enough for the longest run."""
+    said = [(number, answer(number)) for number in range(900)]
+    plain = tuple(number for number, each in said if not each.stream)
+    return plain, tuple(number for number, each in said if len(each.pieces) > 8)
+
+
 @dataclass(slots=True)
 class Outcome:
     """What one caller was given."""
@@ -75,10 +83,7 @@ class Scene:
     outcomes: list[Outcome] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        said = [(number, answer(number)) for number in range(4000)]
-        self._plain = itertools.cycle([number for number, each in said if not each.stream])
-        self._streams = itertools.cycle([number for number, each in said if len(each.pieces) > 8])
-        self._used: set[int] = set()
+        self._plain, self._streams = map(iter, _numbers())
         self._lock = threading.Lock()
 
     def rounds(self, count: int = 1) -> None:
@@ -94,9 +99,7 @@ class Scene:
     def one(self, kind: str) -> Outcome:
         """A call of this kind, to its end."""
         with self._lock:
-            numbers = self._plain if kind in ("plain", "pieces") else self._streams
-            number = next(number for number in numbers if number not in self._used)
-            self._used.add(number)
+            number = next(self._plain if kind in ("plain", "pieces") else self._streams)
             outcome = Outcome(number, kind)
             self.outcomes.append(outcome)
         try:

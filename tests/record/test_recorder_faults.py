@@ -1,4 +1,4 @@
-"""The recorder where it fails half-way: what was read back is stored once, and what cannot be read keeps nobody from being stored."""
+"""The recorder where it fails half-way: what was read back is stored once, and what cannot be read is in nobody's way."""
 
 import os
 

@@ -1,0 +1,230 @@
+"""One connection to an upstream: HTTP/1.1 as a caller speaks it, with bytes handed on as they came.
+
+It carries one call at a time and is used again only after an answer that ended cleanly. Nothing is ever sent twice: where a
+reused connection dies before it answered, whoever called learns it and may try again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final, Protocol, cast
+
+from proxy.record.http1 import UNTIL_CLOSE, BadMessage, Chunked, ResponseHead, response_head
+
+MAX_HEAD: Final = 256 * 1024  # bytes of an answer's head
+MAX_INTERIM: Final = 100  # 1xx answers before the final one
+WATERMARK: Final = 256 * 1024  # bytes waiting to go upstream at which the caller is held back
+
+
+class Pool(Protocol):
+    """Where connections wait for the next call."""
+
+    def keep(self, connection: Connection) -> None: ...
+
+    def drop(self, connection: Connection) -> None: ...
+
+
+class Carrier(Protocol):
+    """Who uses a connection: what it is told while it does."""
+
+    def interim(self, head: ResponseHead, raw: bytes) -> None: ...
+
+    def answer(self, head: ResponseHead) -> None: ...
+
+    def body(self, raw: bytes, payload: bytes, done: bool) -> None: ...
+
+    def tunnelled(self, data: bytes) -> None: ...
+
+    def upstream_ended(self, problem: str | None, clean: bool) -> None: ...
+
+    def upstream_full(self) -> None: ...
+
+    def upstream_drained(self) -> None: ...
+
+
+class Connection(asyncio.Protocol):
+    """One connection to an upstream."""
+
+    def __init__(self, pool: Pool) -> None:
+        self.pool = pool
+        self.transport: asyncio.Transport | None = None
+        self.idle_since = 0.0
+        self.reused = False
+        self._carrier: Carrier | None = None
+        self._method = b""
+        self._upgrading = False
+        self._buffer = b""
+        self._head: ResponseHead | None = None
+        self._left = 0
+        self._chunked: Chunked | None = None
+        self._interims = 0
+        self._tunnel = False
+
+    # -- the carrier's side
+
+    def carry(self, carrier: Carrier, method: bytes, *, upgrading: bool) -> None:
+        """Serve this call from now on, until `leave` or `abort`."""
+        self._carrier = carrier
+        self._method = method
+        self._upgrading = upgrading
+        self._head = None
+        self._chunked = None
+        self._interims = 0
+
+    def become(self, tunnel: Carrier) -> None:
+        """From now on bytes pass to `tunnel` as they are."""
+        self._carrier = tunnel
+        self._tunnel = True
+
+    def write(self, data: bytes) -> None:
+        """Send bytes of the request."""
+        if self.transport is not None:
+            self.transport.write(data)
+
+    def leave(self) -> None:
+        """The call is over. The connection is kept where its answer ended cleanly and whole."""
+        head = self._head
+        self._carrier = None
+        if (
+            head is not None
+            and head.keep_alive
+            and not self._tunnel
+            and not self._buffer
+            and self.transport is not None
+            and not self.transport.is_closing()
+        ):
+            self.reused = True
+            self.pool.keep(self)
+        else:
+            self.abort()
+
+    def abort(self) -> None:
+        """End the connection now: the upstream is to stop working on this call."""
+        self._carrier = None
+        if self.transport is not None:
+            self.transport.abort()
+
+    def pause(self) -> None:
+        """Read no more: the caller is slower than the upstream."""
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.pause_reading()
+
+    def resume(self) -> None:
+        """Read again."""
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.resume_reading()
+
+    # -- the transport's side
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = made = cast("asyncio.Transport", transport)  # uvloop's is one in all but name
+        made.set_write_buffer_limits(high=WATERMARK)
+
+    def pause_writing(self) -> None:
+        if self._carrier is not None:
+            self._carrier.upstream_full()
+
+    def resume_writing(self) -> None:
+        if self._carrier is not None:
+            self._carrier.upstream_drained()
+
+    def data_received(self, data: bytes) -> None:
+        carrier = self._carrier
+        chunked = self._chunked
+        if chunked is not None and carrier is not None and self._head is not None:  # the next events of a stream
+            try:
+                payload, used = chunked.feed(data)
+            except BadMessage as error:
+                self._broken(carrier, error)
+                return
+            if used < len(data):
+                self._buffer = data[used:]  # bytes behind the answer: `leave` sees them and closes
+                data = data[:used]
+            carrier.body(data, payload, chunked.done)
+        elif carrier is None:
+            self.pool.drop(self)
+            self.abort()
+        elif self._tunnel:
+            carrier.tunnelled(data)
+        else:
+            try:
+                if self._head is None:
+                    self._receive_head(carrier, data)
+                else:
+                    self._receive_body(carrier, data)
+            except BadMessage as error:
+                self._broken(carrier, error)
+
+    def _broken(self, carrier: Carrier, error: BadMessage) -> None:
+        self._carrier = None
+        self.abort()
+        carrier.upstream_ended(str(error), clean=False)
+
+    def _receive_head(self, carrier: Carrier, data: bytes) -> None:
+        while self._head is None:
+            if self._buffer:
+                data = self._buffer + data
+                self._buffer = b""
+            end = data.find(b"\r\n\r\n")
+            if end < 0:
+                if len(data) > MAX_HEAD:
+                    raise BadMessage("The upstream's answer has a head that is too long.")
+                if data and not b"HTTP/1.".startswith(data[:7]):
+                    raise BadMessage("The upstream does not answer in HTTP/1.1.")
+                self._buffer = data
+                return
+            head = response_head(data[:end], self._method)
+            raw, data = data[: end + 4], data[end + 4 :]
+            if head.status == 101:
+                if not self._upgrading:
+                    raise BadMessage("The upstream switched protocols without being asked.")
+                self._head = head
+                carrier.answer(head)
+                if data and self._carrier is not None:
+                    self._carrier.tunnelled(data)
+                return
+            if head.status < 200:
+                self._interims += 1
+                if self._interims > MAX_INTERIM:
+                    raise BadMessage("The upstream sent 1xx answers without end.")
+                carrier.interim(head, raw)
+                if not data or self._carrier is not carrier:
+                    return
+                continue
+            self._head = head
+            self._left = head.length
+            self._chunked = Chunked() if head.chunked else None
+            carrier.answer(head)
+        if self._carrier is carrier:
+            self._receive_body(carrier, data)
+
+    def _receive_body(self, carrier: Carrier, data: bytes) -> None:
+        if self._chunked is not None:
+            payload, used = self._chunked.feed(data)
+            done = self._chunked.done
+            if used < len(data):
+                self._buffer = data[used:]  # bytes behind the answer: `leave` sees them and closes
+                data = data[:used]
+            carrier.body(data, payload, done)
+        elif self._left == UNTIL_CLOSE:
+            carrier.body(data, data, False)
+        else:
+            left = self._left
+            if len(data) > left:
+                self._buffer = data[left:]
+                data = data[:left]
+            self._left = left = left - len(data)
+            carrier.body(data, data, left == 0)
+
+    def eof_received(self) -> bool:
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.transport = None
+        carrier = self._carrier
+        if carrier is None:
+            self.pool.drop(self)
+            return
+        self._carrier = None
+        clean = exc is None and self._head is not None and (self._left == UNTIL_CLOSE or self._tunnel)
+        carrier.upstream_ended(None, clean=clean)

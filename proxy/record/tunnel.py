@@ -1,0 +1,78 @@
+"""An upgraded connection (a WebSocket): after the 101, bytes pass both ways as they are, counted and not read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from proxy.record.caller import Caller
+from proxy.record.connection import Connection
+from proxy.record.http1 import ResponseHead
+from proxy.record.outlet import Outlet
+from proxy.record.tap import Tap
+from proxy.task import Ending
+
+
+class Tunnel:
+    """Takes a call's place on both of its connections once they speak something else than HTTP."""
+
+    def __init__(self, outlet: Outlet, connection: Connection, tap: Tap, over: Callable[[], None]) -> None:
+        self._outlet = outlet
+        self._connection = connection
+        self._tap = tap
+        self._over = over
+        tap.note("an upgraded connection: its bytes were carried and counted, not kept")
+
+    def open(self, caller: Caller, head: bytes, gate: int) -> None:
+        """Send the 101, once the journal has what `gate` names, and what the caller has said already."""
+        self._tap.data(b"")
+        self._outlet.put(head, gate)
+        ahead = caller.become(self)
+        if ahead:
+            self.tunnelled_from_caller(ahead)
+
+    def tunnelled_from_caller(self, data: bytes) -> None:
+        self._tap.passed(len(data), 0)
+        self._connection.write(data)
+
+    def tunnelled(self, data: bytes) -> None:
+        self._tap.passed(0, len(data))
+        self._outlet.put(data, 0)
+
+    def caller_left(self) -> None:
+        self.end(Ending.COMPLETED)
+
+    def upstream_ended(self, problem: str | None, clean: bool) -> None:
+        self.end(Ending.COMPLETED)
+
+    def end(self, ending: Ending) -> None:
+        """Close both sides."""
+        self._tap.end(ending)
+        caller = self._outlet.shut()
+        if caller is not None:
+            caller.close()
+        self._connection.abort()
+        self._over()
+
+    def caller_full(self) -> None:
+        self._connection.pause()
+
+    def caller_drained(self) -> None:
+        self._connection.resume()
+
+    def upstream_full(self) -> None:
+        if self._outlet.caller is not None:
+            self._outlet.caller.pause()
+
+    def upstream_drained(self) -> None:
+        if self._outlet.caller is not None:
+            self._outlet.caller.resume()
+
+    # HTTP is over on these connections
+
+    def request_data(self, payload: bytes, done: bool) -> None: ...
+
+    def interim(self, head: ResponseHead, raw: bytes) -> None: ...
+
+    def answer(self, head: ResponseHead) -> None: ...
+
+    def body(self, raw: bytes, payload: bytes, done: bool) -> None: ...
