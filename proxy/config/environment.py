@@ -11,7 +11,7 @@ from typing import Any
 from proxy.config.complaints import Path
 
 PREFIX = "TASKTAP_"
-ELSEWHERE = frozenset({"TASKTAP_CONFIG", "TASKTAP_REAL"})
+ELSEWHERE = frozenset({"TASKTAP_CONFIG"})
 """Variables that are ours and are no settings: the file's name, and where `tests/real` finds its pieces."""
 
 SERVICE_LINK = re.compile(r"TASKTAP(_[A-Z0-9]+)*_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9]+)*|PORT(_\d+_(TCP|UDP|SCTP)(_[A-Z]+)?)?)")
