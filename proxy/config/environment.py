@@ -12,7 +12,7 @@ from proxy.config.complaints import Path
 
 PREFIX = "TASKTAP_"
 ELSEWHERE = frozenset({"TASKTAP_CONFIG"})
-"""Variables that are ours and are no settings: the file's name, and where `tests/real` finds its pieces."""
+"""Variables that are ours and are no settings: the name of the file."""
 
 SERVICE_LINK = re.compile(r"TASKTAP(_[A-Z0-9]+)*_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9]+)*|PORT(_\d+_(TCP|UDP|SCTP)(_[A-Z]+)?)?)")
 """What Kubernetes sets in every pod for a Service named `tasktap` or `tasktap-...` ("service links")."""

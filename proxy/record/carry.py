@@ -368,6 +368,14 @@ class Carry:
         self._tap.end(ending)
         self._finish()
 
+    def failed(self) -> None:
+        """A fault of ours keeps this call from being carried on: it ends here, as a break that the caller sees."""
+        caller = self._outlet.shut()
+        self._tap.note("a fault of tasktap's own ended this call")
+        self._end_now(Ending.PROXY_DIED)
+        if caller is not None:
+            caller.break_off(reset=True)
+
     def _finish(self) -> None:
         if self.over:
             return
@@ -390,6 +398,8 @@ class Carry:
         """Look after the time limits."""
         if self._deaf_until is not None and now > self._deaf_until:
             self._finish()
+        elif self._done and self._outlet.is_empty:
+            self.failed()  # whoever writes the last bytes finishes the call in the same breath, unless a fault was in between
         elif self._done or self._tunnel is not None or self._connecting is not None:
             return
         elif self._paused:

@@ -63,6 +63,7 @@ class Relay:
         self._number = 0
         self.soon = self.loop.time() + SWEEP_SECONDS
         self._bits = random.Random(random.SystemRandom().getrandbits(256)).getrandbits  # noqa: S311 - ids must differ, not be secret
+        row[Column.HEARTBEAT] = time.monotonic_ns() // 1000
         self._sweeper = self.loop.call_later(SWEEP_SECONDS, self._sweep)
 
     # -- what a caller's connection asks of the house
@@ -97,12 +98,16 @@ class Relay:
         if problem is not None:
             carry.note(problem)
         self.running.add(carry)
-        if self.stopping:
-            carry.refuse("stopping", payload, done)
-        elif len(self.running) > self.settings.max_calls:
-            carry.refuse("too_many_calls", payload, done)
-        else:
-            carry.start(head, payload, done)
+        try:
+            if self.stopping:
+                carry.refuse("stopping", payload, done)
+            elif len(self.running) > self.settings.max_calls:
+                carry.refuse("too_many_calls", payload, done)
+            else:
+                carry.start(head, payload, done)
+        except Exception:
+            carry.failed()
+            raise
         return None if carry.over else carry
 
     def over(self, call: object) -> None:

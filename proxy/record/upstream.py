@@ -104,6 +104,8 @@ class Upstream:
             why = f"the name {self._host!r} has no address ({error.strerror})"
         except OSError as error:
             why = f"it cannot be reached: {error.strerror or 'the connection was lost'}"
+        except UnicodeError:  # of IDNA, for a label that is empty or too long
+            why = f"{self._host!r} is not a host name"
         raise Unreachable(f"Upstream {self.settings.name!r}: {why}.")
 
     async def _connect(self) -> Connection:

@@ -26,6 +26,7 @@ from tests.sockets import Body, Cut, Wire
 CALLERS = 3
 PIECE = 9000  # bytes of an upload's piece: a round of uploads fills a journal segment of 64 KiB
 SLOWEST = 8.0  # seconds that a call may take while a relay is killed and started again
+BROKEN_ENDINGS = {"upload_incomplete", "unreachable", "upstream_broke"}
 STUMBLED = "the record is not whole"
 
 
@@ -67,6 +68,7 @@ class Outcome:
     touched: bool = False  # it got a byte of an answer
     delivered: bool = False  # it got the last byte, or the end marker
     left: bool = False  # it went away in the middle
+    refused: bool = False  # by tasktap, in the upstream's place
     broke: str | None = None
     wrong: str | None = None
 
@@ -147,6 +149,10 @@ class Scene:
             outcome.broke = "closed before an answer"
             return
         outcome.touched = True
+        if head.value(b"x-tasktap-error") is not None:
+            wire.body(head)
+            outcome.refused, outcome.broke = True, repr(head.raw)
+            return
         if not head.line.startswith(b"HTTP/1.1 %d " % said.status) or head.value(b"x-task-id") != outcome.id.encode():
             outcome.wrong = repr(head.raw)
             return
@@ -219,7 +225,7 @@ async def _compare(data: Path, scene: Scene, lost: int, allowed: Allowed) -> lis
             found.append(f"{each.id} has problems: {task.problems}")
         body, sent = bodies[each.id], uploads[each.id]
         kept = b"" if body is None else body.data
-        if not stumbled and not said.body.startswith(kept):
+        if not stumbled and not each.refused and not said.body.startswith(kept):
             found.append(f"{each.id} ({each.kind}): the stored answer is not the upstream's: {kept[-200:]!r}")
         if each.delivered:
             if task.ending != said.ending and not stumbled:
@@ -228,7 +234,7 @@ async def _compare(data: Path, scene: Scene, lost: int, allowed: Allowed) -> lis
                 found.append(f"{each.id} ({each.kind}) was delivered; {len(kept)} of {len(said.body)} bytes are kept")
             if not stumbled and (sent is None or not re.search(rb'"say %d\.*"' % each.number, sent.data)):
                 found.append(f"{each.id} ({each.kind}): the request that is kept is not the one that was sent")
-        elif each.broke is not None and task.ending not in CUT_ENDINGS | {"upload_incomplete"}:
+        elif each.broke is not None and task.ending not in CUT_ENDINGS | BROKEN_ENDINGS:
             found.append(f"{each.id} ({each.kind}) was cut, and ended as {task.ending}")
     origins = Counter(task.origin for task in tasks.values() if task is not None)
     found += some("tasks are doubled", [origin for origin, count in origins.items() if count > 1])
