@@ -21,8 +21,9 @@ from typing import Final
 from proxy.record import assembly, faults, reading
 from proxy.record.frames import frame
 from proxy.record.journal import UNFINISHED
+from proxy.record.parts import Draft
 from proxy.record.second_look import without_secrets
-from proxy.record.segments import Draft, Tail, epochs
+from proxy.record.segments import Tail, epochs
 from proxy.store import Store, StoreRejected, StoreUnavailable
 from proxy.task import Task
 
@@ -135,7 +136,7 @@ class Recorder:
                 if self._tries < MOST_TRIES:
                     raise
                 self._put_aside(f"{epoch}.{draft.records[0].number}", draft)  # it must not keep the others from being read
-                draft.segment.unstored -= 1
+                draft.stored()
             else:
                 self._waiting.append(_Read(draft, task, draft.records[-1].time))
             self._tries = 0
@@ -154,6 +155,7 @@ class Recorder:
 
     def _forget(self) -> None:
         for epoch, tail in tuple(self._tails.items()):
+            tail.relieve()
             while (path := tail.oldest_done()) is not None:
                 if faults.ARMED:
                     faults.hit("recorder.forget")
@@ -181,7 +183,7 @@ class Recorder:
         else:
             self.stored[epoch] = await self._store.stored(epoch)
         for each in batch:
-            each.draft.segment.unstored -= 1
+            each.draft.stored()
         self.error = None
         return True
 

@@ -7,15 +7,17 @@ import os
 import re
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from proxy.record import faults
+from proxy.record import faults, parts
 from proxy.record.frames import HEADER_SIZE, Kind, Record, next_record, record_at, wanted
+from proxy.record.parts import Draft
 
 NAME: Final = re.compile(r"(?P<epoch>[A-Za-z0-9]+)-(?P<index>[0-9]{8})\.journal")
 CHUNK: Final = 1 << 20  # bytes read at a time
+MOST_HELD: Final = 4  # segments that calls which are still running may hold back
 
 
 def epochs(directory: Path) -> dict[str, list[int]]:
@@ -25,6 +27,8 @@ def epochs(directory: Path) -> dict[str, list[int]]:
         match = NAME.fullmatch(name)
         if match is not None:
             found.setdefault(match["epoch"], []).append(int(match["index"]))
+        elif (part := parts.NAME.fullmatch(name)) is not None:
+            found.setdefault(part["epoch"], [])
     return found
 
 
@@ -40,14 +44,6 @@ class Segment:
     finished: bool = False  # nothing more will be written into it, and all of it has been read
 
 
-@dataclass(slots=True)
-class Draft:
-    """A call of which not everything has been read yet."""
-
-    segment: Segment
-    records: list[Record] = field(default_factory=list)
-
-
 class Tail:
     """The segments of one relay start, read from the oldest on."""
 
@@ -55,7 +51,8 @@ class Tail:
         self._directory = directory
         self.epoch = epoch
         self._segments: deque[Segment] = deque()
-        self._drafts: dict[int, Draft] = {}
+        self._apart = list(parts.kept(directory, epoch))  # calls that have a part, until they are stored
+        self._drafts = {draft.records[0].number: draft for draft in self._apart}
         self.ended = False  # its relay is gone and all of its journal has been read
         self.damaged = 0  # bytes that no record could be found in
 
@@ -78,7 +75,7 @@ class Tail:
             segment.finished = True
             if most <= 0:
                 return
-        if self._segments and all(segment.finished for segment in self._segments):
+        if (self._segments or self._drafts) and all(segment.finished for segment in self._segments):
             while self._drafts:
                 yield self._drafts.pop(next(iter(self._drafts)))
             self.ended = True
@@ -118,24 +115,45 @@ class Tail:
     def _take(self, segment: Segment, record: Record) -> Draft | None:
         if faults.ARMED:
             faults.hit("recorder.record")
+        draft = self._drafts.get(record.number)
+        if draft is not None and draft.covered >= segment.index:
+            return None  # its part has this record already
         if record.kind is Kind.BEGIN:
-            self._drafts[record.number] = Draft(segment, [record])
+            self._drafts[record.number] = Draft(segment, [record], [segment.index])
             segment.unstored += 1
             return None
-        draft = self._drafts.get(record.number)
         if draft is None:
             return None  # a call that was stored before a restart of the desk: its beginning is forgotten already
         draft.records.append(record)
+        draft.places.append(segment.index)
         if record.kind in (Kind.END, Kind.WHOLE):
             del self._drafts[record.number]
             return draft
         return None
 
+    def relieve(self) -> None:
+        """Where only calls that still run hold the oldest segment back, and many behind it: keep those calls apart."""
+        if len(self._segments) > MOST_HELD:
+            oldest = self._segments[0]
+            running = sum(1 for draft in self._drafts.values() if draft.segment is oldest)
+            if not oldest.finished or oldest.unstored != running:
+                return
+            for draft in self._drafts.values():
+                if draft.goes_on_in(oldest.index):  # it began here, or has a part already and went on here
+                    if draft.part is None:
+                        self._apart.append(draft)
+                    parts.set_apart(self._directory, self.epoch, draft, oldest.index)
+                    draft.segment = None
+            oldest.unstored = 0
+
     def oldest_done(self) -> Path | None:
-        """The oldest segment, where all calls that began in it are stored and nothing more will come."""
-        if self._segments and self._segments[0].finished and self._segments[0].unstored == 0:
-            return self._segments[0].path
-        return None
+        """The oldest segment, where nothing more will come and nothing in it is needed: its calls are stored or kept apart."""
+        if not self._segments or not self._segments[0].finished or self._segments[0].unstored:
+            return None
+        self._apart = [draft for draft in self._apart if draft.part is not None]
+        if any(draft.goes_on_in(self._segments[0].index) for draft in self._apart):
+            return None
+        return self._segments[0].path
 
     def forget_oldest(self) -> None:
         """The oldest segment's file is deleted."""

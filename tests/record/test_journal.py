@@ -163,7 +163,7 @@ async def test_when_the_writer_is_gone_unfinished_calls_are_given_as_they_are(tm
     assert [record.kind for record in drafts[0].records] == [Kind.BEGIN, Kind.DATA]
     assert tail.ended
     assert tail.oldest_done() is None  # not before it is stored
-    drafts[0].segment.unstored -= 1
+    drafts[0].stored()
     assert tail.oldest_done() == tmp_path / f"{EPOCH}-00000000.journal"
     tail.close()
 

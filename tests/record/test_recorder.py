@@ -272,3 +272,61 @@ def test_times_of_a_call_come_from_one_monotonic_clock():
     assert [(piece.at, piece.data) for piece in built.response] == [(0.5, b"a"), (1.0, b"b")]
     assert built.request_body == BODY + b"more"
     assert (built.ending, built.problems) == (Ending.CALLER_LEFT, ("p",))
+
+
+async def test_a_call_that_runs_for_long_does_not_hold_the_journal_back(tmp_path):
+    """A stream goes on over many segments; the desk is even restarted in between; nothing of it is missing or doubled."""
+    house = House(tmp_path)
+    await house.journal.close(1)
+    settings = JournalSettings(directory=tmp_path / "journal", segment_bytes=64 * 1024)
+    house.journal = Journal(settings, EPOCH, house.row)
+    house.journal.append(Kind.BEGIN, 1, begin(1, "long"))
+    house.journal.append(Kind.HEAD, 1, pack_head(b"200 OK\r\n\r\n", b"0 "))
+    house.row[Column.BEGUN] = 1
+    segments = []
+    for turn in range(1, 30):
+        house.journal.append(Kind.DATA, 1, b"%d " % turn)
+        house.journal.append(Kind.SENT, 1, b"x" * 30_000)
+        await house.carried(f"short-{turn}")
+        await house.recorder.step()
+        segments.append(len(list((tmp_path / "journal").glob("*.journal"))))
+        if turn in (11, 12, 20):
+            await house.recorder.close()
+            house.recorder = house.new_recorder()
+            await house.recorder.recount([EPOCH])
+    assert len(list((tmp_path / "journal").glob("*.part"))) == 1
+    assert max(segments) <= 7
+
+    house.journal.append(Kind.END, 1, orjson.dumps({"ending": "completed", "first": 1}))
+    await house.relay_ends()
+    await house.recorder.drain()
+
+    task = await house.store.get("long")
+    assert task.response_body == b"".join(b"%d " % turn for turn in range(30))
+    assert task.request_body == BODY + b"x" * 30_000 * 29
+    assert await house.store.stored(EPOCH) == 30
+    assert list((tmp_path / "journal").iterdir()) == []
+    await house.close()
+
+
+async def test_a_part_whose_relay_died_becomes_a_task(tmp_path):
+    house = House(tmp_path)
+    await house.journal.close(1)
+    house.journal = Journal(JournalSettings(directory=tmp_path / "journal", segment_bytes=64 * 1024), EPOCH, house.row)
+    house.journal.append(Kind.BEGIN, 1, begin(1, "long"))
+    house.row[Column.BEGUN] = 1
+    for turn in range(2, 20):
+        house.journal.append(Kind.SENT, 1, b"x" * 30_000)
+        await house.carried(f"short-{turn}")
+        await house.recorder.step()
+    await house.relay_ends()
+    await house.recorder.close()
+    for path in (tmp_path / "journal").glob("*.journal"):
+        path.unlink()  # as if only the part had been left
+
+    house.recorder = house.new_recorder()
+    await house.recorder.drain()
+
+    assert (await house.store.get("long")).ending is Ending.PROXY_DIED
+    assert list((tmp_path / "journal").iterdir()) == []
+    await house.close()
