@@ -1,6 +1,6 @@
 """Strikes at every fault point in every way that makes sense there, and asks afterwards whether the promises were kept.
 
-python -m tests.fire.faults [--only WORD] [--keep FOLDER]
+python -m tests.fire.faults [--only WORD] [--short]
 """
 
 from __future__ import annotations

@@ -20,4 +20,4 @@ def test_a_name_that_can_never_be_looked_up_is_a_502_and_not_a_wait_without_end(
         wire.body(head)
         id = head.value(b"x-task-id")
         assert id is not None
-        assert house.task(id)["status"] == "unreachable"
+        assert house.task(id)["ending"] == "unreachable"
