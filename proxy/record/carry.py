@@ -9,6 +9,7 @@ patience.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final
 
@@ -50,6 +51,7 @@ class Carry:
     _done = False  # the answer's last bytes have been written or are held
     _broken = False
     _tunnel: Tunnel | None = None
+    _write: Callable[[bytes], None] | None = None  # the way to the caller while nothing can hold bytes back
     _paused = False
     _continued = False
     _timer: asyncio.TimerHandle | None = None
@@ -171,6 +173,7 @@ class Carry:
         """The caller's connection is gone, or its bytes can no longer be followed."""
         if self.over:
             return
+        self._write = None
         self._outlet.shut()
         if self._connection is not None:
             self._connection.resume()
@@ -233,42 +236,55 @@ class Carry:
         """Some of the answer has come: the bytes as they were, and what of them is body. `done` with its last bytes."""
         if self._done:
             return
-        tap = self._tap
-        self._since = self._house.soon
-        if not done:
-            sequence = tap.data(payload)
-            if sequence and tap.marked and not self._mark:
-                self._mark = sequence
-        else:
-            sequence = tap.end(Ending.COMPLETED if self._deaf_until is None else Ending.CALLER_LEFT, payload)
-            if self._mark and self._mark <= self._journal.durable:
-                sequence = 0  # the mark is in the journal: the answer is known to be whole already
-            self._done = True
-            connection, self._connection = self._connection, None
-            if connection is not None:
-                if self._paused or self._outlet.held_bytes > HELD_BYTES:
-                    connection.resume()
-                if self._uploaded:
-                    connection.leave()
-                else:
-                    connection.abort()
-        outlet = self._outlet
-        if outlet.caller is None:
-            if done:
-                self._finish()
+        if done:
+            self._last(raw, payload)
             return
+        self._since = self._house.soon
+        sequence = self._tap.data(payload)
+        write = self._write
+        if write is not None and not sequence:
+            write(raw)  # as nearly all events go
+            return
+        if sequence and self._tap.marked and not self._mark:
+            self._mark = sequence
+        outlet = self._outlet
+        self._forward(raw, payload, sequence or self._gate)
+        if outlet.held_bytes > HELD_BYTES and self._connection is not None:
+            self._connection.pause()
+        caller = outlet.caller
+        clear = outlet.is_empty and self._gate <= self._journal.durable and not self._dechunk and not faults.ARMED
+        self._write = caller.transport.write if clear and caller is not None and caller.transport is not None else None
+
+    def _last(self, raw: bytes, payload: bytes) -> None:
+        """The last bytes of the answer: they wait for its end to be in the journal, unless the mark is there already."""
+        sequence = self._tap.end(Ending.COMPLETED if self._deaf_until is None else Ending.CALLER_LEFT, payload)
+        if self._mark and self._mark <= self._journal.durable:
+            sequence = 0
+        self._done = True
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            if self._paused or self._outlet.held_bytes > HELD_BYTES:
+                connection.resume()
+            if self._uploaded:
+                connection.leave()
+            else:
+                connection.abort()
+        if self._outlet.caller is None:
+            self._finish()
+            return
+        self._forward(raw, payload, sequence or self._gate)
+        if self._outlet.is_empty:
+            self._serve()
+
+    def _forward(self, raw: bytes, payload: bytes, sequence: int) -> None:
+        """Bytes for the caller, once `sequence` is in the journal; the answer's head before the first ones."""
         out = payload if self._dechunk else raw
         if self._answer_head is not None:
             out = self._answer_head + out
             self._answer_head = None
         if faults.ARMED:
             faults.hit("relay.forward")
-        outlet.put(out, sequence or self._gate)
-        if done:
-            if outlet.is_empty:
-                self._serve()
-        elif outlet.held_bytes > HELD_BYTES and self._connection is not None:
-            self._connection.pause()
+        self._outlet.put(out, sequence)
 
     def tunnelled(self, data: bytes) -> None:
         """Not before there is a tunnel."""

@@ -132,6 +132,10 @@ class Connection(asyncio.Protocol):
         carrier = self._carrier
         chunked = self._chunked
         if chunked is not None and carrier is not None and self._head is not None:  # the next events of a stream
+            one = chunked.one(data)
+            if one is not None:
+                carrier.body(data, one, False)
+                return
             try:
                 payload, used = chunked.feed(data)
             except BadMessage as error:

@@ -243,6 +243,14 @@ class Chunked:
         self.done = False
         self.trailers: list[Line] = []
 
+    def one(self, data: bytes) -> bytes | None:
+        """The payload where `data` is just one whole chunk, as most events come; None where `feed` has to look."""
+        if self._tail or self._left or self._inside or self._trailing:
+            return None
+        end = data.find(b"\r\n", 0, 18)
+        size = _SIZES.get(data[:end])
+        return data[end + 2 : -2] if size and len(data) == end + 4 + size and data[-2:] == b"\r\n" else None
+
     def feed(self, data: bytes) -> tuple[bytes, int]:
         """The payload in `data`, and how many of its bytes belong to this message. Raises BadMessage."""
         tail = len(self._tail)

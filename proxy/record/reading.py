@@ -133,7 +133,7 @@ def _said(call: Call, raw_input: Any, got: dict[bytes, bytes], coding: str | Non
             decoder = Decoder(coding, OUTPUT_LIMIT)
         except UnknownCodingError as unknown:
             problems.append(f"response: {unknown}")
-            return Said(request=raw_input, status=call.http_status)
+            return Said(method=call.method, target=call.target, request=raw_input, status=call.http_status)
         pieces = tuple([decoder.feed(piece) for piece in pieces])
         decoder.finish()
         if decoder.problem is not None:
@@ -141,6 +141,8 @@ def _said(call: Call, raw_input: Any, got: dict[bytes, bytes], coding: str | Non
             decoded_whole = False
     kept_whole = call.response_size <= sum(map(len, pieces)) if coding is None else True
     return Said(
+        method=call.method,
+        target=call.target,
         request=raw_input,
         pieces=pieces,
         content_type=_media_type(got),

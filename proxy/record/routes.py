@@ -20,6 +20,7 @@ _KINDS = (
     (b"/api/chat", "ollama_chat"),
     (b"/api/generate", "ollama_generate"),
     (b"/api/embed", "ollama_embed"),
+    (b"/api/embeddings", "ollama_embed"),
 )
 """How the path of a POST ends in each dialect: providers put prefixes of their own before it."""
 

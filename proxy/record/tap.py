@@ -24,7 +24,9 @@ from proxy.record.prepare import BodyKind, Prepared, body_kind
 from proxy.record.routes import MARKER_LENGTH
 from proxy.task import JSON, Ending
 
-MOST_GATHERED: Final = 64 * 1024  # bytes of pieces that wait to become one record
+_MOST_PIECES: Final = 64  # pieces that wait to become one record
+_SMALL: Final = 4096  # bytes: a larger piece does not wait
+_clock = time.monotonic_ns
 _BEGIN, _SENT, _HEAD, _DATA, _MARK, _END, _WHOLE, _PIECES = map(int, Kind)
 _BEGUN, _ENDED, _LOST, _DROPPED = map(int, (Column.BEGUN, Column.ENDED, Column.LOST, Column.BODIES_DROPPED))
 
@@ -56,8 +58,7 @@ class Tap:
     _response: KeptBody | None = None
     _response_kind: BodyKind | None = None
     _head: bytes | None = None
-    _streams = False
-    _coded = False
+    _quick: bytes | None = None  # the only end marker, while a look at each event for it is enough
     _tail = b""
     _problems: list[str] | None = None
     _redactions: list[str] | None = None
@@ -78,7 +79,6 @@ class Tap:
         self._began = time.monotonic_ns() // 1000
         self._pieces: list[bytes] = []  # gathered, not given to the journal yet
         self._times: list[int] = []
-        self._gathered = 0
         self._awaited = False
 
     def begin(self, ids: Ids, payload: bytes, done: bool) -> int:
@@ -158,35 +158,52 @@ class Tap:
             if cleaned:
                 self._redacted("response.headers")
             self._head = b"%d %b\r\n%b\r\n\r\n" % (status, scrubbed(reason, self._needles), lines)
-            kind = self._response_kind = body_kind(found.coding, found.content_type)
-            self._streams = kind.streams
-            self._coded = kind.coding is not None
+            self._response_kind = body_kind(found.coding, found.content_type)
         except Exception as error:
             self._stumbled(error)
 
     def data(self, payload: bytes) -> int:
         """A piece of the answer has come. Returns what must be written before it goes on: 0 for nothing but the beginning."""
-        if self._response_kind is None:
+        pieces = self._pieces
+        if (  # an event of a stream like those before it
+            self._quick is not None
+            and self._awaited
+            and payload[-2:] == b"\n\n"
+            and payload.find(self._quick) < 0
+            and len(payload) < _SMALL
+            and len(pieces) < _MOST_PIECES
+        ):
+            pieces.append(payload)
+            self._times.append(_clock())
             return 0
         try:
-            if payload:
-                self._pieces.append(payload)
-                self._times.append(time.monotonic_ns() // 1000)
-                self._gathered += len(payload)
-            if not self._awaited:
-                self._awaited = True
-                self._journal.later(self._later)
-            if not self._streams:
-                return self._flush() if self._gathered > MOST_GATHERED else 0
-            if self._coded:
+            return self._gather(payload)
+        except Exception as error:
+            return self._stumbled(error)
+
+    def _gather(self, payload: bytes) -> int:
+        kind = self._response_kind
+        if kind is None:
+            return 0
+        pieces = self._pieces
+        if payload:
+            pieces.append(payload)
+            self._times.append(_clock())
+        if not self._awaited:
+            self._awaited = True
+            self._journal.later(self._later)
+        if kind.streams:
+            if kind.coding is not None:
                 return self._flush()  # an end marker cannot be seen in here, so every piece is written before it goes on
             if not self.marked and self._ends_here(payload):
                 self.marked = True
+                self._quick = None
                 self._flush()
                 return self._journal.append(_MARK, self._number, b"")
-            return self._flush() if self._gathered > MOST_GATHERED else 0
-        except Exception as error:
-            return self._stumbled(error)
+            # where one marker ends this dialect and none has begun, small whole events need no closer look
+            alone = len(self._prepared.markers) == 1 and not self._tail and not self.marked
+            self._quick = self._prepared.markers[0] if alone else None
+        return self._flush() if len(pieces) >= _MOST_PIECES or len(payload) >= _SMALL else 0
 
     def _later(self) -> None:
         """The time to gather has passed."""
@@ -209,7 +226,7 @@ class Tap:
             assert kind is not None  # noqa: S101 - without it there are no pieces
             body = self._response = KeptBody(self._needles, kind, self._settings.max_body)
         pieces, times = self._pieces, self._times
-        self._pieces, self._times, self._gathered = [], [], 0
+        self._pieces, self._times = [], []
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         kept = body.keep(data, self._journal) if data else data
         sequence = 0
@@ -219,7 +236,7 @@ class Tap:
             self._head = None
             kept = b"" if alone else kept
         if kept is data and len(pieces) > 1:
-            return self._journal.append(_PIECES, self._number, pack_pieces(times, pieces))
+            return self._journal.append(_PIECES, self._number, pack_pieces([at // 1000 for at in times], pieces))
         return self._journal.append(_DATA, self._number, kept) if kept else sequence
 
     def _ends_here(self, payload: bytes) -> bool:
@@ -285,9 +302,10 @@ class Tap:
             self._request is None
             and self._response is None
             and self._head is not None
-            and not (self._pieces or self._streams or self._problems or self._redactions or self.drained or self.error_code)
+            and not (self._pieces or self._problems or self._redactions or self.drained or self.error_code)
             and self._response_kind is not None
             and self._response_kind.plain
+            and not self._response_kind.streams
             and len(payload) <= self._settings.max_body
             and self._journal.has_room
         )
@@ -305,7 +323,7 @@ class Tap:
 
     def _last(self, payload: bytes, now: JSON) -> bytes:
         """What of the answer is still to be kept, with these last bytes of it."""
-        if self._streams and not self.marked:
+        if self._response_kind is not None and self._response_kind.streams and not self.marked:
             self.marked = self._ends_here(payload)
         if self._pieces:
             self._give()

@@ -1,4 +1,4 @@
-"""Every tape of a chat says what it must, however the network cut it and whatever coded it."""
+"""Every tape says what it must, however the network cut it and whatever coded it."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import brotli
 import pytest
 
 from proxy.record.reading import read
-from tests.tapes.tape import Tape, chat_tapes, parts, said
+from tests.tapes.tape import Tape, parts, said, tapes
 
 try:
     from compression import zstd
 except ImportError:
     from backports import zstd
 
-TAPES = chat_tapes()
-each_tape = pytest.mark.parametrize("tape", TAPES, ids=lambda tape: tape.name)
+TAPES = tapes()
+each_tape = pytest.mark.parametrize("tape", TAPES, ids=lambda tape: f"{tape.kind}-{tape.name}")
 
 
 def _raw_deflate(data: bytes) -> bytes:
@@ -75,7 +75,7 @@ def test_a_coded_tape_says_the_same(tape, coding):
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "Deflate", "br", "zstd", "gzip, br"])
 def test_a_coded_tape_cut_in_two_anywhere_says_the_same(coding):
-    tape = next(tape for tape in TAPES if tape.name == "tool_calls_parallel")
+    tape = next(tape for tape in tapes("chat") if tape.name == "tool_calls_parallel")
     data = CODERS[coding](tape.body)
     whole = said(read(coded(tape, coding, data)))
 

@@ -49,6 +49,11 @@ def test_a_star_is_for_options_alone():
         (b"GET", b"/v1/chat/completions", "opaque"),
         (b"POST", b"/v1/messages", "message"),
         (b"POST", b"/api/chat", "ollama_chat"),
+        (b"POST", b"/api/generate", "ollama_generate"),
+        (b"POST", b"/api/embed", "ollama_embed"),
+        (b"POST", b"/api/embeddings", "ollama_embed"),
+        (b"POST", b"/api/chat/completions", "chat"),
+        (b"GET", b"/api/chat", "opaque"),
         (b"GET", b"/v1/models", "model"),
         (b"GET", b"/v1/models/gpt-4o", "model"),
         (b"GET", b"/v1/modelsx", "opaque"),
@@ -62,4 +67,5 @@ def test_a_path_promises_a_dialect(method, target, expected):
 def test_every_dialect_has_an_end_marker():
     assert markers("chat") == (b"[DONE]",)
     assert markers("message") == (b"message_stop",)
+    assert markers("ollama_chat") == markers("ollama_generate") == (b'"done":true',)
     assert markers("whatever") == (b"[DONE]",)

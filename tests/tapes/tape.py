@@ -1,7 +1,7 @@
 """Tapes: what providers really send, each beside what the task must say of it.
 
-`chat/NAME.sse` (or `.json`) is a response body; `chat/NAME.task.json` says what it is about, what was asked, how the call ended
-on the wire, and the parts of the task that are expected.
+`KIND/NAME.sse` (or `.json`, `.ndjson`) is a response body; `KIND/NAME.task.json` says what it is about, what was asked, how the
+call ended on the wire, and the parts of the task that are expected.
 """
 
 from __future__ import annotations
@@ -13,16 +13,20 @@ from typing import Any
 
 from proxy.task import Call, Ending, Piece, Task
 
-CHAT = Path(__file__).parent / "chat"
+HERE = Path(__file__).parent
+FIELDS = {"Content-Type": "text/event-stream; charset=utf-8"}
+LINES = {"Content-Type": "application/x-ndjson"}
 
 
 @dataclass(frozen=True)
 class Tape:
     """One response, and what is to be made of it."""
 
+    kind: str
     name: str
     body: bytes
     doc: dict[str, Any]
+    fields: dict[str, str]
 
     @property
     def expected(self) -> dict[str, Any]:
@@ -31,9 +35,10 @@ class Tape:
     def call(self, *pieces: bytes, **changes: Any) -> Call:
         """The call in which this came, in `pieces` (whole where none are given)."""
         parts = pieces or (self.body,)
-        fields = self.doc.get("response_fields", {"Content-Type": "text/event-stream; charset=utf-8"})
+        fields = self.doc.get("response_fields", self.fields)
         request = self.doc.get("request")
         given: dict[str, Any] = {
+            "kind": self.kind,
             "request_body": b"" if request is None else json.dumps(request).encode(),
             "ending": Ending(self.doc.get("ending", "completed")),
             "http_status": self.doc.get("status", 200),
@@ -62,17 +67,16 @@ def make_call(**given: Any) -> Call:
     return Call(**rest | given)
 
 
-def chat_tapes() -> list[Tape]:
-    return [
-        Tape(path.name.removesuffix(".task.json"), _body(path), json.loads(path.read_text()))
-        for path in sorted(CHAT.glob("*.task.json"))
-    ]
+def tapes(kind: str = "*") -> list[Tape]:
+    """The tapes of a kind; of all kinds where none is named."""
+    return [_tape(path) for path in sorted(HERE.glob(f"{kind}/*.task.json"))]
 
 
-def _body(path: Path) -> bytes:
+def _tape(path: Path) -> Tape:
     stem = path.name.removesuffix(".task.json")
     (body,) = (other for other in path.parent.glob(f"{stem}.*") if other != path)
-    return body.read_bytes()
+    fields = LINES if body.suffix == ".ndjson" else FIELDS
+    return Tape(path.parent.name, stem, body.read_bytes(), json.loads(path.read_text()), fields)
 
 
 def said(task: Task) -> Task:
