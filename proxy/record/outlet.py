@@ -13,6 +13,9 @@ from proxy.record.journal import Journal
 HELD_BYTES: Final = 256 * 1024  # held bytes at which the upstream is held back
 
 
+def _nothing() -> None: ...
+
+
 class Outlet:
     """Writes to one caller. `released` is called whenever nothing is held any more."""
 
@@ -67,6 +70,7 @@ class Outlet:
     def shut(self) -> Caller | None:
         """Write no more; returns the caller, where there still is one."""
         caller, self.caller = self.caller, None
+        self._released = _nothing  # it holds the call, which holds this: the circle would wait for the garbage collector
         self._held = None
         self.held_bytes = 0
         return caller
