@@ -9,6 +9,7 @@ from proxy.record.labels import Labels, labels, text
 from proxy.task import Call, Ending, Fields, Task
 from proxy.wire import Reading, Said, dialect_of
 from proxy.wire.coding import OUTPUT_LIMIT, Decoder, UnknownCodingError, codings, decode
+from proxy.wire.form import form_of, is_form
 from proxy.wire.lenient import loads, mend
 
 REQUEST_IDS = (
@@ -106,7 +107,7 @@ def _guarded(problems: list[str], what: str, otherwise: Any, act: Any, *argument
 
 
 def _request(call: Call, sent: dict[bytes, bytes], coding: str | None, problems: list[str]) -> Any:
-    """The request's JSON, or None."""
+    """The request's JSON, a form as JSON, or None."""
     body = call.request_body
     if coding is not None:
         body, problem = decode(body, coding)
@@ -114,6 +115,12 @@ def _request(call: Call, sent: dict[bytes, bytes], coding: str | None, problems:
             problems.append(f"request: {problem}")
     if not body:
         return None
+    content_type = text(sent.get(b"content-type", b""))
+    if is_form(content_type):
+        form, whole = form_of(body, content_type)
+        if not whole:
+            problems.append("the request is not whole: not all of its form can be read")
+        return form or None
     try:
         value, mending = loads(body)
     except ValueError as error:

@@ -26,12 +26,13 @@ class MultipartRedactor:
     Heads of parts, and what may be a delimiter, are held until they are whole.
     """
 
-    __slots__ = ("_delimiter", "_in_head", "_rest", "_skipping", "_text")
+    __slots__ = ("_begun", "_delimiter", "_in_head", "_rest", "_skipping", "_text")
 
     def __init__(self, text: TextRedactor, boundary: bytes) -> None:
         self._text = text
         self._delimiter = b"\r\n--" + boundary
         self._rest = b"\r\n"  # so that the first delimiter is like all others; taken off again by `_given`
+        self._begun = False  # it was taken off
         self._in_head = False
         self._skipping = False
 
@@ -44,16 +45,19 @@ class MultipartRedactor:
         return self._text.holding or self._rest != b""
 
     def feed(self, data: bytes) -> bytes:
-        first = self._rest == b"\r\n" and not self._in_head and not self._skipping
-        out = self._cut(data)
-        if first and out.startswith(b"\r\n"):
-            out = out[2:]
-        return self._text.feed(out)
+        return self._text.feed(self._given(self._cut(data)))
 
     def finish(self) -> bytes:
         rest, self._rest = self._rest, b""
         left = b"" if self._skipping else rest
-        return self._text.feed(left.removeprefix(b"\r\n") if left == b"\r\n" else left) + self._text.finish()
+        return self._text.feed(self._given(left)) + self._text.finish()
+
+    def _given(self, out: bytes) -> bytes:
+        """`out` without the line's end that we put before the body: it is held, and then goes out, with what comes first."""
+        if self._begun or not out:
+            return out
+        self._begun = True
+        return out[2:]
 
     def _cut(self, data: bytes) -> bytes:
         data = self._rest + data

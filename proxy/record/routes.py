@@ -12,21 +12,38 @@ _ABSOLUTE = re.compile(rb"(?i:https?)://[^/?]*")
 
 _KINDS = (
     (b"/chat/completions", "chat"),
-    (b"/v1/completions", "completion"),
-    (b"/v1/responses", "response"),
-    (b"/v1/embeddings", "embedding"),
-    (b"/v1/moderations", "moderation"),
+    (b"/completions", "completion"),
+    (b"/responses", "response"),
     (b"/v1/messages", "message"),
+    (b"/v1/messages/count_tokens", "message"),
+    (b":generateContent", "gemini"),
+    (b":streamGenerateContent", "gemini"),
+    (b":countTokens", "gemini"),
     (b"/api/chat", "ollama_chat"),
     (b"/api/generate", "ollama_generate"),
     (b"/api/embed", "ollama_embed"),
     (b"/api/embeddings", "ollama_embed"),
+    (b"/embeddings", "embedding"),
+    (b"/moderations", "moderation"),
+    (b"/images/generations", "image"),
+    (b"/images/edits", "image"),
+    (b"/images/variations", "image"),
+    (b"/audio/speech", "audio"),
+    (b"/audio/transcriptions", "audio"),
+    (b"/audio/translations", "audio"),
 )
 """How the path of a POST ends in each dialect: providers put prefixes of their own before it."""
 
+_RESOURCE = re.compile(rb"/(?:v1|openai)/(responses|files|uploads|batches|models)(?:/|$)")
+_RESOURCES = {b"responses": "response", b"files": "file", b"uploads": "file", b"batches": "batch", b"models": "model"}
+"""What can be listed, fetched and deleted, by any method: the path goes on with its id. Azure has no `/v1` before it."""
+
 _MARKERS: dict[str, tuple[bytes, ...]] = {
     "response": (b"response.completed", b"response.failed", b"response.incomplete"),
+    "image": (b"image_generation.completed", b"image_edit.completed"),
+    "audio": (b"transcript.text.done", b"speech.audio.done"),
     "message": (b"message_stop",),
+    "gemini": (),  # its streams just end
     "ollama_chat": (b'"done":true',),
     "ollama_generate": (b'"done":true',),
 }
@@ -80,9 +97,10 @@ def kind(method: bytes, target: bytes) -> str:
         for ends, name in _KINDS:
             if path.endswith(ends):
                 return name
-    elif path.startswith(b"/v1/models") and path[10:11] in (b"", b"/"):
-        return "model"
-    return "opaque"
+    resource = _RESOURCE.search(path)
+    if resource is None or (method == b"POST" and resource[1] == b"models"):  # Gemini's own calls are POSTs to a model
+        return "opaque"
+    return _RESOURCES[resource[1]]
 
 
 def markers(kind: str) -> tuple[bytes, ...]:

@@ -12,9 +12,9 @@ from proxy.wire.dialect import Reading, Said, error_of, text_of
 from proxy.wire.growth import HIGHEST_INDEX
 from proxy.wire.lenient import mend
 from proxy.wire.text import input_of, output_of, system_prompt_of
-from proxy.wire.usage import usage_of
+from proxy.wire.usage import usage_of, usage_of_timings
 
-SILENT = frozenset(("role", "id", "type", "name", "obfuscation"))
+SILENT = frozenset(("role", "id", "type", "name", "obfuscation", "channel", "token_id"))
 """Members of a delta that are no token."""
 
 
@@ -51,8 +51,8 @@ def read(said: Said) -> Reading:
         system_prompt=system_prompt_of(messages),
         model_requested=text_of(asked, "model"),
         model=text_of(raw, "model"),
-        usage=usage_of(_usage(raw, choices)),
-        finish_reasons=_finish_reasons(choices),
+        usage=usage_of(usage_in(raw, choices)) or usage_of_timings(raw.get("timings")),
+        finish_reasons=finish_reasons_of(choices),
         response_id=text_of(raw, "id"),
         stream=stream,
         failed=error is not None,
@@ -99,6 +99,7 @@ def _streamed(said: Said) -> _Answer:
         if first is None and _speaks(chunk):
             first = number
     raw = chunks.result() if came else None
+    error = error or _stopped(raw)
     problems = stream.problems
     if said.whole and not stream.marked and error is None:
         problems += ("the stream ended without its end marker, data: [DONE]",)
@@ -123,7 +124,13 @@ def _speaks(chunk: JSON) -> bool:
     return False
 
 
-def _usage(answer: JSON, choices: list[JSON]) -> Any:
+def _stopped(answer: JSON | None) -> str | None:
+    """Why Groq stopped a stream early."""
+    groq = answer.get("x_groq") if answer is not None else None
+    return text_of(groq, "error") if isinstance(groq, dict) else None
+
+
+def usage_in(answer: JSON, choices: list[JSON]) -> Any:
     """Where the usage stands: in the answer, in a choice (Moonshot), or under a vendor's name (Groq)."""
     if isinstance(answer.get("usage"), dict):
         return answer["usage"]
@@ -134,7 +141,8 @@ def _usage(answer: JSON, choices: list[JSON]) -> Any:
     return groq.get("usage") if isinstance(groq, dict) else None
 
 
-def _finish_reasons(choices: list[JSON]) -> tuple[str | None, ...]:
+def finish_reasons_of(choices: list[JSON]) -> tuple[str | None, ...]:
+    """Why each choice ended, by its index; None where it did not say."""
     by_index: dict[int, str | None] = {}
     for at, choice in enumerate(choices):
         index = choice.get("index")

@@ -4,7 +4,7 @@ The rules, level by level:
 - of the whole: the last value that says something (not null, "" or 0). Objects, `usage` above all, are merged; lists are
   replaced, since providers that send one (`citations`) send it whole each time. `choices` are kept by their index.
 - of a choice: likewise, but lists are joined (`logprobs.content`, `token_ids`).
-- of a choice's `delta`: see growth.py.
+- of a choice's `delta`: see growth.py. What stands beside it and says the same is left out.
 Null never replaces a value, and what never came is not there.
 """
 
@@ -17,6 +17,15 @@ from proxy.wire.growth import PADDING, grow, index_of, joined
 
 REPLACED = frozenset(("message",))
 """Members of a choice that are the whole so far, each time (Perplexity)."""
+
+PASSING = PADDING | {"p", "prompt_progress"}
+"""Members of a chunk that no answer has: padding (`p` is Mistral's), and how far the prompt has been read (llama.cpp)."""
+
+ECHOES = ("text",)
+"""Members of a choice that say again what its delta says (Together)."""
+
+OF_ONE_TOKEN = ("token_id",)
+"""Members of a delta that are about its token alone (Together)."""
 
 
 class Chunks:
@@ -39,7 +48,7 @@ class Chunks:
                     if isinstance(choice, dict):
                         self._add_choice(at, choice)
             elif key not in whole:
-                if key not in PADDING:
+                if key not in PASSING:
                     whole[key] = value
             elif value is None or whole[key] == value:
                 continue
@@ -75,9 +84,23 @@ class Chunks:
             whole["object"] = self._object
         if self._choices:
             for index, delta in self._deltas.items():
-                self._choices[index]["message"] = joined(delta)
+                _complete(self._choices[index], joined(delta))
             whole["choices"] = [self._choices[index] for index in sorted(self._choices)]
         return whole
+
+
+def _complete(choice: JSON, message: JSON) -> None:
+    """Put in the message that has grown, with what only a message said whole had (Perplexity, when it is concise)."""
+    for key in OF_ONE_TOKEN:
+        message.pop(key, None)
+    for key in ECHOES:
+        choice.pop(key, None)
+    said = choice.get("message")
+    if isinstance(said, dict):
+        for key, value in said.items():
+            if value and not message.get(key):
+                message[key] = value
+    choice["message"] = message
 
 
 def _settle(into: JSON, key: str, value: Any) -> None:

@@ -13,6 +13,8 @@ from proxy.task import JSON, Usage
 class Said:
     """What the two sides said to each other in one call, with all codings removed."""
 
+    method: str = "POST"
+    target: str = ""  # path and query, as the caller sent them
     request: Any = None  # the request's JSON; None where there is none
     pieces: tuple[bytes, ...] = ()  # the response body, in the pieces it came in
     content_type: str = ""  # of the response: the media type, lower case, without parameters

@@ -26,6 +26,7 @@ SINGLE = frozenset(
         "status",
         "mime_type",
         "encoding",
+        "channel",
     )
 )
 """Strings of a delta that come whole, however often."""
@@ -33,8 +34,11 @@ SINGLE = frozenset(
 PADDING = frozenset(("obfuscation",))
 """Noise that hides the lengths of tokens; the non-streamed answer has none."""
 
-PARTS_THAT_GROW = frozenset(("text", "thinking"))
+PARTS_THAT_GROW = ("text", "thinking")
 """Types of content parts that come without an index and go on with the part before, if that is of their type (Mistral)."""
+
+SAID_AGAIN = frozenset(("executed_tools",))
+"""Lists whose entries are not continued but said again, with more in them (Groq)."""
 
 HIGHEST_INDEX = 1023
 """An index above this is no index: the entry stands where it came."""
@@ -47,10 +51,11 @@ class Text(list[str]):
 class Rows:
     """A list in a delta, merged entry by entry. Of tool calls (`calls`) the `index` is left out at the end."""
 
-    __slots__ = ("calls", "entries", "ids", "last")
+    __slots__ = ("calls", "entries", "ids", "last", "said_again")
 
-    def __init__(self, calls: bool) -> None:
-        self.calls = calls
+    def __init__(self, key: str) -> None:
+        self.calls = key == "tool_calls"
+        self.said_again = key in SAID_AGAIN
         self.entries: list[tuple[int | None, Any]] = []
         self.last: dict[int | None, JSON] = {}  # the entry that each index goes on with; None: where a fragment has no index
         self.ids: dict[tuple[int | None, str], JSON] = {}
@@ -65,7 +70,10 @@ class Rows:
             index = index_of(fragment)
             entry = self._entry(index, id, fragment)
             first_id = entry.get("id")
-            grow(entry, fragment)
+            if self.said_again:
+                entry.update(fragment)
+            else:
+                grow(entry, fragment)
             if id:
                 entry["id"] = first_id or id
                 self.ids[index, id] = entry
@@ -126,7 +134,7 @@ def grow(into: JSON, delta: JSON) -> None:
             into.setdefault(key, None)
         elif kind is list:
             if type(have) is not Rows:
-                rows = into[key] = Rows(key == "tool_calls")
+                rows = into[key] = Rows(key)
                 if type(have) is Text and any(have):
                     rows.add([{"type": "text", "text": "".join(have)}])
                 have = rows

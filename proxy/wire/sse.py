@@ -1,8 +1,9 @@
 """Server-sent events out of bytes, as they come (WHATWG HTML, 9.2.6), cut wherever the network cut them.
 
-Framing is done on bytes; what an event's data means, its UTF-8 included, is for others. Two things differ from a browser, since
+Framing is done on bytes; what an event's data means, its UTF-8 included, is for others. Three things differ from a browser, since
 this is a recorder: an event that the stream's end cut off is given by `finish`, and told by `unterminated`; an event of more
-than `EVENT_LIMIT` bytes is dropped and counted. Each byte is looked at a fixed number of times.
+than `EVENT_LIMIT` bytes is dropped and counted; a field `error` with an object (llama.cpp, until the end of 2025) is an event of
+that name. Each byte is looked at a fixed number of times.
 """
 
 from __future__ import annotations
@@ -112,6 +113,11 @@ class Decoder:
         if block[:6] == b"data: " and block.find(b"\n") < 0 and len(block) <= self._limit:  # nearly every event there is
             events.append(Event(b"message", block[6:], self._id))
             return
+        if block[:7] == b"event: " and len(block) <= self._limit:  # nearly every event of those who name them
+            at = block.find(b"\n")
+            if at > 7 and block[at + 1 : at + 7] == b"data: " and block.find(b"\n", at + 7) < 0:
+                events.append(Event(block[7:at], block[at + 7 :], self._id))
+                return
         block = block.lstrip(b"\n")
         if len(block) > self._limit:
             self.dropped += 1
@@ -125,6 +131,9 @@ class Decoder:
                 lines.append(value)
             elif field == b"event":
                 name = value
+            elif field == b"error" and value[:1] == b"{":
+                name = field
+                lines.append(value)
             elif field == b"id" and b"\0" not in value:
                 self._id = value
         if lines:

@@ -9,7 +9,7 @@ import orjson
 
 from proxy.task import JSON
 
-INSTRUCTING = frozenset(("system", "developer"))
+INSTRUCTING = ("system", "developer")  # a tuple, here and below: what is looked up may be anything, a list too
 BETWEEN_CHOICES = "\n\n---\n\n"
 
 MEDIA = {
@@ -22,6 +22,9 @@ MEDIA = {
 }
 """What stands for a part that is no text."""
 
+UNREAD = ("thinking", "reference")
+"""Parts that nothing stands for."""
+
 
 def input_of(messages: Any) -> str | None:
     """The messages after the last assistant message, without system and developer messages; None where there are none."""
@@ -33,7 +36,7 @@ def input_of(messages: Any) -> str | None:
             continue
         if message.get("role") == "assistant":
             break
-        text = content_text(message.get("content"))
+        text = "\n".join(_content(message))
         turn.append(f"[tool] {text}" if message.get("role") in ("tool", "function") else text)
     return "\n".join(reversed(turn)) if turn else None
 
@@ -57,19 +60,33 @@ def output_of(choices: Any) -> str | None:
     said = []
     for choice in choices:
         if isinstance(choice, dict) and isinstance(choice.get("message"), dict):
-            text = "\n".join(_lines(choice["message"]))
+            text = message_text(choice["message"])
             if text:
                 said.append(text)
     return BETWEEN_CHOICES.join(said) or None
 
 
+def message_text(message: JSON) -> str:
+    """One message: what it says, then its tool calls."""
+    return "\n".join(_lines(message))
+
+
+def _content(message: JSON) -> Iterator[str]:
+    """What a message says, and a mark for each image beside it (Ollama, and OpenRouter's models that draw)."""
+    text = content_text(message.get("content"))
+    if text:
+        yield text
+    images = message.get("images")
+    for image in images if isinstance(images, list) else ():
+        yield (None if isinstance(image, str) else _part_text(image)) or MEDIA["image"]
+
+
 def _lines(message: JSON) -> Iterator[str]:
-    content = content_text(message.get("content"))
+    content = tuple(_content(message))
     audio = message.get("audio")
-    if not content and isinstance(audio, dict) and isinstance(audio.get("transcript"), str):
-        content = audio["transcript"]
-    if content:
-        yield content
+    if not content and isinstance(audio, dict) and isinstance(audio.get("transcript"), str) and audio["transcript"]:
+        content = (audio["transcript"],)
+    yield from content
     if isinstance(message.get("refusal"), str) and message["refusal"]:
         yield message["refusal"]
     calls = message.get("tool_calls")
@@ -77,12 +94,13 @@ def _lines(message: JSON) -> Iterator[str]:
         if isinstance(call, dict):
             body = call.get("function") or call.get("custom")
             if isinstance(body, dict):
-                yield _call_text(body)
+                yield call_text(body)
     if isinstance(message.get("function_call"), dict):
-        yield _call_text(message["function_call"])
+        yield call_text(message["function_call"])
 
 
-def _call_text(body: JSON) -> str:
+def call_text(body: JSON) -> str:
+    """A tool call, as `name(arguments)`."""
     arguments = body.get("arguments", body.get("input"))
     if arguments is not None and not isinstance(arguments, str):
         arguments = orjson.dumps(arguments).decode()
@@ -90,22 +108,23 @@ def _call_text(body: JSON) -> str:
 
 
 def content_text(content: Any) -> str:
-    """A message's content, be it a string or a list of parts."""
+    """A message's content, be it a string or a list of parts. References stand in the middle of one text (Mistral)."""
     if isinstance(content, str):
         return content
     if isinstance(content, list):
-        return "\n".join(text for text in map(_part_text, content) if text is not None)
+        cited = any(isinstance(part, dict) and part.get("type") == "reference" for part in content)
+        return ("" if cited else "\n").join(text for text in map(_part_text, content) if text is not None)
     return ""
 
 
 def _part_text(part: Any) -> str | None:
-    """One part; None where it says nothing that is for reading (thinking)."""
+    """One part; None where it says nothing that is for reading."""
     if isinstance(part, str):
         return part
     if not isinstance(part, dict):
         return None
     kind = part.get("type")
-    if kind == "thinking":
+    if kind in UNREAD:
         return None
     for key in ("text", "refusal"):
         if isinstance(part.get(key), str):

@@ -13,18 +13,18 @@ def usage_of(value: Any) -> Usage | None:
     """The figures in a provider's usage object; None where it has none. Nothing is added up: a total not sent is None."""
     if not isinstance(value, dict):
         return None
-    asked = _object(value, "prompt_tokens_details", "input_tokens_details")
-    answered = _object(value, "completion_tokens_details", "output_tokens_details")
+    asked = _object(value, "prompt_tokens_details", "input_tokens_details", "input_token_details")
+    answered = _object(value, "completion_tokens_details", "output_tokens_details", "output_token_details")
     figures = (
-        _figure(value, "prompt_tokens", "input_tokens"),
-        _figure(value, "completion_tokens", "output_tokens"),
-        _figure(value, "total_tokens"),
+        figure_of(value, "prompt_tokens", "input_tokens"),
+        figure_of(value, "completion_tokens", "output_tokens"),
+        figure_of(value, "total_tokens"),
         # DeepSeek, Moonshot, and those who speak Anthropic's names give these beside the rest
-        _or(_figure(asked, "cached_tokens"), value, "prompt_cache_hit_tokens", "cached_tokens", "cache_read_input_tokens"),
-        _or(_figure(asked, "cache_write_tokens", "cache_creation_tokens"), value, "cache_creation_input_tokens"),  # OpenRouter
-        _or(_figure(answered, "reasoning_tokens"), value, "reasoning_tokens"),  # Perplexity
-        _figure(asked, "audio_tokens"),
-        _figure(answered, "audio_tokens"),
+        _or(figure_of(asked, "cached_tokens"), value, "prompt_cache_hit_tokens", "cached_tokens", "cache_read_input_tokens"),
+        _or(figure_of(asked, "cache_write_tokens", "cache_creation_tokens"), value, "cache_creation_input_tokens"),  # OpenRouter
+        _or(figure_of(answered, "reasoning_tokens", "thinking_tokens"), value, "reasoning_tokens"),  # Anthropic; Perplexity
+        figure_of(asked, "audio_tokens"),
+        figure_of(answered, "audio_tokens"),
     )
     if figures == NOTHING:
         return None
@@ -41,6 +41,20 @@ def usage_of(value: Any) -> Usage | None:
     )
 
 
+def usage_of_timings(value: Any) -> Usage | None:
+    """The figures in llama.cpp's timings, which come even where usage was not asked for.
+
+    The prompt is what was read of it and what was in the cache; older versions do not say the latter, so that is not known.
+    """
+    if not isinstance(value, dict):
+        return None
+    read, cached, said = figure_of(value, "prompt_n"), figure_of(value, "cache_n"), figure_of(value, "predicted_n")
+    given = None if read is None or cached is None else read + cached
+    if given is None and cached is None and said is None:
+        return None
+    return Usage(input_tokens=given, output_tokens=said, cached_input_tokens=cached)
+
+
 def _object(value: JSON, *keys: str) -> JSON:
     for key in keys:
         if isinstance(value.get(key), dict):
@@ -48,7 +62,8 @@ def _object(value: JSON, *keys: str) -> JSON:
     return {}
 
 
-def _figure(value: JSON, *keys: str) -> int | None:
+def figure_of(value: JSON, *keys: str) -> int | None:
+    """The first of `keys` that is a count."""
     for key in keys:
         figure = value.get(key)
         if type(figure) is float and figure.is_integer():
@@ -59,4 +74,4 @@ def _figure(value: JSON, *keys: str) -> int | None:
 
 
 def _or(figure: int | None, value: JSON, *keys: str) -> int | None:
-    return _figure(value, *keys) if figure is None else figure
+    return figure_of(value, *keys) if figure is None else figure

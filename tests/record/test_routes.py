@@ -54,6 +54,30 @@ def test_a_star_is_for_options_alone():
         (b"POST", b"/api/embeddings", "ollama_embed"),
         (b"POST", b"/api/chat/completions", "chat"),
         (b"GET", b"/api/chat", "opaque"),
+        (b"POST", b"/v1/completions", "completion"),
+        (b"POST", b"/openai/deployments/x/completions?api-version=1", "completion"),
+        (b"POST", b"/v1/responses", "response"),
+        (b"POST", b"/openai/responses?api-version=1", "response"),
+        (b"GET", b"/v1/responses/resp_1?stream=true", "response"),
+        (b"DELETE", b"/v1/responses/resp_1", "response"),
+        (b"POST", b"/v1/responses/resp_1/cancel", "response"),
+        (b"GET", b"/v1/responses/resp_1/input_items", "response"),
+        (b"POST", b"/v1/embeddings", "embedding"),
+        (b"POST", b"/v1/moderations", "moderation"),
+        (b"POST", b"/v1/images/edits", "image"),
+        (b"POST", b"/v1/audio/speech", "audio"),
+        (b"POST", b"/openai/deployments/whisper/audio/transcriptions?api-version=1", "audio"),
+        (b"POST", b"/v1/files", "file"),
+        (b"GET", b"/v1/files/file-1/content", "file"),
+        (b"POST", b"/v1/batches/batch_1/cancel", "batch"),
+        (b"POST", b"/v1/messages/batches", "opaque"),
+        (b"GET", b"/openai/v1/models", "model"),
+        (b"POST", b"/v1/models/gemini:generateContent", "gemini"),
+        (b"POST", b"/v1beta/models/gemini:streamGenerateContent?alt=sse", "gemini"),
+        (b"POST", b"/v1/projects/p/locations/l/publishers/google/models/m:countTokens", "gemini"),
+        (b"POST", b"/v1beta/models/m:embedContent", "opaque"),
+        (b"POST", b"/anthropic/v1/messages?beta=true", "message"),
+        (b"POST", b"/v1/messages/count_tokens", "message"),
         (b"GET", b"/v1/models", "model"),
         (b"GET", b"/v1/models/gpt-4o", "model"),
         (b"GET", b"/v1/modelsx", "opaque"),
@@ -64,8 +88,9 @@ def test_a_path_promises_a_dialect(method, target, expected):
     assert kind(method, target) == expected
 
 
-def test_every_dialect_has_an_end_marker():
+def test_a_dialect_says_what_ends_its_streams():
     assert markers("chat") == (b"[DONE]",)
     assert markers("message") == (b"message_stop",)
+    assert markers("gemini") == ()
     assert markers("ollama_chat") == markers("ollama_generate") == (b'"done":true',)
     assert markers("whatever") == (b"[DONE]",)

@@ -39,6 +39,8 @@ class Tape:
         request = self.doc.get("request")
         given: dict[str, Any] = {
             "kind": self.kind,
+            **{name: self.doc[name] for name in ("method", "target") if name in self.doc},
+            "target": self.doc.get("target", "/v1/chat/completions"),
             "request_body": b"" if request is None else json.dumps(request).encode(),
             "ending": Ending(self.doc.get("ending", "completed")),
             "http_status": self.doc.get("status", 200),

@@ -77,6 +77,14 @@ def test_examples_of_the_standard(data, expected):
     assert [event.data for event in decoded(data)[0]] == expected
 
 
+def test_llama_cpps_field_for_errors_is_an_event_and_no_other_use_of_the_name_is():
+    stream = b'data: 1\n\nerror: {"code":500}\n\nerror: oops\n\nerror\n\nerror: oops\ndata: 2\n\n'
+    expected = [Event(b"message", b"1", b""), Event(b"error", b'{"code":500}', b""), Event(b"message", b"2", b"")]
+
+    assert decoded(stream) == (expected, [], False, 0)
+    assert decoded(*(bytes([byte]) for byte in stream)) == (expected, [], False, 0)
+
+
 @pytest.mark.parametrize("end", [b"\n", b"\r", b"\r\n"])
 @given(
     datas=st.lists(st.binary(max_size=9).map(lambda data: data.replace(b"\r", b"").replace(b"\n", b"")), max_size=8),

@@ -1,0 +1,88 @@
+"""The Responses API (`/v1/responses`): creating one, streamed and not; and what is asked of one that there is, read small.
+
+`previous_response_id` and `conversation` stay where they are, in `raw_input` and `raw_output`. What was used is told only of the
+call that made a response: one that is retrieved, or cancelled, tells it again.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from proxy.task import JSON
+from proxy.wire.answered import answer_of, is_refused, was_streamed
+from proxy.wire.dialect import Reading, Said, text_of
+from proxy.wire.response_events import Events
+from proxy.wire.response_text import input_of, output_of, system_prompt_of
+from proxy.wire.usage import usage_of
+
+MAKING = frozenset(("", "compact"))
+"""What may follow `/responses` in the path of a POST that makes something new."""
+
+PENDING = frozenset(("queued", "in_progress"))
+
+
+def read(said: Said) -> Reading:
+    """Read one call about a response."""
+    asked: JSON = said.request if isinstance(said.request, dict) else {}
+    answer = answer_of(said, Events(), "response.completed")
+    raw = answer.whole
+    makes = _makes(said)
+    error = answer.error
+    if error is None and raw.get("status") == "failed":
+        error = "the response failed"
+    if error is not None and not makes and raw.get("status") == "failed":
+        error = None  # it is told of a failure that was before
+    return Reading(
+        raw_output=answer.raw,
+        input=input_of(asked.get("input")) or _template(asked),
+        output=None if is_refused(said) else _output(raw),
+        system_prompt=system_prompt_of(asked.get("instructions"), asked.get("input")),
+        model_requested=text_of(asked, "model"),
+        model=text_of(raw, "model"),
+        usage=usage_of(raw.get("usage")) if makes else None,
+        finish_reasons=_finish_reasons(raw),
+        response_id=text_of(raw, "id"),
+        stream=was_streamed(said, answer.form),
+        failed=error is not None,
+        error=error,
+        marked=answer.marked,
+        first=answer.first,
+        problems=answer.problems,
+    )
+
+
+def _makes(said: Said) -> bool:
+    if said.method != "POST":
+        return False
+    path = said.target.partition("?")[0].rstrip("/")
+    return path.rpartition("/responses")[2].lstrip("/") in MAKING
+
+
+def _template(asked: JSON) -> str | None:
+    """The prompt that is kept at the provider, where it is all that was said."""
+    prompt = asked.get("prompt")
+    name = text_of(prompt, "id") if isinstance(prompt, dict) else None
+    return f"[prompt {name}]" if name else None
+
+
+def _output(raw: JSON) -> str | None:
+    if isinstance(raw.get("output"), list):
+        return output_of(raw["output"])
+    if raw.get("deleted") is True:
+        return f"deleted {raw.get('id')}"
+    if raw.get("object") == "list" and isinstance(raw.get("data"), list):
+        count = len(raw["data"])
+        return f"{count} item{'' if count == 1 else 's'}{', and more' if raw.get('has_more') is True else ''}"
+    if type(raw.get("input_tokens")) is int:
+        return f"{raw['input_tokens']} input tokens"
+    return None
+
+
+def _finish_reasons(raw: JSON) -> tuple[str | None, ...]:
+    """Why it is incomplete; else its status, once that is final."""
+    status: Any = text_of(raw, "status")
+    if status is None:
+        return ()
+    details = raw.get("incomplete_details")
+    reason = text_of(details, "reason") if isinstance(details, dict) else None
+    return (reason or (None if status in PENDING else status),)
