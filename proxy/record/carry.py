@@ -327,6 +327,9 @@ class Carry:
 
     def _released(self) -> None:
         """Nothing is held for the journal any more."""
+        if self._tunnel is not None:
+            self._tunnel.released()
+            return
         if self._connection is not None and not self._paused:
             self._connection.resume()
         if self._done:

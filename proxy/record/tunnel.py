@@ -20,6 +20,7 @@ class Tunnel:
         self._connection = connection
         self._tap = tap
         self._over = over
+        self._ended = False  # the upstream has closed its side
         tap.note("an upgraded connection: its bytes were carried and counted, not kept")
 
     def open(self, caller: Caller, head: bytes, gate: int) -> None:
@@ -42,7 +43,14 @@ class Tunnel:
         self.end(Ending.COMPLETED)
 
     def upstream_ended(self, problem: str | None, clean: bool) -> None:
-        self.end(Ending.COMPLETED)
+        self._ended = True
+        if self._outlet.is_empty:
+            self.end(Ending.COMPLETED)
+
+    def released(self) -> None:
+        """Nothing is held for the journal any more: where the upstream has said all, so has the caller's side."""
+        if self._ended:
+            self.end(Ending.COMPLETED)
 
     def end(self, ending: Ending) -> None:
         """Close both sides."""
