@@ -12,6 +12,7 @@ meanwhile is the next batch, and the busier it gets the larger the batches are.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import os
 import threading
@@ -217,6 +218,9 @@ class Journal:
     # -- the thread's side
 
     def _work(self) -> None:
+        # woken, it would push the loop aside only to wait for the interpreter: a batch thread waits until the loop rests
+        with contextlib.suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
         while True:
             self._wake.acquire()
             batch = self._batch

@@ -28,6 +28,21 @@ _STREAMS: Final = (b"text/event-stream", b"application/x-ndjson", b"application/
 _FORM: Final = b"application/x-www-form-urlencoded"
 
 
+def _length_line(head: bytes) -> tuple[int, int, int]:
+    """Where the Content-Length line is (with the CRLF before it), and its figure; three zeros where there is none that is sound."""
+    start = head.find(b"\r\nContent-Length: ")
+    if start < 0:
+        start = head.find(b"\r\ncontent-length: ")
+    if start >= 0:  # as nearly every SDK writes it
+        end = head.find(b"\r\n", start + 18)
+        end = len(head) if end < 0 else end
+        digits = head[start + 18 : end]
+        if digits.isdigit() and len(digits) <= 18:
+            return start, end, int(digits)
+    found = _LENGTH.search(head)
+    return (0, 0, 0) if found is None else (*found.span(), int(found[1]))
+
+
 class BodyKind:
     """What of a body the record has to know: its coding, and whether its fields are looked at one by one."""
 
@@ -114,14 +129,9 @@ class Preparer:
 
         Raises BadMessage.
         """
-        found = _LENGTH.search(head)
-        if found is None:
-            key: bytes | tuple[bytes, bytes] = head
-            length, line = 0, b""
-        else:
-            start, end = found.span()
-            key = head[:start], head[end:]
-            length, line = int(found[1]), head[start:end]
+        start, end, length = _length_line(head)
+        line = head[start:end]
+        key: bytes | tuple[bytes, bytes] = (head[:start], head[end:]) if line else head
         prepared = self._known.get(key)
         if prepared is None:
             prepared = self._prepare(head, line[2:])
