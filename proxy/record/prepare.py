@@ -29,7 +29,7 @@ _FORM: Final = b"application/x-www-form-urlencoded"
 
 
 def _length_line(head: bytes) -> tuple[int, int, int]:
-    """Where the Content-Length line is (with the CRLF before it), and its figure; three zeros where there is none that is sound."""
+    """Where the Content-Length line is (with the CRLF before it), and its figure; three zeros where no sound one is."""
     start = head.find(b"\r\nContent-Length: ")
     if start < 0:
         start = head.find(b"\r\ncontent-length: ")
