@@ -174,6 +174,7 @@ class Carry:
         if self.over:
             return
         self._write = None
+        marked = bool(self._mark) and self._outlet.is_empty  # the end marker has gone out, not only come in
         self._outlet.shut()
         if self._connection is not None:
             self._connection.resume()
@@ -181,13 +182,14 @@ class Carry:
             self._finish()
         elif not self._uploaded:
             self._end_now(Ending.UPLOAD_INCOMPLETE)
-        elif self._mark and self._mark <= self._journal.durable:
+        elif marked:
             self._tap.end(Ending.COMPLETED)
             self._deaf_until = self._loop.time() + LINGER_SECONDS  # the answer is about to end: the connection can be used again
         elif self._house.rules.drain:
             self._deaf_until = float("inf")
             self._tap.drained = True
         else:
+            self._tap.drained = self._tap.marked  # a marker that nobody got makes no answer whole
             self._end_now(Ending.CALLER_LEFT)
 
     # -- from the upstream
