@@ -215,9 +215,10 @@ def test_the_readme_lists_every_route_and_parameter_and_no_other():
     from proxy.query import routes
 
     words = first_words(section("The JSON API"))
-    assert {word for word in words if word.startswith("/")} == {route.path for route in routes.ROUTES}
-    parameters = {parameter.name for route in routes.ROUTES for parameter in route.parameters}
-    assert {word for word in words if not word.startswith("/")} == parameters
+    acts = {f"{route.method} {route.path}" for route in routes.ACTS}
+    assert {word for word in words if "/" in word} == {route.path for route in routes.ROUTES} | acts
+    parameters = {parameter.name for route in (*routes.ROUTES, *routes.ACTS) for parameter in route.parameters}
+    assert {word for word in words if "/" not in word} == parameters
 
 
 def test_the_readme_lists_every_command_and_option_and_no_other():

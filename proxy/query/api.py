@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import html
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -18,11 +18,11 @@ from proxy.query.encoding import encode
 from proxy.query.guard import HEADERS, Desk, refusal
 from proxy.query.openapi import openapi
 from proxy.query.parameters import Asked, BadFilter, understand
-from proxy.query.routes import OCTETS, ROUTES, Route
+from proxy.query.routes import ACTS, OCTETS, ROUTES, Route
 from proxy.store import BadCursor, Store, StoreUnavailable
 from proxy.task import Status, Which
 
-__all__ = ["ROUTES", "Desk", "DeskRunner", "build"]
+__all__ = ["ACTS", "ROUTES", "Act", "Desk", "DeskRunner", "build"]
 
 LOG = logging.getLogger("tasktap.desk")
 
@@ -30,12 +30,29 @@ Decode = Callable[[bytes, str], bytes]
 """Bytes and their content coding, to plain bytes; raises ValueError where they are not that or the coding is not known."""
 
 
-def build(store: Store, status: Callable[[], Awaitable[Status]], desk: Desk, decode: Decode) -> web.Application:
-    """The application; run it with `DeskRunner`, which keeps aiohttp's own words from going out."""
-    app = web.Application(middlewares=[_well_mannered(desk)])
+Act = Callable[[str, bytes, Mapping[str, str]], Awaitable[tuple[int, Any]]]
+"""Does what a route of `ACTS` is for: given the path's id, the plain bytes of the body and the header fields, it gives the status
+and the document of the answer."""
+
+
+def build(
+    store: Store,
+    status: Callable[[], Awaitable[Status]],
+    desk: Desk,
+    decode: Decode,
+    acts: Mapping[str, Act] | None = None,
+) -> web.Application:
+    """The application; run it with `DeskRunner`, which keeps aiohttp's own words from going out.
+
+    `acts` are what the routes of `ACTS` do, by name.
+    """
+    app = web.Application(middlewares=[_well_mannered(desk)], client_max_size=0)  # each act says itself how much it takes
     handlers = _Handlers(store, status, desk, decode)
     for route in ROUTES:
         app.router.add_get(route.path.replace("{id}", "{id:[^/]+}"), _handler(route, handlers), name=route.name)
+    for route in ACTS:
+        act = (acts or {}).get(route.name)
+        app.router.add_route(route.method, route.path.replace("{id}", "{id:[^/]+}"), _acting(route, act, decode), name=route.name)
     app.on_response_prepare.append(_dress)
     return app
 
@@ -106,6 +123,37 @@ def _handler(route: Route, handlers: _Handlers) -> Callable[[web.Request], Await
         return await answer(asked, request.match_info.get("id", ""))
 
     return handle
+
+
+def _acting(route: Route, act: Act | None, decode: Decode) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def handle(request: web.Request) -> web.Response:
+        if act is None:
+            return refuse(503, "not_here", "This desk only reads.")
+        understand(request.query.items(), route.parameters)
+        body = await plain_body(request, route.most, decode)
+        if isinstance(body, web.Response):
+            return body
+        status, document = await act(request.match_info.get("id", ""), body, request.headers)
+        return _json(document, status)
+
+    return handle
+
+
+async def plain_body(request: web.Request, most: int, decode: Decode) -> bytes | web.Response:
+    """The request's body, its content coding taken off; or why it is not taken."""
+    parts, size = list[bytes](), 0
+    async for part in request.content.iter_any():
+        size += len(part)
+        if size > most:
+            return refuse(413, "too_large", f"The body is longer than {most} bytes.")
+        parts.append(part)
+    body, coding = b"".join(parts), request.headers.get("Content-Encoding", "").strip().lower()
+    if coding in ("", "identity"):
+        return body
+    try:
+        return await asyncio.to_thread(decode, body, coding)
+    except ValueError:
+        return refuse(415, "bad_coding", f'The body is not whole "{coding}".')
 
 
 def _json(body: Any, status: int = 200) -> web.Response:

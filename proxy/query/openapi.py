@@ -8,7 +8,7 @@ from types import NoneType
 from typing import Any, get_args, get_type_hints
 
 from proxy.query.document import HIDDEN
-from proxy.query.routes import ROUTES, Route
+from proxy.query.routes import ACTS, ROUTES, Route
 from proxy.task import JSON, Feedback, Session, Status, Summary, Task, Usage, User
 
 MOMENT: JSON = {"type": "string", "format": "date-time", "examples": ["2026-11-22T15:04:05.123456Z"]}
@@ -49,6 +49,9 @@ EVERYWHERE = {400: "Malformed HTTP.", 401: "No key, or a wrong one.", 421: "Not 
 SOMETIMES = {
     400: "A parameter that cannot be understood.",
     404: "There is no such thing.",
+    409: "Not as things are; the message says why.",
+    413: "The body is too long.",
+    415: "The body's content coding cannot be undone.",
     422: "The kept bytes cannot be decoded.",
     503: "Not now; the message says why.",
 }
@@ -64,7 +67,7 @@ def openapi(version: str) -> JSON:
             "summary": "Every LLM call that was carried, kept as a task.",
             "license": LICENSE,
         },
-        "paths": {route.path: {"get": _operation(route)} for route in ROUTES},
+        "paths": _paths(),
         "components": {
             "schemas": _schemas(),
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "description": "`desk.key`, where one is set."}},
@@ -74,6 +77,13 @@ def openapi(version: str) -> JSON:
 
 
 LICENSE = {"name": "Apache-2.0", "identifier": "Apache-2.0"}
+
+
+def _paths() -> JSON:
+    paths: JSON = {}
+    for route in (*ROUTES, *ACTS):
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
+    return paths
 
 
 def _operation(route: Route) -> JSON:
@@ -95,6 +105,11 @@ def _operation(route: Route) -> JSON:
         "operationId": route.name,
         "summary": route.summary,
         **({"parameters": parameters} if parameters else {}),
+        **(
+            {"requestBody": {"required": True, "content": {"application/json": {"schema": _ref(route.takes)}}}}
+            if route.takes
+            else {}
+        ),
         **({"security": [{}]} if route.open else {}),
         "responses": {
             "200": answer,

@@ -1,4 +1,4 @@
-"""Pure: the desk's reading routes, one table from which the router, the OpenAPI document and the front page are made."""
+"""Pure: the desk's routes, two tables from which the router, the OpenAPI document and the front page are made."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from proxy.query.parameters import DECODED, FILTERS, PAGING, PROJECT, USER, Para
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """One question that the desk answers to GET and HEAD."""
+    """One question that the desk answers to GET and HEAD; or, with another `method`, one thing that it does."""
 
     path: str  # `{id}` stands for one segment, percent-encoded: "a%2Fb" is the id "a/b"
     name: str  # of the handler, and the OpenAPI operation's id
@@ -18,6 +18,10 @@ class Route:
     parameters: tuple[Parameter, ...] = ()
     open: bool = False  # answered without the key
     also: tuple[int, ...] = ()  # statuses of errors it can answer with, besides those that every route can
+    method: str = "GET"
+    takes: str | None = None  # the schema of its body
+    most: int = 1 << 20  # bytes of that body
+    feedback: bool = False  # `desk.feedback_key` opens it too, for pages of any site
 
     @property
     def has_id(self) -> bool:
@@ -100,3 +104,6 @@ ROUTES = (
         also=(503,),
     ),
 )
+
+ACTS: tuple[Route, ...] = ()
+"""What the desk does when asked by another method than GET; whoever builds the desk brings the acts, by their names."""
