@@ -33,6 +33,9 @@ class LateStore:
     async def save(self, tasks: Sequence[Task]) -> int:
         return await self._there.save(tasks)
 
+    async def rewrite(self, tasks: Sequence[Summary]) -> int:
+        return await self._there.rewrite(tasks)
+
     async def stored(self, epoch: str) -> int:
         return await self._there.stored(epoch)
 

@@ -41,6 +41,16 @@ class Store(Protocol):
         """
         ...
 
+    async def rewrite(self, tasks: Sequence[Summary]) -> int:
+        """Put these in the place of the kept tasks of the same `origin`, durably, all or none; return how many are kept.
+
+        What is not kept is left alone. A `Summary` changes what lists show, a `Task` bodies, headers, pieces and the rest, too.
+        `id`, `created_at`, `flag` and feedback stay as they are kept. Sessions, users and full text follow in the same commit.
+
+        Raises StoreUnavailable, StoreRejected.
+        """
+        ...
+
     async def stored(self, epoch: str) -> int:
         """How many tasks are kept whose origin begins with `epoch + "."`; kept as a counter, in the same commit as the tasks."""
         ...

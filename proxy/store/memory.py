@@ -60,6 +60,34 @@ class MemoryStore:
                     self._users[task.project_id, task.user_id].sessions += 1
         return len(new)
 
+    async def rewrite(self, tasks: Sequence[Summary]) -> int:
+        kept = {task.origin: task for task in self._tasks.values()}
+        after: dict[str, Task] = {}
+        for task in tasks:
+            if (old := kept.get(task.origin)) is not None:
+                new = task if isinstance(task, Task) else replace(old, **{name: getattr(task, name) for name in _SUMMARY})
+                after[old.id] = replace(
+                    new, id=old.id, created_at=old.created_at, flag=old.flag, feedback=old.feedback, own_id=None
+                )
+        for new in after.values():
+            check(new)
+        self._tasks |= after
+        if after:
+            self._add_up()
+        return len(after)
+
+    def _add_up(self) -> None:
+        """All sums, of all tasks, in the order in which they came into being."""
+        sessions, users = sums(self._tasks.values())
+        self._sessions = {key: sessions[key] for key in (*self._sessions, *sessions) if key in sessions}
+        self._users = {key: users[key] for key in (*self._users, *users) if key in users}
+        tasks = self._tasks.values()
+        self._pairs = {
+            (t.project_id, t.session_id, t.user_id) for t in tasks if t.session_id is not None and t.user_id is not None
+        }
+        for project_id, _, user_id in self._pairs:
+            self._users[project_id, user_id].sessions += 1
+
     async def stored(self, epoch: str) -> int:
         return self._epochs[epoch]
 

@@ -57,6 +57,11 @@ class Figures:
     def dollars(self) -> float | None:
         return None if self.cost is None else self.cost / PICODOLLARS
 
+    @property
+    def full(self) -> bool:
+        """Whether a sum has stopped at its end, so that nothing can be taken out of it again."""
+        return LARGEST in (self.input_tokens, self.output_tokens, abs(self.cost or 0))
+
 
 @dataclass(slots=True)
 class SessionSum:
@@ -193,6 +198,37 @@ def sums(tasks: Iterable[Summary]) -> tuple[dict[Key, SessionSum], dict[Key, Use
                 user = users[key] = UserSum(*key, task.created_at, task.ended_at)
             user.count(task)
     return sessions, users
+
+
+def shifted(have: Figures, changes: Iterable[tuple[Summary | None, Summary | None]]) -> Figures | None:
+    """`have` with what each task was taken out and what it is now put in; `None` where that cannot be told by difference.
+
+    A cost that goes leaves zero or nothing behind, depending on whether any other task has one.
+    """
+    out, put = Figures(), Figures()
+    for old, new in changes:
+        if old is not None:
+            out.count(old)
+        if new is not None:
+            put.count(new)
+    if (out.cost is not None and put.cost is None) or have.full or out.full or put.full:
+        return None
+    figures = Figures(
+        have.tasks - out.tasks,
+        have.errors - out.errors,
+        have.input_tokens - out.input_tokens,
+        have.output_tokens - out.output_tokens,
+        None if have.cost is None else have.cost - (out.cost or 0),
+    )
+    figures.take(put)
+    return figures
+
+
+def told(task: Summary) -> tuple[object, ...]:
+    """What a session says of one of its tasks, its figures aside."""
+    model = task.model if task.model is not None else task.model_requested
+    said = (_excerpt(task.input), _excerpt(task.output), task.ending, task.session_final, task.user_id, model)
+    return (*said, task.created_at, task.ended_at)
 
 
 def _later(one: Latest, other: Latest) -> Latest:

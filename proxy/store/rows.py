@@ -55,7 +55,7 @@ _ENDINGS = {ending.value: ending for ending in Ending}
 _RECORD = tuple(field.name for field in fields(Record))
 
 
-def task_row(key: int, prompt: int | None, task: Task) -> Row:
+def task_row(key: int, prompt: int | None, task: Summary) -> Row:
     """A task in the order of `TASK_COLUMNS`; `prompt` is the key of its system prompt."""
     facts: JSON = {name: value for name, value in zip(_FACTS, _facts_of(task), strict=True) if value is not None and value != ()}
     if (usage := task.usage) is not None:

@@ -48,6 +48,11 @@ class SqliteStore:
             raise StoreUnavailable("This store was opened for reading only.")
         return await self._writer.save(tasks) if tasks else 0
 
+    async def rewrite(self, tasks: Sequence[Summary]) -> int:
+        if self._writer is None:
+            raise StoreUnavailable("This store was opened for reading only.")
+        return await self._writer.rewrite(tasks) if tasks else 0
+
     async def stored(self, epoch: str) -> int:
         found = await self._readers.rows("SELECT tasks FROM epoch WHERE epoch = ?", (epoch,))
         return int(found[0][0]) if found else 0

@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from proxy.store import StoreRejected, StoreUnavailable
 from proxy.store.record import Packer
 from proxy.store.sqlite_file import identity, open_writer, unavailable
+from proxy.store.sqlite_rewrite import rewrite
 from proxy.store.sqlite_save import save
-from proxy.task import Task
+from proxy.task import Summary, Task
+
+Act = Callable[[sqlite3.Connection], int]
+"""Something done to the database, inside a transaction; how many tasks it concerned."""
 
 
 class Writer:
@@ -33,9 +37,18 @@ class Writer:
 
     async def save(self, tasks: Sequence[Task]) -> int:
         """See `Store.save`. A save that is cancelled is done all the same, which is harmless."""
+        batch = tuple(tasks)
+        return await self._done(lambda db: save(db, self._packer, batch))
+
+    async def rewrite(self, tasks: Sequence[Summary]) -> int:
+        """See `Store.rewrite`."""
+        batch = tuple(tasks)
+        return await self._done(lambda db: rewrite(db, self._packer, batch))
+
+    async def _done(self, act: Act) -> int:
         if self._closed:
             raise StoreUnavailable("The store is closed.")
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._save, tuple(tasks))
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._committed, act)
 
     async def close(self) -> None:
         """End, after the saves that have begun."""
@@ -53,11 +66,12 @@ class Writer:
             self._identity = identity(self._path)
         return self._db
 
-    def _save(self, tasks: tuple[Task, ...]) -> int:
+    def _committed(self, act: Act) -> int:
+        """What `act` gives, done in one transaction: all of it or nothing."""
         db = self._connected()
         try:
             db.execute("BEGIN IMMEDIATE")
-            new = save(db, self._packer, tasks)
+            done = act(db)
             db.execute("COMMIT")
             self._must_be_the_same_file()
         except (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.InterfaceError, sqlite3.ProgrammingError) as error:
@@ -75,7 +89,7 @@ class Writer:
             # what JSON cannot say), and would be wrong every time.
             self._undo(db)
             raise _refused(error) from error
-        return new
+        return done
 
     def _must_be_the_same_file(self) -> None:
         # SQLite goes on writing to a file that was deleted: what it says is committed is then nowhere

@@ -1,0 +1,82 @@
+"""One transaction that puts tasks in the place of what was kept of them: rows, full text and the sums they are part of."""
+
+# ruff: noqa: S608  names of tables and columns are ours; every value is bound
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from proxy.store import rows
+from proxy.store.record import Packer
+from proxy.store.sqlite_swap import swap
+from proxy.task import Summary, Task
+
+_AT_ONCE = 500  # values in one IN list
+_SET = ", ".join(f"{column} = ?" for column in rows.TASK_COLUMNS[1:])
+_UPDATE = f"UPDATE task SET {_SET} WHERE key = ?"
+_FORGET_WORDS = "INSERT INTO search (search, rowid, input, output) VALUES ('delete', ?, ?, ?)"
+_KEEP_WORDS = "INSERT INTO search (rowid, input, output) VALUES (?, ?, ?)"
+_KEEP_PROMPT = (
+    "INSERT INTO prompt (digest, uses, text) VALUES (?, 1, ?) ON CONFLICT (digest) DO UPDATE SET uses = uses + 1 RETURNING key"
+)
+
+
+class _Change(NamedTuple):
+    """One task: its key, that of its system prompt, what was kept of it, and what is kept now."""
+
+    key: int
+    prompt: int | None
+    old: Summary
+    new: Summary
+
+
+def rewrite(db: sqlite3.Connection, packer: Packer, tasks: Sequence[Summary]) -> int:
+    """See `Store.rewrite`; inside the transaction that is open on `db`. Raises what SQLite and `Packer.pack` raise."""
+    changes = _changes(db, {task.origin: task for task in tasks})
+    for change in changes:
+        key, old, new = change.key, change.old, change.new
+        row = rows.task_row(key, _prompt(db, change), new)
+        db.execute(_UPDATE, (*row[1:], key))
+        if (old.input, old.output) != (new.input, new.output):
+            if old.input or old.output:
+                db.execute(_FORGET_WORDS, (key, old.input, old.output))
+            if new.input or new.output:
+                db.execute(_KEEP_WORDS, (key, new.input, new.output))
+        if isinstance(new, Task):
+            db.execute("UPDATE record SET data = ? WHERE key = ?", (packer.pack(new), key))
+    swap(db, [(change.old, change.new) for change in changes])
+    return len(changes)
+
+
+def _changes(db: sqlite3.Connection, wanted: dict[str, Summary]) -> list[_Change]:
+    """What is kept under these origins; nothing for those that are not there."""
+    origins = list(wanted)
+    found: list[_Change] = []
+    for start in range(0, len(origins), _AT_ONCE):
+        some = origins[start : start + _AT_ONCE]
+        marks = ", ".join("?" * len(some))
+        select = f"SELECT task.prompt, {rows.SUMMARY_SELECT} FROM task WHERE origin IN ({marks}) ORDER BY key"
+        for prompt, *row in db.execute(select, some).fetchall():
+            old = rows.summary(tuple(row))
+            new = replace(wanted[old.origin], id=old.id, created_at=old.created_at, flag=old.flag)
+            found.append(_Change(row[0], prompt, old, new))
+    return found
+
+
+def _prompt(db: sqlite3.Connection, change: _Change) -> int | None:
+    """The key of the system prompt; one that nothing uses any more goes."""
+    text = change.new.system_prompt
+    if text == change.old.system_prompt:
+        return change.prompt
+    if change.prompt is not None:
+        db.execute("UPDATE prompt SET uses = uses - 1 WHERE key = ?", (change.prompt,))
+        db.execute("DELETE FROM prompt WHERE key = ? AND uses <= 0", (change.prompt,))
+    if text is None:
+        return None
+    digest = hashlib.blake2b(text.encode(), digest_size=16).digest()
+    [(key,)] = db.execute(_KEEP_PROMPT, (digest, text)).fetchall()
+    return int(key)
