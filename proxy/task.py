@@ -88,6 +88,7 @@ class Call:
     id: str  # the task id that the caller was given in X-Task-Id
     own_id: str  # an id of ours, used where `id` turns out to be taken
     retry_of: str | None = None  # the caller gave this id a second time, so `id` is ours
+    part_of: str | None = None  # the id that an upgraded connection was given, of which this is a later part
     created_at: int  # microseconds since the epoch
     ended_at: int
     ending: Ending
@@ -98,6 +99,7 @@ class Call:
     caller_key: str | None = None  # keyed fingerprint of the API key
     request_fields: Fields = ()  # allow-listed, and every label field
     request_body: bytes = b""  # transfer coding removed, content coding kept
+    sent: tuple[Piece, ...] = ()  # `request_body` in pieces, where the connection was upgraded: plain WebSocket frames
     request_size: int = 0  # bytes on the wire; more than len(request_body) where the record was cut
     request_decoded: bool = False  # the content coding was removed, because something in it had to be redacted
     http_status: int | None = None  # what the caller got

@@ -57,7 +57,7 @@ def call(epoch: str, records: Sequence[Record]) -> Call:
     packed, rest = _unpacked(begin.payload)
     lines, sent_first = _unpacked(rest)
     meta: JSON = orjson.loads(packed)
-    sent: list[bytes] = [sent_first]
+    sent: list[Piece] = [Piece(0.0, sent_first)] if sent_first else []
     pieces: list[Piece] = []
     status, reason, fields = None, "", Fields()
     first: float | None = None
@@ -72,7 +72,7 @@ def call(epoch: str, records: Sequence[Record]) -> Call:
         elif record.kind is Kind.PIECES:
             pieces += _pieces(begin.time, record.payload)
         elif record.kind is Kind.SENT:
-            sent.append(record.payload)
+            sent.append(Piece(at, record.payload))
         elif record.kind in (Kind.HEAD, Kind.WHOLE):
             head, body = _unpacked(record.payload)
             status, reason, fields = _head(head)
@@ -100,7 +100,7 @@ def call(epoch: str, records: Sequence[Record]) -> Call:
         if end.get("first") is not None:
             first = end["first"] / 1e6
     problems += end.get("problems", ())
-    request_body = joined(b"".join(sent), end.get("request_switched"), _coding(request_fields))
+    request_body = joined(b"".join([piece.data for piece in sent]), end.get("request_switched"), _coding(request_fields))
     response = tuple(pieces)
     if end.get("response_switched") is not None:
         response = _plain(response, end["response_switched"], _coding(fields))
@@ -109,6 +109,7 @@ def call(epoch: str, records: Sequence[Record]) -> Call:
         id=meta["id"],
         own_id=meta["own"],
         retry_of=meta["retry_of"],
+        part_of=meta.get("of"),
         created_at=meta["at"],
         ended_at=meta["at"] + max(0, last.time - begin.time),
         ending=ending,
@@ -119,6 +120,7 @@ def call(epoch: str, records: Sequence[Record]) -> Call:
         caller_key=meta["key"],
         request_fields=request_fields,
         request_body=request_body,
+        sent=tuple(sent) if status == 101 else (),
         request_size=end.get("request", len(request_body)),
         request_decoded=end.get("request_switched") is not None,
         http_status=status,

@@ -23,6 +23,7 @@ from proxy.record.http1 import ResponseHead, chunk
 from proxy.record.outlet import HELD_BYTES, Outlet
 from proxy.record.prepare import Prepared
 from proxy.record.refusal import refusal
+from proxy.record.spoken import Spoken
 from proxy.record.tap import Ids, Tap
 from proxy.record.tunnel import Tunnel
 from proxy.task import Ending
@@ -228,7 +229,8 @@ class Carry:
         if head.status == 101:
             connection, self._connection = self._connection, None
             assert connection is not None  # noqa: S101 - it is what this came from
-            self._tunnel = Tunnel(self._outlet, connection, self._tap, self._finish)
+            spoken = Spoken(self._house, self._prepared, self._ids, self._tap, head)
+            self._tunnel = Tunnel(self._outlet, connection, spoken, self._finish)
             connection.become(self._tunnel)
             self._tunnel.open(caller, passed.head, self._gate)
         else:
@@ -386,6 +388,9 @@ class Carry:
 
     def _end_now(self, ending: Ending) -> None:
         """Drop what is left of the call."""
+        if self._tunnel is not None:
+            self._tunnel.end(ending)
+            return
         self._tap.end(ending)
         self._finish()
 
@@ -437,10 +442,7 @@ class Carry:
 
     def abandon(self) -> None:
         """Let go of everything: the process ends."""
-        if self._tunnel is not None:
-            self._tunnel.end(Ending.STOPPED)
-        else:
-            self._end_now(Ending.STOPPED)
+        self._end_now(Ending.STOPPED)
 
     def stop(self) -> None:
         """We shut down, and can wait no longer for this call."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from proxy.record.journal import Journal
-from proxy.record.tap import TapSettings
+from proxy.record.tap import Ids, TapSettings
 from proxy.record.upstream import Upstream
 
 
@@ -30,6 +30,10 @@ class House(Protocol):
     upstreams: dict[str, Upstream]
     rules: Rules
     tap_settings: TapSettings
+
+    def another(self, of: str) -> Ids:
+        """Number and id of a further part of the upgraded connection that was given the id `of`."""
+        ...
 
     def over(self, call: object) -> None:
         """A call has ended in every respect."""

@@ -6,8 +6,8 @@ from itertools import pairwise
 from typing import Any
 
 from proxy.record.labels import Labels, labels, text
-from proxy.task import Call, Ending, Fields, Task
-from proxy.wire import Reading, Said, dialect_of
+from proxy.task import Call, Ending, Fields, Source, Task
+from proxy.wire import Reading, Said, Turn, dialect_of
 from proxy.wire.coding import OUTPUT_LIMIT, Decoder, UnknownCodingError, codings, decode
 from proxy.wire.form import form_of, is_form
 from proxy.wire.lenient import loads, mend
@@ -35,11 +35,18 @@ def read(call: Call) -> Task:
     got = {name.lower(): value for name, value in reversed(call.response_fields)}
     request_coding = None if call.request_decoded else _coding(sent)
     response_coding = None if call.response_decoded else _coding(got)
-    raw_input = _guarded(problems, "the request", None, _request, call, sent, request_coding, problems)
+    upgraded = call.http_status == 101
+    raw_input = None if upgraded else _guarded(problems, "the request", None, _request, call, sent, request_coding, problems)
     found = _guarded(problems, "the labels", Labels(), labels, call.request_fields, raw_input)
     said = _guarded(problems, "the response", Said(request=raw_input), _said, call, raw_input, got, response_coding, problems)
     reading = _guarded(problems, "the dialect", Reading(), dialect_of(call.kind).read, said)
     problems += (*found.problems, *reading.problems)
+    session = found.session_id, found.session_source
+    if upgraded and found.session_id is None:
+        session = call.part_of or call.id, Source.INFERRED  # what was said on one connection was said in one session
+    if upgraded and reading.asked is not None:
+        raw_input = reading.asked
+    began, ended = reading.span or (0.0, (call.ended_at - call.created_at) / 1e6)
     metadata = found.metadata
     if reading.system_prompt is not None and "system_prompt" not in metadata:
         metadata = {**metadata, "system_prompt": reading.system_prompt}
@@ -49,12 +56,12 @@ def read(call: Call) -> Task:
         retry_of=call.retry_of,
         origin=call.origin,
         project_id=found.project_id or "default",
-        created_at=call.created_at,
-        ended_at=call.ended_at,
+        created_at=call.created_at + round(began * 1e6),
+        ended_at=call.created_at + round(ended * 1e6),
         kind=call.kind,
         name=found.name,
-        session_id=found.session_id,
-        session_source=found.session_source,
+        session_id=session[0],
+        session_source=session[1],
         session_final=found.session_final,
         user_id=found.user_id,
         user_source=found.user_source,
@@ -77,10 +84,10 @@ def read(call: Call) -> Task:
         stream=reading.stream,
         request_size=call.request_size,
         response_size=call.response_size,
-        seconds_to_first_byte=call.seconds_to_first_byte,
-        seconds_to_first_token=None if reading.first is None else call.response[reading.first].at,
-        seconds_total=(call.ended_at - call.created_at) / 1e6,
-        longest_stall=_longest_stall(call),
+        seconds_to_first_byte=_first_byte(call, reading),
+        seconds_to_first_token=None if reading.first is None else max(0.0, call.response[reading.first].at - began),
+        seconds_total=ended - began,
+        longest_stall=_longest_stall(call, began),
         ending=_ending(call, reading),
         finish_reasons=reading.finish_reasons,
         problems=tuple(problems),
@@ -92,7 +99,7 @@ def read(call: Call) -> Task:
         request_coding=request_coding,
         response_body=call.response_body,
         response_coding=response_coding,
-        pieces=tuple((piece.at, len(piece.data)) for piece in call.response),
+        pieces=tuple((max(0.0, piece.at - began), len(piece.data)) for piece in call.response),
         redactions=call.redactions,
     )
 
@@ -132,7 +139,16 @@ def _request(call: Call, sent: dict[bytes, bytes], coding: str | None, problems:
     return mend(value) if mending else value
 
 
+def _turns(call: Call) -> tuple[Turn, ...]:
+    """What both sides said on an upgraded connection, in its order."""
+    heard = [Turn(False, piece.data, piece.at, number) for number, piece in enumerate(call.response)]
+    return tuple(sorted([Turn(True, piece.data, piece.at) for piece in call.sent] + heard, key=lambda turn: turn.at))
+
+
 def _said(call: Call, raw_input: Any, got: dict[bytes, bytes], coding: str | None, problems: list[str]) -> Said:
+    if call.http_status == 101:
+        whole = call.ending is Ending.COMPLETED
+        return Said(method=call.method, target=call.target, status=101, whole=whole, turns=_turns(call))
     pieces = tuple([piece.data for piece in call.response])
     decoded_whole = True
     if coding is not None:
@@ -169,8 +185,15 @@ def _ending(call: Call, reading: Reading) -> Ending:
     return ending
 
 
-def _longest_stall(call: Call) -> float | None:
-    times = (piece.at for piece in call.response)
+def _first_byte(call: Call, reading: Reading) -> float | None:
+    if reading.span is None:
+        return call.seconds_to_first_byte
+    began = reading.span[0]
+    return next((piece.at - began for piece in call.response if piece.at >= began), None)
+
+
+def _longest_stall(call: Call, began: float) -> float | None:
+    times = (piece.at for piece in call.response if piece.at >= began)
     return max((later - earlier for earlier, later in pairwise(times)), default=None)
 
 

@@ -110,6 +110,12 @@ class Relay:
             raise
         return None if carry.over else carry
 
+    def another(self, of: str) -> Ids:
+        """Number and id of a further part of the upgraded connection that was given the id `of`."""
+        self._number += 1
+        own = uuid7(time.time_ns() // 1000, self._bits(80))
+        return Ids(self._number, own, own, of=of)
+
     def over(self, call: object) -> None:
         """A call has ended in every respect."""
         self.running.discard(call)

@@ -34,8 +34,15 @@ _KINDS = (
 )
 """How the path of a POST ends in each dialect: providers put prefixes of their own before it."""
 
-_RESOURCE = re.compile(rb"/(?:v1|openai)/(responses|files|uploads|batches|models)(?:/|$)")
-_RESOURCES = {b"responses": "response", b"files": "file", b"uploads": "file", b"batches": "batch", b"models": "model"}
+_RESOURCE = re.compile(rb"/(?:v1|openai)/(responses|files|uploads|batches|models|realtime)(?:/|$)")
+_RESOURCES = {
+    b"responses": "response",
+    b"files": "file",
+    b"uploads": "file",
+    b"batches": "batch",
+    b"models": "model",
+    b"realtime": "realtime",
+}
 """What can be listed, fetched and deleted, by any method: the path goes on with its id. Azure has no `/v1` before it."""
 
 _MARKERS: dict[str, tuple[bytes, ...]] = {

@@ -46,6 +46,7 @@ class Ids(NamedTuple):
     id: str
     own: str
     retry_of: str | None = None
+    of: str | None = None  # the id that the connection was given, of which this is a later part
 
 
 class Tap:
@@ -60,6 +61,7 @@ class Tap:
     _head: bytes | None = None
     _quick: bytes | None = None  # the only end marker, while a look at each event for it is enough
     _tail = b""
+    _received = 0  # bytes of an upgraded connection
     _problems: list[str] | None = None
     _redactions: list[str] | None = None
     first_byte: int | None = None  # microseconds after the beginning
@@ -122,7 +124,7 @@ class Tap:
             ids.own.encode(),
             scrubbed(retry_of, self._needles),
             time.time_ns() // 1000,
-            prepared.meta,
+            prepared.meta if ids.of is None else b'"of":%b,%b' % (scrubbed(orjson.dumps(ids.of), self._needles), prepared.meta),
         )
         sequence = journal.append(_BEGIN, self._number, pack_begin(meta, prepared.kept, kept))
         self.recorded = True
@@ -279,6 +281,8 @@ class Tap:
                 journal.append(_SENT, self._number, rest)
             self._close("request", body, now)
         last = b"" if self._response_kind is None else self._last(payload, now)
+        if self._received:
+            now["response"] = self._received
         if self.error_code is not None:
             now["error"] = self.error_code
         if self.drained:
@@ -355,11 +359,38 @@ class Tap:
             self._row[_DROPPED] += 1
             self.note(f"{name} body: only its beginning was kept")
 
+    # -- an upgraded connection (see spoken.py)
+
+    @property
+    def needles(self) -> tuple[bytes, ...]:
+        """The credentials that this call carried, both ways."""
+        return self._needles
+
     def passed(self, sent: int, received: int) -> None:
         """Bytes of an upgraded connection went by: they are counted."""
         self._request_size += sent
-        if self._response is not None:
-            self._response.size += received
+        self._received += received
+
+    def frames(self, kept: bytes, *, sent: bool) -> int:
+        """Some of what was said, without secrets, as frames. Returns what must be written before the caller gets it."""
+        if not self.recorded:
+            return 0
+        if not sent and self.first_byte is None:
+            self.first_byte = time.monotonic_ns() // 1000 - self._began
+        if self._head is not None:
+            head, self._head = self._head, None
+            return self._journal.append(_HEAD, self._number, pack_head(head, b"" if sent else kept))
+        return self._journal.append(_SENT if sent else _DATA, self._number, kept)
+
+    def mark(self) -> int:
+        """The end marker has come. Returns what must be written before it goes on."""
+        self.marked = True
+        return self._journal.append(_MARK, self._number, b"") if self.recorded else 0
+
+    def redacted(self, where: str) -> None:
+        """Something was taken out of what is kept."""
+        if self._redactions is None or where not in self._redactions:
+            self._redacted(where)
 
     def note(self, problem: str) -> None:
         """Something that could not be done as asked."""

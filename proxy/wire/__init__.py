@@ -14,10 +14,11 @@ from proxy.wire import (
     ollama,
     ollama_embed,
     opaque,
+    realtime,
     resources,
     responses,
 )
-from proxy.wire.dialect import Dialect, Reading, Said
+from proxy.wire.dialect import Dialect, Reading, Said, Turn
 
 DIALECTS: dict[str, Dialect] = {
     "chat": Dialect("chat", chat.read),
@@ -30,6 +31,7 @@ DIALECTS: dict[str, Dialect] = {
     "file": Dialect("file", resources.read),
     "batch": Dialect("batch", resources.read),
     "model": Dialect("model", resources.read),
+    "realtime": Dialect("realtime", realtime.read),
     "ollama_chat": Dialect("ollama_chat", ollama.read_chat),
     "ollama_generate": Dialect("ollama_generate", ollama.read_generate),
     "ollama_embed": Dialect("ollama_embed", ollama_embed.read),
@@ -45,4 +47,4 @@ def dialect_of(kind: str) -> Dialect:
     return DIALECTS.get(kind) or DIALECTS["opaque"]
 
 
-__all__ = ["DIALECTS", "Dialect", "Reading", "Said", "dialect_of"]
+__all__ = ["DIALECTS", "Dialect", "Reading", "Said", "Turn", "dialect_of"]

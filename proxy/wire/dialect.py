@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from proxy.task import JSON, Usage
+
+
+class Turn(NamedTuple):
+    """Some of what was said on an upgraded connection: WebSocket frames, not masked and not compressed."""
+
+    sent: bool  # by the caller
+    data: bytes
+    at: float = 0.0  # seconds since the call began
+    piece: int = 0  # of the response; of no meaning where it was sent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +29,7 @@ class Said:
     content_type: str = ""  # of the response: the media type, lower case, without parameters
     status: int | None = None
     whole: bool = True  # the response ended cleanly, and all of it is here
+    turns: tuple[Turn, ...] = ()  # what both sides said, in its order, where the connection was upgraded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +50,8 @@ class Reading:
     error: str | None = None  # what it says of that
     marked: bool = False  # the end marker of the dialect came
     first: int | None = None  # the piece of a stream that holds the first token
+    asked: Any = None  # what was asked, where that was not said in an HTTP request
+    span: tuple[float, float] | None = None  # from asking to the end, in seconds since the call began, where it is only a part
     problems: tuple[str, ...] = ()
 
 

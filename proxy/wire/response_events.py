@@ -15,7 +15,7 @@ from proxy.wire.answered import event_error
 from proxy.wire.dialect import error_of
 from proxy.wire.growth import HIGHEST_INDEX
 
-LAST = frozenset(("response.completed", "response.failed", "response.incomplete", "response.cancelled"))
+LAST = frozenset(("response.completed", "response.failed", "response.incomplete", "response.cancelled", "response.done"))
 BEGINNING = frozenset(("response.created", "response.queued", "response.in_progress"))
 
 
@@ -36,6 +36,9 @@ _PLACES = {
     "response.function_call_arguments": _Place("function_call", "arguments"),
     "response.custom_tool_call_input": _Place("custom_tool_call", "input"),
     "response.mcp_call_arguments": _Place("mcp_call", "arguments"),
+    "response.output_audio_transcript": _Place("message", "transcript", "content", "output_audio"),  # these three are Realtime's
+    "response.audio_transcript": _Place("message", "transcript", "content", "audio"),
+    "response.text": _Place("message", "text", "content", "text"),
     "response.code_interpreter_call_code": _Place("code_interpreter_call", "code"),
 }
 DELTAS = {f"{name}.delta": place for name, place in _PLACES.items()}

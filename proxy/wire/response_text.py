@@ -31,7 +31,7 @@ def input_of(given: Any) -> str | None:
             continue
         if _was_output(item):
             break
-        turn.append(_given_text(item))
+        turn.append(given_text(item))
     return "\n".join(reversed(turn)) if turn else None
 
 
@@ -54,7 +54,8 @@ def _was_output(item: JSON) -> bool:
     return item.get("role") == "assistant" or (isinstance(kind, str) and (kind in GIVEN or kind.endswith("_call")))
 
 
-def _given_text(item: JSON) -> str:
+def given_text(item: JSON) -> str:
+    """What an item of an input says."""
     kind = item.get("type")
     if "role" in item or not isinstance(kind, str):
         return content_text(item.get("content"))

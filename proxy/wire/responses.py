@@ -6,23 +6,58 @@ call that made a response: one that is retrieved, or cancelled, tells it again.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
+
+import orjson
 
 from proxy.task import JSON
 from proxy.wire.answered import answer_of, is_refused, was_streamed
 from proxy.wire.dialect import Reading, Said, text_of
-from proxy.wire.response_events import Events
+from proxy.wire.response_events import LAST, Events
 from proxy.wire.response_text import input_of, output_of, system_prompt_of
+from proxy.wire.turns import events_of
 from proxy.wire.usage import usage_of
 
 MAKING = frozenset(("", "compact"))
 """What may follow `/responses` in the path of a POST that makes something new."""
+
+ENVELOPE = frozenset(("type", "event_id", "stream_id"))
+"""Members of a `response.create` message that are not what is asked."""
 
 PENDING = frozenset(("queued", "in_progress"))
 
 
 def read(said: Said) -> Reading:
     """Read one call about a response."""
+    return _spoken(said) if said.turns or said.status == 101 else _read(said)
+
+
+def _spoken(said: Said) -> Reading:
+    """One response on a WebSocket: the same request and the same events, a message each."""
+    events, problems = events_of(said.turns)
+    done = next((event.value.get("stream_id") for event in reversed(events) if event.kind in LAST), None)
+    events = [event for event in events if done is None or event.value.get("stream_id") in (None, done)]
+    creates = [event for event in events if event.turn.sent and event.kind == "response.create"]
+    heard = [event for event in events if not event.turn.sent and event.kind != "close"]
+    asked = {key: value for key, value in creates[-1].value.items() if key not in ENVELOPE} if creates else None
+    pieces = tuple(b"data: %b\n\n" % orjson.dumps(event.value) for event in heard)
+    reading = _read(
+        replace(said, method="POST", request=asked, pieces=pieces, content_type="text/event-stream", status=200, turns=())
+    )
+    ended = next((event.turn.at for event in heard if event.kind in LAST), None)
+    began = creates[-1].turn.at if creates else None
+    return replace(
+        reading,
+        stream=True,
+        asked=asked,
+        first=None if reading.first is None else heard[reading.first].turn.piece,
+        span=None if began is None or ended is None or ended < began else (began, ended),
+        problems=(*problems, *(reading.problems if heard or creates else ())),
+    )
+
+
+def _read(said: Said) -> Reading:
     asked: JSON = said.request if isinstance(said.request, dict) else {}
     answer = answer_of(said, Events(), "response.completed")
     raw = answer.whole

@@ -18,6 +18,7 @@ MEDIA = {
     "image": "[image]",
     "input_audio": "[audio]",
     "audio": "[audio]",
+    "output_audio": "[audio]",
     "video_url": "[video]",
 }
 """What stands for a part that is no text."""
@@ -129,6 +130,9 @@ def _part_text(part: Any) -> str | None:
     for key in ("text", "refusal"):
         if isinstance(part.get(key), str):
             return str(part[key])
+    transcript = part.get("transcript")
+    if isinstance(transcript, str) and transcript:
+        return transcript
     if isinstance(kind, str) and kind in MEDIA:
         return MEDIA[kind]
     if kind in ("file", "input_file"):

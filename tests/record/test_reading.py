@@ -217,11 +217,11 @@ def test_what_no_store_can_keep_is_mended():
 
 def test_other_kinds_keep_their_json_and_the_model_and_claim_nothing():
     call = answered(
-        b'{"id": "e1", "model": "m-2", "data": [1]}', fields=JSON, kind="realtime", request_body=b'{"model": "m", "input": "x"}'
+        b'{"id": "e1", "model": "m-2", "data": [1]}', fields=JSON, kind="rerank", request_body=b'{"model": "m", "input": "x"}'
     )
     task = read(call)
 
-    assert (task.kind, task.model_requested, task.model, task.response_id) == ("realtime", "m", "m-2", "e1")
+    assert (task.kind, task.model_requested, task.model, task.response_id) == ("rerank", "m", "m-2", "e1")
     assert (task.raw_input, task.raw_output) == ({"model": "m", "input": "x"}, {"id": "e1", "model": "m-2", "data": [1]})
     assert (task.input, task.output, task.usage, task.finish_reasons, task.problems) == (None, None, None, (), ())
 

@@ -1,0 +1,225 @@
+"""What is said on an upgraded connection, given to the journal: one call for each response that a model makes there.
+
+Messages are kept whole and as plain frames, since a masked or a compressed one would hide its secrets from whoever looks for
+them. The connection's own call goes to the end of its first response; each further response is a call of its own, which begins
+with what is said after the one before. So every response is counted, journalled, read and stored like any other call, long before
+the connection ends. What an upstream says right behind a response (a late transcript, its limits) still belongs to it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+import orjson
+
+from proxy.record import redact
+from proxy.record.board import Column
+from proxy.record.house import House
+from proxy.record.http1 import ResponseHead
+from proxy.record.prepare import Prepared
+from proxy.record.tap import Ids, Tap
+from proxy.task import Ending
+from proxy.wire.websocket import BINARY, CLOSE, PING, PONG, Decoder, Message, negotiated, plain
+
+LINGER_SECONDS: Final = 0.5  # for what comes behind a response: a task can be read within 1 s of its last byte
+MOST_HELD: Final = 64 * 1024  # bytes of messages that wait for a response they belong to, or that are said again with each
+
+_ENDS: Final[dict[str, tuple[bytes, ...]]] = {
+    "realtime": (b'"response.done"',),
+    "response": (b'"response.completed"', b'"response.failed"', b'"response.incomplete"'),
+}
+"""Types of the messages that end a response, by the kind of the call; what is said in other kinds is one call."""
+
+_BEGINS: Final = (b'"response.create"', b'"response.created"')
+_STATE: Final = (b'"session.created"', b'"session.updated"')
+_SOUND: Final = (b'audio.delta"', b'"input_audio_buffer.append"')
+
+
+class Spoken:
+    """One upgraded connection's witness. It never waits, and never raises into the call."""
+
+    def __init__(self, house: House, prepared: Prepared, ids: Ids, tap: Tap, head: ResponseHead) -> None:
+        self._house = house
+        self._prepared = prepared
+        self._id = ids.id
+        self._head = head
+        self._needles = tap.needles
+        self._limit = house.tap_settings.max_body
+        agreed = negotiated(b",".join(field.value for field in head.fields if field.name == b"sec-websocket-extensions"))
+        self._caller = Decoder(None if agreed is None else agreed.caller_resets)
+        self._upstream = Decoder(None if agreed is None else agreed.upstream_resets)
+        self._ends = _ENDS.get(prepared.route.kind, ())
+        self._tap: Tap | None = tap  # of the part that is being said; None between two of them
+        self._gate = 0  # its beginning must be written before the caller hears of it
+        self._left = {True: self._limit, False: self._limit}  # bytes of it that may still be kept: the caller's, the upstream's
+        self._short: set[str] = set()  # bodies of it of which something was not kept
+        self._done = False  # its response is
+        self._settling: asyncio.TimerHandle | None = None
+        self._state: Message | None = None  # what the session is: said again at the beginning of every part
+        self._held: list[Message] = []  # from the upstream, between two parts
+        self._passed = (0, 0)  # bytes that went by between two parts
+        self._deaf = False
+        self._waiting = False  # a response was asked for, or has begun, and is not done
+        self.closed_by: Ending | None = None  # who has said first that it closes, as the ending that this is in a response
+        tap.frames(b"", sent=False)
+
+    def from_caller(self, data: bytes) -> None:
+        """Bytes on their way upstream."""
+        self._pass(len(data), 0)
+        self._hear(self._caller, data, sent=True)
+
+    def from_upstream(self, data: bytes) -> int:
+        """Bytes on their way to the caller. Returns what must be written before they go on."""
+        self._pass(0, len(data))
+        return self._hear(self._upstream, data, sent=False) or self._gate
+
+    def ending(self, left: Ending, *, clean: bool) -> Ending:
+        """What the connection's end is; `left`: who left it, unless a side had said before that it closes."""
+        if self._waiting:
+            return self.closed_by or left
+        return Ending.COMPLETED if clean or self.closed_by is not None else left
+
+    def end(self, ending: Ending) -> None:
+        """The connection is over, in this way."""
+        self._settle(ending)
+        self._deaf = True
+
+    def note(self, problem: str) -> None:
+        """Something that could not be done as asked."""
+        if self._tap is not None:
+            self._tap.note(problem)
+
+    def _pass(self, sent: int, received: int) -> None:
+        if self._tap is not None:
+            self._tap.passed(sent, received)
+        else:
+            self._passed = (self._passed[0] + sent, self._passed[1] + received)
+
+    def _hear(self, decoder: Decoder, data: bytes, *, sent: bool) -> int:
+        if self._deaf or decoder.broken is not None:
+            return 0
+        sequence = 0
+        try:
+            for message in decoder.feed(data):
+                if message.opcode == CLOSE and self.closed_by is None:
+                    self.closed_by = Ending.CALLER_LEFT if sent else Ending.UPSTREAM_BROKE
+                if message.opcode not in (PING, PONG):
+                    sequence = (self._asked(message) if sent else self._said(message)) or sequence
+            if decoder.broken is not None:
+                self._begin()
+                self.note(f"of what the {'caller' if sent else 'upstream'} says from here on nothing is kept: {decoder.broken}")
+        except Exception as error:  # nothing that goes wrong here may touch the connection
+            self._deaf = True
+            self.note(f"the record is not whole: {type(error).__name__} while it was made")
+        return sequence
+
+    def _asked(self, message: Message) -> int:
+        """A message from the caller: after a response is done, it begins the next part."""
+        if self._done or self._tap is None:
+            if message.opcode == CLOSE:
+                return 0
+            self._settle()
+            self._begin()
+        if self._ends and _type(message.data, _BEGINS):
+            self._waiting = True
+        return self._keep(message, sent=True)
+
+    def _said(self, message: Message) -> int:
+        """A message from the upstream. Returns what must be written before it goes on, where it ends a response."""
+        if not self._ends:
+            return self._keep(message, sent=False)
+        if _type(message.data, _STATE):
+            self._state = message if len(message.data) <= MOST_HELD else None
+        if self._done or self._tap is None:
+            if _goes_on(message):
+                self._settle()
+                self._begin()
+            elif self._tap is None:
+                self._hold(message)
+                return 0
+        if _type(message.data, _BEGINS):
+            self._waiting = True
+        sequence = self._keep(message, sent=False)
+        if self._tap is not None and not self._done and _type(message.data, self._ends):
+            self._done, self._waiting = True, False
+            self._settling = self._house.loop.call_later(LINGER_SECONDS, self._settle)
+            return self._tap.mark()
+        return sequence
+
+    def _hold(self, message: Message) -> None:
+        if message.opcode != CLOSE:
+            self._held.append(message)
+        while sum(len(each.data) for each in self._held) > MOST_HELD:
+            del self._held[0]
+
+    def _begin(self) -> None:
+        """Begin the next part, unless one is being said."""
+        if self._tap is not None:
+            return
+        house, ids = self._house, self._house.another(self._id)
+        tap = self._tap = Tap(house.journal, house.row, house.tap_settings, ids, self._prepared)
+        self._gate = tap.begin(ids, b"", True)
+        tap.answer(self._head.status, self._head.reason, self._head.fields)
+        tap.first_byte = None
+        tap.passed(*self._passed)
+        self._passed = (0, 0)
+        self._left = {True: self._limit, False: self._limit}
+        self._short.clear()
+        self._done = False
+        before, self._held = self._held, []
+        if self._state is not None and self._state not in before:
+            before = [self._state, *before]
+        tap.frames(b"", sent=True)  # the head
+        for message in before:
+            self._keep(message, sent=False)
+
+    def _keep(self, message: Message, *, sent: bool) -> int:
+        """Give a message to the journal, without its secrets; sound may take half of the room, so that text finds some."""
+        tap = self._tap
+        if tap is None:
+            return 0
+        data, changed = redact.redacted_whole(message.data, self._needles) if message.data else (message.data, False)
+        where = "request.body" if sent else "response.body"
+        if changed:
+            tap.redacted(where)
+        kept = plain(Message(message.opcode, data))
+        floor = self._limit // 2 if message.opcode == BINARY or any(data.find(name) >= 0 for name in _SOUND) else 0
+        if self._left[sent] - len(kept) < floor or not self._house.journal.has_room:
+            if where not in self._short:
+                self._short.add(where)
+                self._house.row[Column.BODIES_DROPPED] += 1
+                tap.note(f"{where.replace('.', ' ')}: not all that was said was kept")
+            return 0
+        self._left[sent] -= len(kept)
+        return tap.frames(kept, sent=sent)
+
+    def _settle(self, ending: Ending = Ending.COMPLETED) -> None:
+        """The part that is being said is over."""
+        if self._settling is not None:
+            self._settling.cancel()
+            self._settling = None
+        tap, self._tap = self._tap, None
+        if tap is not None:
+            tap.end(Ending.COMPLETED if self._done else ending)
+        self._gate = 0
+        self._done = False
+
+
+def _goes_on(message: Message) -> bool:
+    """Whether a message that comes after a response is of another one."""
+    kind = _json(message.data).get("type")
+    return isinstance(kind, str) and kind.startswith("response.")
+
+
+def _type(data: bytes, names: tuple[bytes, ...]) -> bool:
+    """Whether a message is of one of these types; most are seen not to be without a look at their JSON."""
+    return any(data.find(name) >= 0 and _json(data).get("type") == name[1:-1].decode() for name in names)
+
+
+def _json(data: bytes) -> dict[str, Any]:
+    try:
+        value = orjson.loads(data)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
