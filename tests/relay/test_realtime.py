@@ -267,7 +267,6 @@ def test_sound_leaves_room_for_what_is_said(upstream: Upstream, tmp_path: Path) 
         assert task["problems"] == ["response body: not all that was said was kept"]
         assert len(house.fetch(f"/api/tasks/{id}/response")[1]) < 20_000
         assert task["response_size"] > 200_000
-        assert house.quiet()["bodies_dropped"] == 1
 
 
 def test_a_response_that_was_delivered_survives_a_kill(upstream: Upstream, tmp_path: Path) -> None:
