@@ -2,6 +2,7 @@
 
 task        values everyone speaks of: Call, Task, Session, User, Filter, Page
 wire/       formats, pure: bytes in, meaning out
+price/      what calls cost
 record/     the writing wing: carries bytes, keeps what was said as tasks
 store/      memory: the port and its bodies
 query/      the reading wing: questions, the JSON API

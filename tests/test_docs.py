@@ -54,7 +54,7 @@ def first_words(text: str) -> set[str]:
 
 
 def dotted(path: tuple[str, ...]) -> str:
-    return ".".join("NAME" if part == "*" else part for part in path)
+    return ".".join({"prices": "MODEL"}.get(path[0], "NAME") if part == "*" else part for part in path)
 
 
 def default_text(path: tuple[str, ...]) -> str | None:
@@ -96,7 +96,7 @@ def blocks(text: str) -> dict[tuple[str, ...], tuple[str, str]]:
         if line.startswith("# "):
             prose.append(line[2:])
         elif line.startswith("#["):
-            table, prose = tuple("*" if part == "openai" else part for part in line[2:-1].split(".")), []
+            table, prose = tuple("*" if part in ("openai", "my-model") else part for part in line[2:-1].split(".")), []
         elif line.startswith("#") and " = " in line:
             key, _, value = line[1:].partition(" = ")
             found[(*table, key)] = " ".join(prose), value

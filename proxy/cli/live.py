@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import json as stdlib_json
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from http.client import HTTPException
-from typing import TYPE_CHECKING, Annotated, Any
-from urllib.error import HTTPError, URLError
-from urllib.request import ProxyHandler, Request, build_opener
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,7 +18,6 @@ from proxy.cli.options import (
     Json,
     Kind,
     Model,
-    Problem,
     Project,
     Search,
     Session,
@@ -37,6 +32,7 @@ from proxy.cli.options import (
     run,
     settings_of,
 )
+from proxy.cli.reach import ask
 
 if TYPE_CHECKING:
     from proxy.config import Settings
@@ -167,7 +163,7 @@ def status(config: Config = None, data_dir: DataDir = None, json: Json = False) 
 async def _status(settings: Settings, json: bool) -> None:
     from proxy.cli import pages
 
-    running = await asyncio.to_thread(_ask, settings)
+    running = await asyncio.to_thread(ask, settings, "/api/status")
     if running is not None:
         if json:
             print_json(running)
@@ -190,30 +186,3 @@ async def _status(settings: Settings, json: bool) -> None:
 def _size(settings: Settings) -> int | None:
     file = database(settings)
     return file.stat().st_size if file is not None and file.exists() else None
-
-
-def _ask(settings: Settings) -> dict[str, Any] | None:
-    """The status that the running desk gives; `None`: nothing runs on this data. Raises Problem."""
-    try:
-        desk = stdlib_json.loads((settings.data_dir / "run.json").read_bytes())["desk"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    # A desk that listens everywhere is asked here.
-    url = str(desk).replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:") + "/api/status"
-    key = settings.desk.key
-    request = Request(url, headers={"Authorization": f"Bearer {key.get_secret_value()}"} if key else {})  # noqa: S310  # our own file
-    try:
-        with build_opener(ProxyHandler({})).open(request, timeout=5) as answer:
-            found: dict[str, Any] = stdlib_json.loads(answer.read())
-            return found
-    except HTTPError as refused:
-        refused.close()
-        if refused.code in {401, 403}:
-            raise Problem(f"the desk at {desk} wants another key than `desk.key` of this configuration.", 1) from None
-        raise Problem(f"the desk at {desk} answers {refused.code}; see its log.", 1) from None
-    except URLError as away:
-        if isinstance(away.reason, ConnectionRefusedError):
-            return None  # it died and left its note behind
-        raise Problem(f"the desk at {desk} does not answer: {away.reason}.", 1) from None
-    except (OSError, HTTPException, ValueError) as away:
-        raise Problem(f"the desk at {desk} does not answer: {away or type(away).__name__}.", 1) from None

@@ -69,13 +69,18 @@ def settings_of(config: Path | None, data_dir: Path | None, calls: str | None = 
         raise Problem(str(wrong), 2) from None
 
 
+def given(context: typer.Context, allowed: tuple[Parameter, ...]) -> dict[str, str]:
+    """What the options of this command say, by the names that the API has for them."""
+    values = ((parameter.name, context.params.get(NAMES.get(parameter.name, (parameter.name,))[0])) for parameter in allowed)
+    return {name: value for name, value in values if value is not None}
+
+
 def asked_of(context: typer.Context, allowed: tuple[Parameter, ...]) -> Asked:
     """What the options of this command ask, read as the API would read them."""
     from proxy.query.parameters import BadFilter, understand
 
-    given = ((parameter.name, context.params.get(NAMES.get(parameter.name, (parameter.name,))[0])) for parameter in allowed)
     try:
-        return understand(((name, value) for name, value in given if value is not None), allowed)
+        return understand(given(context, allowed).items(), allowed)
     except BadFilter as bad:
         _, option = NAMES.get(bad.param, ("", f"--{bad.param}"))
         raise Problem(f"{option}: {bad.problem}", 2) from None

@@ -13,7 +13,7 @@ from rich.text import Text
 from proxy.cli.paper import Paper, facts, indented, mark, now, token_sums
 from proxy.cli.text import ago, clock, count, line, lines, seconds, size
 from proxy.query.encoding import encode
-from proxy.task import Ending, Session, Source, Summary, Task
+from proxy.task import JSON, Ending, Session, Source, Summary, Task
 
 
 def task(found: Task) -> None:
@@ -59,7 +59,7 @@ def _facts(found: Task) -> Iterable[tuple[str, str | Text | None]]:
             f"{count(value)} {name}" for name, value in (*named, ("reasoning", found.usage.reasoning_tokens)) if value is not None
         ]
         yield "tokens", " · ".join(figures)
-    yield "cost", None if found.cost is None else f"${found.cost:.6f}"
+    yield "cost", None if found.cost is None else f"${found.cost:.6f}{_whose(found.price)}"
     yield "finish", ", ".join(reason or "none" for reason in found.finish_reasons)
     yield (
         "bytes",
@@ -75,6 +75,15 @@ def _facts(found: Task) -> Iterable[tuple[str, str | Text | None]]:
     for one in found.feedback:
         said = (one.flag and one.flag.value, None if one.score is None else str(one.score), one.comment, one.source)
         yield "feedback", " · ".join(part for part in said if part)
+
+
+def _whose(price: JSON | None) -> str:
+    """Where a cost comes from, in brackets."""
+    said = price or {}
+    named = {"provider": ("as the provider says",), "config": ("own price", said.get("model"))}
+    parts = named.get(str(said.get("source")), (said.get("list"), said.get("provider"), said.get("model"), said.get("date")))
+    text = " ".join(line(str(part)) for part in parts if part)
+    return f" ({text})" if text else ""
 
 
 def _label(id: str | None, source: Source | None) -> Text | None:

@@ -16,7 +16,7 @@ from pydantic_settings import InitSettingsSource
 from proxy.config import environment
 from proxy.config.complaints import ConfigError, Origins, problems_of
 from proxy.config.contradictions import contradictions
-from proxy.config.settings import BUILT_IN, Auth, Durability, KeyMode, OnCallerLeft, Settings, Timeouts, Upstream
+from proxy.config.settings import BUILT_IN, Auth, Durability, KeyMode, OnCallerLeft, Price, Settings, Timeouts, Upstream
 from proxy.config.values import Address, address, size_text
 
 __all__ = [
@@ -34,6 +34,9 @@ __all__ = [
     "leaves",
     "load",
 ]
+
+UNDER_NAMES: dict[tuple[str, ...], type[BaseModel]] = {("upstreams",): Upstream, ("prices",): Price}
+"""What stands under each name in the tables whose keys are names."""
 
 DEFAULT_FILE = Path("tasktap.toml")
 FLAGS = {("data_dir",): "--data-dir", ("listen", "calls"): "--calls", ("listen", "desk"): "--desk"}
@@ -86,8 +89,8 @@ def leaves(model: type[BaseModel] = Settings, above: tuple[str, ...] = ()) -> di
         path = (*above, name)
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             found |= leaves(field.annotation, path)
-        elif path == ("upstreams",):
-            found |= leaves(Upstream, (*path, "*"))
+        elif path in UNDER_NAMES:
+            found |= leaves(UNDER_NAMES[path], (*path, "*"))
         else:
             found[path] = field
     return found
@@ -103,9 +106,9 @@ def _values(model: BaseModel, above: tuple[str, ...] = ()) -> Iterator[tuple[tup
         value, path = getattr(model, name), (*above, name)
         if isinstance(value, BaseModel):
             yield from _values(value, path)
-        elif path == ("upstreams",):
-            for upstream in sorted(value):
-                yield from _values(value[upstream], (*path, upstream))
+        elif path in UNDER_NAMES:
+            for chosen in sorted(value):
+                yield from _values(value[chosen], (*path, chosen))
         else:
             yield path, value
 

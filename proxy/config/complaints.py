@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from proxy.config.values import UnknownWordError
+from proxy.config.values import NAMED, UnknownWordError
 
 Path = tuple[str, ...]
 """A setting's place: `("upstreams", "openai", "url")`."""
@@ -104,11 +104,11 @@ def unknown_key(path: Path, leaves: Iterable[Path], names: Iterable[str]) -> str
     `leaves` are the paths of all settings, with `*` for an upstream's name.
     """
     leaves = list(leaves)
-    above = tuple("*" if index == 1 and path[0] == "upstreams" else part for index, part in enumerate(path[:-1]))
+    above = tuple("*" if index == 1 and path[0] in NAMED else part for index, part in enumerate(path[:-1]))
     sisters = list(dict.fromkeys(leaf[len(above)] for leaf in leaves if leaf[: len(above)] == above and len(leaf) > len(above)))
     last = path[-1]
     elsewhere = [".".join(leaf) for leaf in leaves if leaf[-1] == last and "*" not in leaf]
-    elsewhere += [f"upstreams.NAME.{leaf[-1]}" for leaf in leaves if leaf[-1] == last and "*" in leaf]
+    elsewhere += [f"{leaf[0]}.NAME.{'.'.join(leaf[2:])}" for leaf in leaves if leaf[-1] == last and "*" in leaf]
     if last in names:
         elsewhere.append(f"upstreams.{last}")
     if elsewhere and not difflib.get_close_matches(last.lower(), sisters, n=1, cutoff=0.8):

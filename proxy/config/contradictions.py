@@ -19,6 +19,11 @@ def contradictions(settings: Settings) -> list[Problem]:
     if settings.journal.segment_bytes > settings.journal.max_bytes:
         found.append(Problem(("journal", "segment_bytes"), "is more than journal.max_bytes"))
     found += [
+        Problem(("prices", pattern), "has no price in it. Set `input` and `output`")
+        for pattern, price in settings.prices.items()
+        if not price.model_fields_set
+    ]
+    found += [
         Problem(("upstreams", name, "key_mode"), 'is "always", but there is no key to use')
         for name, upstream in settings.upstreams.items()
         if upstream.key_mode is KeyMode.ALWAYS and upstream.key is None

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from proxy.config.complaints import Path
+from proxy.config.values import NAMED
 
 PREFIX = "TASKTAP_"
 ELSEWHERE = frozenset({"TASKTAP_CONFIG"})
@@ -60,18 +61,18 @@ def read(environ: Mapping[str, str], leaves: Iterable[Path]) -> Environment:
 
 def _path(variable: str) -> Path:
     parts = variable.removeprefix(PREFIX).lower().split("__")
-    if len(parts) > 1 and parts[0] == "upstreams":
-        parts[1] = parts[1].replace("_", "-")  # no shell can set a name with a hyphen, and no upstream's name has an underscore
+    if len(parts) > 1 and parts[0] in NAMED:
+        parts[1] = parts[1].replace("_", "-")  # no shell can set a name with a hyphen, and hardly any has an underscore
     return tuple(parts)
 
 
 def _pattern(path: Path) -> Path:
-    return (path[0], "*", *path[2:]) if len(path) > 1 and path[0] == "upstreams" else path
+    return (path[0], "*", *path[2:]) if len(path) > 1 and path[0] in NAMED else path
 
 
 def _complaint(variable: str, path: Path, leaves: list[Path]) -> str:
-    upstream = path[1] if len(path) > 1 and path[0] == "upstreams" else "NAME"
-    known = [name_of(tuple(upstream if part == "*" else part for part in leaf)) for leaf in leaves]
+    named = path[1] if len(path) > 1 and path[0] in NAMED else "NAME"
+    known = [name_of(tuple(named if part == "*" else part for part in leaf)) for leaf in leaves]
     inside = [name for name in known if name.startswith(f"{variable}__")]
     if inside:
         return f"{variable}: is a table. Set what is in it, as in {inside[0]}"

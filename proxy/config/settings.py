@@ -127,6 +127,10 @@ class Upstream(Section):
     proxy: Annotated[str, AfterValidator(values.proxy_url)] | None = Field(
         default=None, description="Proxy to go through: `http://host:port`, or `none`; left out, HTTPS_PROXY and NO_PROXY decide."
     )
+    provider: str | None = Field(
+        default=None,
+        description="Whose list prices hold, where `url` does not tell: `openai`, `azure`, `aws`, `google`, `groq`, ...",
+    )
     timeouts: Timeouts = Field(default_factory=Timeouts, description="How long this upstream may take.")
 
 
@@ -187,6 +191,30 @@ class LabelRules(Section):
     )
 
 
+Dollars = Annotated[float, BeforeValidator(values.not_a_bool), Field(allow_inf_nan=False)]
+Pattern = Annotated[str, AfterValidator(values.model_pattern)]
+
+
+class Price(Section):
+    """What one's own price of a model is, in US dollars for a million tokens."""
+
+    input: Dollars | None = Field(default=None, ge=0, description="US dollars for a million input tokens.")
+    output: Dollars | None = Field(default=None, ge=0, description="US dollars for a million output tokens.")
+    cached_input: Dollars | None = Field(
+        default=None, ge=0, description="For those of the input that were read from a cache; left out, `input` holds."
+    )
+    cache_write: Dollars | None = Field(
+        default=None, ge=0, description="For those of the input that were written to a cache; left out, `input` holds."
+    )
+    reasoning: Dollars | None = Field(default=None, ge=0, description="For reasoning tokens; left out, `output` holds.")
+    audio_input: Dollars | None = Field(
+        default=None, ge=0, description="For those of the input that are sound; left out, `input` holds."
+    )
+    audio_output: Dollars | None = Field(
+        default=None, ge=0, description="For those of the output that are sound; left out, `output` holds."
+    )
+
+
 class Settings(BaseSettings):
     """All settings. `proxy.config.load` makes one from file, environment and flags; made directly it reads neither."""
 
@@ -210,6 +238,7 @@ class Settings(BaseSettings):
     capture: Capture = Field(default_factory=Capture, description="What is kept.")
     desk: DeskDoor = Field(default_factory=DeskDoor, description="The desk.")
     labels: LabelRules = Field(default_factory=LabelRules, description="Labels.")
+    prices: dict[Pattern, Price] = Field(default_factory=dict, description="Own prices, by a pattern of model names.")
 
     @field_validator("upstreams", mode="before")
     @classmethod

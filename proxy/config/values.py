@@ -11,6 +11,9 @@ from urllib.parse import SplitResult, urlsplit
 
 HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*\.?")
 UPSTREAM_NAME = re.compile(r"[a-z][a-z0-9-]*")
+NAMED = frozenset({"upstreams", "prices"})
+"""Tables of the settings whose keys are names that the person chooses."""
+
 TAKEN_NAMES = frozenset({"v1", "api", "tasktap"})
 FIELD_VALUE = re.compile(r"[\x21-\x7e]+")  # what can stand in a header field, blanks left out
 SIZE = re.compile(r"(\d+)\s*([A-Za-z]*)")
@@ -117,6 +120,13 @@ def upstream_name(text: str) -> str:
     if not UPSTREAM_NAME.fullmatch(text):
         raise ValueError(f'"{text}" cannot be a name: use a-z, 0-9 and "-", beginning with a letter')
     return text
+
+
+def model_pattern(text: str) -> str:
+    """A model's name, or `upstream/model`, with `*` and `?` as in file names; upper and lower case are the same."""
+    if not text.strip():
+        raise ValueError('is empty. Write a model\'s name, such as "gpt-4o*"')
+    return text.strip().lower()
 
 
 def size(given: object) -> object:

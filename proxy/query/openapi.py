@@ -8,6 +8,7 @@ from types import NoneType
 from typing import Any, get_args, get_type_hints
 
 from proxy.query.document import HIDDEN
+from proxy.query.parameters import AGAIN
 from proxy.query.routes import ACTS, ROUTES, Route
 from proxy.task import JSON, Feedback, Session, Status, Summary, Task, Usage, User
 
@@ -147,6 +148,8 @@ def _schemas() -> JSON:
         "SessionWithTasks": _object({**sessions["properties"], "tasks": _list("Summary"), "next": NEXT}),
         "UserWithSessions": _object({**users["properties"], "sessions": _list("Session"), "next": NEXT}),
         "Status": _status(),
+        "Again": _optional({parameter.name: parameter.schema for parameter in AGAIN}),
+        "Repriced": _object({**_PAGE_DONE, "models": {"type": "array", "items": _object(_OF_MODEL)}}),
         "Health": _object({"ok": {"type": "boolean"}}),
         "Readiness": _object({"ok": {"type": "boolean"}, "reasons": TEXTS}),
         "Error": _object(
@@ -161,6 +164,26 @@ NEXT: JSON = {"type": ["string", "null"], "description": "The `cursor` of the pa
 
 def _object(properties: JSON) -> JSON:
     return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def _optional(properties: JSON) -> JSON:
+    return {"type": "object", "properties": properties}
+
+
+_PAGE_DONE: JSON = {
+    "read": COUNT,
+    "changed": COUNT,
+    "next": NEXT,
+    "at": {"type": ["string", "null"], "format": "date-time", "description": "When the last of them began."},
+}
+_OF_MODEL: JSON = {
+    "model": TEXT,
+    "changed": COUNT,
+    "learned": {**COUNT, "description": "Of the changed ones, those whose cost was not known."},
+    "forgotten": {**COUNT, "description": "Those whose cost is not known any more."},
+    "before": {"type": "number", "description": "US dollars, of those that changed."},
+    "after": {"type": "number"},
+}
 
 
 def _list(name: str) -> JSON:

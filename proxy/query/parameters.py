@@ -5,6 +5,7 @@ The API and the command line read them here alike, and the OpenAPI document list
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
@@ -42,6 +43,7 @@ class Asked:
     limit: int = LIMIT_DEFAULT
     cursor: str | None = None
     decoded: bool = False
+    dry_run: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,26 @@ def understand(pairs: Iterable[tuple[str, str]], allowed: tuple[Parameter, ...])
     if since is not None and until is not None and since > until:
         raise BadFilter("to", "is before `from`.")
     return asked
+
+
+def understand_body(body: bytes, allowed: tuple[Parameter, ...]) -> Asked:
+    """Read parameters that are the members of a JSON object; `null` is as if it were not there. Raises BadFilter."""
+    try:
+        value = json.loads(body or b"{}")
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise BadFilter("body", "is not a JSON object.")
+    pairs = [(name, _said(name, each)) for name, each in value.items() if each is not None]
+    return understand(pairs, allowed)
+
+
+def _said(name: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return "1" if value else "0"
+    if isinstance(value, str | int | float):
+        return str(value)
+    raise BadFilter(name[:64], "is neither text nor number.")
 
 
 def time(name: str, value: str) -> int:
@@ -178,3 +200,11 @@ FILTERS = (
     Parameter("q", 'Words, and "phrases", that are all in input or output.', TEXT, _narrow("words", words)),
 )
 DECODED = Parameter("decoded", "1: with the content coding taken off.", {"type": "string", "enum": ["0", "1"]}, _decoded)
+DRY_RUN = Parameter(
+    "dry_run",
+    "Only say what would change.",
+    {"type": "boolean"},
+    lambda asked, value: replace(asked, dry_run=_one_of("dry_run", value, ("0", "1")) == "1"),
+)
+AGAIN = (*FILTERS, *PAGING, DRY_RUN)
+"""What an act over kept tasks can be told."""

@@ -105,5 +105,15 @@ ROUTES = (
     ),
 )
 
-ACTS: tuple[Route, ...] = ()
+ACTS: tuple[Route, ...] = (
+    Route(
+        path="/api/reprice",
+        name="reprice",
+        summary="Reckons anew what a page of tasks costs; `next` is the `cursor` of the page after it.",
+        answers="Repriced",
+        takes="Again",
+        method="POST",
+        also=(400, 503),
+    ),
+)
 """What the desk does when asked by another method than GET; whoever builds the desk brings the acts, by their names."""

@@ -47,7 +47,14 @@ class Recorder:
     """Turns what relays journalled into tasks in the store."""
 
     def __init__(
-        self, directory: Path, aside: Path, store: Store, run: str, recovered: Callable[[int], None], pepper: bytes = b""
+        self,
+        directory: Path,
+        aside: Path,
+        store: Store,
+        run: str,
+        recovered: Callable[[int], None],
+        pepper: bytes = b"",
+        complete: Callable[[Task], Task] = lambda task: task,
     ) -> None:
         self._directory = directory
         self._aside = aside
@@ -55,6 +62,7 @@ class Recorder:
         self._run = run
         self._recovered = recovered
         self._pepper = pepper
+        self._complete = complete  # what is said of a task beside what was on the wire: its price
         self._tails: dict[str, Tail] = {}
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="recorder")
         self._unread: deque[tuple[str, Draft]] = deque()  # come to their end, not read into a task yet
@@ -128,7 +136,7 @@ class Recorder:
             try:
                 if faults.ARMED:
                     faults.hit("recorder.reading")
-                task = without_secrets(reading.read(assembly.call(epoch, draft.records)), self._pepper)
+                task = self._complete(without_secrets(reading.read(assembly.call(epoch, draft.records)), self._pepper))
             except (MemoryError, OSError):
                 raise  # of the moment
             except Exception:

@@ -25,7 +25,7 @@ from proxy.query.api import Desk, DeskRunner, build
 from proxy.record.accounts import epoch_of, status
 from proxy.record.board import Board, Column, desk_row
 from proxy.record.recorder import Recorder
-from proxy.server import data_dir
+from proxy.server import again, data_dir
 from proxy.server.late_store import LateStore
 from proxy.server.told import Told, hear, say_ready
 from proxy.store import StoreUnavailable, open_store
@@ -65,6 +65,7 @@ class _Process:
         self._own_row = desk_row(self._board)
         self._path = Path(told.data_dir)
         self._store = LateStore()
+        self._rules = again.Rules.of(told.settings, self._path)
         self._recorder = Recorder(
             self._path / data_dir.JOURNAL,
             self._path / data_dir.ASIDE,
@@ -72,6 +73,7 @@ class _Process:
             told.run,
             self._recovered,
             (self._path / "pepper").read_bytes(),
+            self._rules.pricer.price,
         )
 
     def _recovered(self, count: int) -> None:
@@ -109,7 +111,9 @@ class _Process:
 
         loop.add_signal_handler(signal.SIGTERM, ask, True)
         loop.add_reader(told.lifeline, ask, False)
-        runner = DeskRunner(build(self._store, self._status, _desk(told), _decoded), shutdown_timeout=0.2)
+        runner = DeskRunner(
+            build(self._store, self._status, _desk(told), _decoded, again.acts(self._store, self._rules)), shutdown_timeout=0.2
+        )
         await runner.setup()
         await web.SockSite(runner, socket.socket(fileno=told.socket), backlog=128).start()
         recording = loop.create_task(self._record())

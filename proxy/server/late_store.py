@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from proxy.store import Store, StoreUnavailable
 from proxy.task import Body, Filter, Page, Session, Summary, Task, User, Which
@@ -33,8 +33,8 @@ class LateStore:
     async def save(self, tasks: Sequence[Task]) -> int:
         return await self._there.save(tasks)
 
-    async def rewrite(self, tasks: Sequence[Summary]) -> int:
-        return await self._there.rewrite(tasks)
+    async def rewrite(self, tasks: Sequence[Summary], *, only: Collection[str] | None = None) -> int:
+        return await self._there.rewrite(tasks, only=only)
 
     async def stored(self, epoch: str) -> int:
         return await self._there.stored(epoch)

@@ -50,4 +50,9 @@ def desk_part(settings: Settings, address: str) -> dict[str, Any]:
         "key": None if key is None else key.get_secret_value(),
         "hosts": list(settings.desk.hosts),
         "address": address,
+        "prices": {
+            pattern: {name: rate for name, rate in price.model_dump().items() if rate is not None}
+            for pattern, price in settings.prices.items()
+        },
+        "upstreams": {name: {"url": each.url, "provider": each.provider} for name, each in settings.upstreams.items()},
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -41,8 +41,10 @@ class Store(Protocol):
         """
         ...
 
-    async def rewrite(self, tasks: Sequence[Summary]) -> int:
+    async def rewrite(self, tasks: Sequence[Summary], *, only: Collection[str] | None = None) -> int:
         """Put these in the place of the kept tasks of the same `origin`, durably, all or none; return how many are kept.
+
+        `only` names the fields of a `Summary` that are taken from them: others may have been changed by somebody else meanwhile.
 
         What is not kept is left alone. A `Summary` changes what lists show, a `Task` bodies, headers, pieces and the rest, too.
         `id`, `created_at`, `flag` and feedback stay as they are kept. Sessions, users and full text follow in the same commit.

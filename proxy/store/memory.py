@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import fields, replace
 from typing import TypeVar
 
@@ -18,6 +18,8 @@ from proxy.task import Body, Filter, Page, Session, Summary, Task, User, Which
 T = TypeVar("T")
 
 _SUMMARY = tuple(field.name for field in fields(Summary))
+_WHOLE = {field.name for field in fields(Task)} - set(_SUMMARY)
+_STAYS = {"id", "own_id", "origin", "created_at", "flag", "feedback"}
 
 
 class MemoryStore:
@@ -60,15 +62,14 @@ class MemoryStore:
                     self._users[task.project_id, task.user_id].sessions += 1
         return len(new)
 
-    async def rewrite(self, tasks: Sequence[Summary]) -> int:
+    async def rewrite(self, tasks: Sequence[Summary], *, only: Collection[str] | None = None) -> int:
         kept = {task.origin: task for task in self._tasks.values()}
         after: dict[str, Task] = {}
         for task in tasks:
             if (old := kept.get(task.origin)) is not None:
-                new = task if isinstance(task, Task) else replace(old, **{name: getattr(task, name) for name in _SUMMARY})
-                after[old.id] = replace(
-                    new, id=old.id, created_at=old.created_at, flag=old.flag, feedback=old.feedback, own_id=None
-                )
+                names = set(_SUMMARY if only is None else only)
+                names |= _WHOLE if isinstance(task, Task) else set()
+                after[old.id] = replace(old, **{name: getattr(task, name) for name in names - _STAYS})
         for new in after.values():
             check(new)
         self._tasks |= after

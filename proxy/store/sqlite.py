@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from proxy.store import StoreUnavailable, questions, rows
@@ -48,10 +48,10 @@ class SqliteStore:
             raise StoreUnavailable("This store was opened for reading only.")
         return await self._writer.save(tasks) if tasks else 0
 
-    async def rewrite(self, tasks: Sequence[Summary]) -> int:
+    async def rewrite(self, tasks: Sequence[Summary], *, only: Collection[str] | None = None) -> int:
         if self._writer is None:
             raise StoreUnavailable("This store was opened for reading only.")
-        return await self._writer.rewrite(tasks) if tasks else 0
+        return await self._writer.rewrite(tasks, only) if tasks else 0
 
     async def stored(self, epoch: str) -> int:
         found = await self._readers.rows("SELECT tasks FROM epoch WHERE epoch = ?", (epoch,))

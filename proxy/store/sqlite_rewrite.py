@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Collection, Sequence
+from dataclasses import fields, replace
 from typing import NamedTuple
 
 from proxy.store import rows
@@ -25,6 +25,9 @@ _KEEP_PROMPT = (
 )
 
 
+_TAKEN = frozenset(field.name for field in fields(Summary)) - {"id", "origin", "created_at", "flag"}
+
+
 class _Change(NamedTuple):
     """One task: its key, that of its system prompt, what was kept of it, and what is kept now."""
 
@@ -32,11 +35,12 @@ class _Change(NamedTuple):
     prompt: int | None
     old: Summary
     new: Summary
+    whole: Task | None  # where its record is to be written, too
 
 
-def rewrite(db: sqlite3.Connection, packer: Packer, tasks: Sequence[Summary]) -> int:
+def rewrite(db: sqlite3.Connection, packer: Packer, tasks: Sequence[Summary], only: Collection[str] | None) -> int:
     """See `Store.rewrite`; inside the transaction that is open on `db`. Raises what SQLite and `Packer.pack` raise."""
-    changes = _changes(db, {task.origin: task for task in tasks})
+    changes = _changes(db, {task.origin: task for task in tasks}, only)
     for change in changes:
         key, old, new = change.key, change.old, change.new
         row = rows.task_row(key, _prompt(db, change), new)
@@ -46,13 +50,13 @@ def rewrite(db: sqlite3.Connection, packer: Packer, tasks: Sequence[Summary]) ->
                 db.execute(_FORGET_WORDS, (key, old.input, old.output))
             if new.input or new.output:
                 db.execute(_KEEP_WORDS, (key, new.input, new.output))
-        if isinstance(new, Task):
-            db.execute("UPDATE record SET data = ? WHERE key = ?", (packer.pack(new), key))
+        if change.whole is not None:
+            db.execute("UPDATE record SET data = ? WHERE key = ?", (packer.pack(change.whole), key))
     swap(db, [(change.old, change.new) for change in changes])
     return len(changes)
 
 
-def _changes(db: sqlite3.Connection, wanted: dict[str, Summary]) -> list[_Change]:
+def _changes(db: sqlite3.Connection, wanted: dict[str, Summary], only: Collection[str] | None) -> list[_Change]:
     """What is kept under these origins; nothing for those that are not there."""
     origins = list(wanted)
     found: list[_Change] = []
@@ -62,8 +66,10 @@ def _changes(db: sqlite3.Connection, wanted: dict[str, Summary]) -> list[_Change
         select = f"SELECT task.prompt, {rows.SUMMARY_SELECT} FROM task WHERE origin IN ({marks}) ORDER BY key"
         for prompt, *row in db.execute(select, some).fetchall():
             old = rows.summary(tuple(row))
-            new = replace(wanted[old.origin], id=old.id, created_at=old.created_at, flag=old.flag)
-            found.append(_Change(row[0], prompt, old, new))
+            given = wanted[old.origin]
+            names = _TAKEN if only is None else _TAKEN.intersection(only)
+            new = replace(old, **{name: getattr(given, name) for name in names})
+            found.append(_Change(row[0], prompt, old, new, given if isinstance(given, Task) else None))
     return found
 
 

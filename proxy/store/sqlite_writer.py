@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -40,10 +40,10 @@ class Writer:
         batch = tuple(tasks)
         return await self._done(lambda db: save(db, self._packer, batch))
 
-    async def rewrite(self, tasks: Sequence[Summary]) -> int:
+    async def rewrite(self, tasks: Sequence[Summary], only: Collection[str] | None) -> int:
         """See `Store.rewrite`."""
         batch = tuple(tasks)
-        return await self._done(lambda db: rewrite(db, self._packer, batch))
+        return await self._done(lambda db: rewrite(db, self._packer, batch, only))
 
     async def _done(self, act: Act) -> int:
         if self._closed:

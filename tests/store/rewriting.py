@@ -51,6 +51,16 @@ class RewritingContract:
         assert await store.get("id-1") == replace(task, cost=0.5, price={"source": "config"}, own_id=None)
         assert (await store.body("id-1", Which.REQUEST)).data == b"body"
 
+    async def test_only_the_named_fields_change_where_some_are_named(self, store: Store):
+        await store.save([a_task(1, metadata={"k": 1}, raw_input={"a": 1}, cost=None)])
+        given = a_task(1, metadata={}, cost=0.5, input="other", session_id="t", raw_input={"a": 2}, problems=("p",))
+        assert await store.rewrite([summary_of(given)], only=("cost", "problems")) == 1
+        kept = a_task(1, metadata={"k": 1}, raw_input={"a": 1}, cost=0.5, problems=("p",), own_id=None)
+        assert await store.get("id-1") == kept
+        assert await store.rewrite([given], only=("input",)) == 1
+        assert await store.get("id-1") == replace(kept, input="other", raw_input={"a": 2})
+        assert await store.session("t") is None
+
     async def test_what_somebody_said_of_a_task_stays(self, store: Store):
         said = Feedback(id="f", created_at=5, flag=Flag.FAILURE)
         await store.save([a_task(1, flag=Flag.FAILURE, feedback=(said,))])

@@ -1,0 +1,119 @@
+"""The commands that go over what is kept: `reprice` reckons costs anew."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from proxy.cli.options import (
+    Config,
+    DataDir,
+    Flagged,
+    HowEnded,
+    Json,
+    Kind,
+    Model,
+    Project,
+    Search,
+    Session,
+    Since,
+    Until,
+    User,
+    asked_of,
+    given,
+    note,
+    print_json,
+    run,
+    settings_of,
+)
+
+if TYPE_CHECKING:
+    from proxy.config import Settings
+    from proxy.query.api import Act
+    from proxy.store import Store
+
+PAGE = 500
+
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")]
+
+
+def reprice(
+    context: typer.Context,
+    *,
+    dry_run: DryRun = False,
+    session: Session = None,
+    user: User = None,
+    project: Project = None,
+    model: Model = None,
+    kind: Kind = None,
+    ending: HowEnded = None,
+    flag: Flagged = None,
+    since: Since = None,
+    until: Until = None,
+    search: Search = None,
+    config: Config = None,
+    data_dir: DataDir = None,
+    json: Json = False,
+) -> None:
+    """Reckon anew what tasks cost.
+
+    From the tokens that are kept and today's prices: those of the configuration, of the provider, of the price list.
+    """
+    from proxy.query.parameters import FILTERS
+
+    asked_of(context, FILTERS)  # says what is wrong, before anything is done
+    body = {**given(context, FILTERS), "dry_run": dry_run}
+    run(_reprice(settings_of(config, data_dir), body, json))
+
+
+async def _reprice(settings: Settings, body: dict[str, Any], json: bool) -> None:
+    from proxy.cli import changes
+
+    total: dict[str, Any] = {"read": 0, "changed": 0, "models": {}}
+    async for page in _pages(settings, "reprice", body):
+        total["read"] += page["read"]
+        for one in page["models"]:
+            sums = total["models"].setdefault(one["model"], dict.fromkeys(one.keys() - {"model"}, 0))
+            for name in sums:
+                sums[name] += one[name]
+    models = [{"model": model, **sums} for model, sums in total["models"].items()]
+    total |= {"models": sorted(models, key=lambda one: (-one["changed"], one["model"])), "dry_run": body["dry_run"]}
+    total["changed"] = sum(one["changed"] for one in models)
+    if json:
+        print_json(total)
+    else:
+        changes.prices(total)
+
+
+async def _pages(settings: Settings, act: str, body: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
+    """The answers to one page after the other; what was read so far is shown on a terminal."""
+    from proxy.cli.reach import doing
+    from proxy.store import StoreMissing
+
+    read = changed = 0
+    try:
+        async with doing(settings, _acts(settings)) as do:
+            while True:
+                page = await do(act, {**body, "limit": PAGE})
+                read, changed = read + page["read"], changed + page["changed"]
+                yield page
+                if sys.stderr.isatty():
+                    sys.stderr.write(f"\r{read:,} tasks read, {changed:,} changed, back to {page['at']}\x1b[K")
+                    sys.stderr.flush()
+                if page["next"] is None:
+                    break
+                body = {**body, "cursor": page["next"]}
+    except StoreMissing as nothing:
+        note(f"{nothing}.")
+    finally:
+        if read and sys.stderr.isatty():
+            sys.stderr.write("\r\x1b[K")
+
+
+def _acts(settings: Settings) -> Callable[[Store], Mapping[str, Act]]:
+    from proxy.server import again, parts
+
+    return lambda store: again.acts(store, again.Rules.of(parts.desk_part(settings, ""), settings.data_dir))
