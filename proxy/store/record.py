@@ -1,8 +1,8 @@
-"""The part of a task that no list shows, as one compressed value: bodies, headers, pieces and the provider's JSON.
+"""The part of a task that no list shows, as one value: bodies, headers, pieces and the provider's JSON.
 
-One value and not five: compressed together they take a fifth less room and a quarter less time than apart, since a streamed
-answer's JSON says the same as its events. JSON that is what a body says is not kept again but read from the body, with the
-mark `"body"` in its place; how it was read when saving is how it is read when asked.
+One value and not five: compressed together (proxy/store/difference.py) they take a fifth less room and a quarter less time than
+apart, since a streamed answer's JSON says the same as its events. JSON that is what a body says is not kept again but read from
+the body, with the mark `"body"` in its place; how it was read when saving is how it is read when asked.
 """
 
 from __future__ import annotations
@@ -26,8 +26,10 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-_LEVEL = 3
 _LENGTHS = struct.Struct("<QQI")  # of the request body, the response body, the pieces; the JSON is the rest
+REQUEST_AT = _LENGTHS.size
+"""Where the request body begins in a record."""
+
 _PLAIN_FIELDS = (
     "request_headers",
     "response_headers",
@@ -38,7 +40,6 @@ _PLAIN_FIELDS = (
     "evaluations",
 )
 _plain_of = attrgetter(*_PLAIN_FIELDS)
-_PLAIN, _ZSTD = b"\0", b"\1"
 
 DECODED_MOST = 64 * 2**20
 """Bytes that a coded body may grow to when its JSON is read from it; past this the JSON is kept by itself."""
@@ -62,30 +63,25 @@ class Record:
     evaluations: tuple[JSON, ...]
 
 
-class Packer:
-    """Makes records. Of use to one thread: it holds a compressor, since a new one for each costs more than its work."""
+def write(task: Task) -> bytes:
+    """The record of `task`: what `read` reads.
 
-    def __init__(self) -> None:
-        self._compressor = zstd.ZstdCompressor(level=_LEVEL)
-
-    def pack(self, task: Task) -> bytes:
-        """Raises ValueError, TypeError, OverflowError, RecursionError, struct.error for values that have no JSON or no bytes."""
-        rest: JSON = {name: value for name, value in zip(_PLAIN_FIELDS, _plain_of(task), strict=True) if value}
-        for name, raw, body, coding in (
-            ("raw_input", task.raw_input, task.request_body, task.request_coding),
-            ("raw_output", task.raw_output, task.response_body, task.response_coding),
-        ):
-            if raw is not None:
-                rest[name] = "body" if _says(body, coding, raw) else [raw]
-        arrivals = timings.encode(task.pieces)
-        lengths = _LENGTHS.pack(len(task.request_body), len(task.response_body), len(arrivals))
-        data = b"".join((lengths, task.request_body, task.response_body, arrivals, dumps(rest)))
-        packed = self._compressor.compress(data, zstd.ZstdCompressor.FLUSH_FRAME)
-        return _ZSTD + packed if len(packed) < len(data) else _PLAIN + data
+    Raises ValueError, TypeError, OverflowError, RecursionError, struct.error for values that have no JSON or no bytes.
+    """
+    rest: JSON = {name: value for name, value in zip(_PLAIN_FIELDS, _plain_of(task), strict=True) if value}
+    for name, raw, body, coding in (
+        ("raw_input", task.raw_input, task.request_body, task.request_coding),
+        ("raw_output", task.raw_output, task.response_body, task.response_coding),
+    ):
+        if raw is not None:
+            rest[name] = "body" if _says(body, coding, raw) else [raw]
+    arrivals = timings.encode(task.pieces)
+    lengths = _LENGTHS.pack(len(task.request_body), len(task.response_body), len(arrivals))
+    return b"".join((lengths, task.request_body, task.response_body, arrivals, dumps(rest)))
 
 
-def unpack(data: bytes) -> Record:
-    """The record that `Packer.pack` made `data` of."""
+def read(data: bytes) -> Record:
+    """The record that `write` made."""
     request, response, arrivals, written = _parts(data)
     rest = loads(written)
     request_coding, response_coding = rest.get("request_coding"), rest.get("response_coding")
@@ -119,11 +115,10 @@ def loads(data: bytes | str) -> Any:
 
 
 def _parts(data: bytes) -> tuple[bytes, bytes, bytes, bytes]:
-    plain = zstd.decompress(data[1:]) if data[:1] == _ZSTD else data[1:]
-    request, response, arrivals = _LENGTHS.unpack_from(plain)
+    request, response, arrivals = _LENGTHS.unpack_from(data)
     ends = (_LENGTHS.size, _LENGTHS.size + request, _LENGTHS.size + request + response)
     last = ends[2] + arrivals
-    return plain[ends[0] : ends[1]], plain[ends[1] : ends[2]], plain[ends[2] : last], plain[last:]
+    return data[ends[0] : ends[1]], data[ends[1] : ends[2]], data[ends[2] : last], data[last:]
 
 
 def _says(body: bytes, coding: str | None, raw: Any) -> bool:

@@ -238,7 +238,7 @@ def _later(one: Latest, other: Latest) -> Latest:
 
 
 def _held(sum: int) -> int:
-    return max(-LARGEST, min(sum, LARGEST))
+    return sum if -LARGEST <= sum <= LARGEST else max(-LARGEST, min(sum, LARGEST))
 
 
 def _excerpt(text: str | None) -> str | None:

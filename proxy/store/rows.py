@@ -9,7 +9,7 @@ from operator import attrgetter
 from typing import Any
 
 from proxy.store import StoreRejected, keys
-from proxy.store.record import Packer, Record, dumps, loads
+from proxy.store.record import Record, dumps, loads, write
 from proxy.store.rollup import Figures, Latest, SessionSum, UserSum
 from proxy.task import JSON, Ending, Feedback, Flag, Source, Summary, Task, Usage
 
@@ -31,7 +31,7 @@ _SELECTED = (*(c for c in TASK_COLUMNS if c != "prompt"), "flag", "system_prompt
 _FACTS = tuple(
     field.name
     for field in fields(Summary)
-    if field.name not in _SELECTED and field.name not in ("metadata", "session_final", "usage")
+    if field.name not in _SELECTED and field.name not in ("metadata", "session_final", "usage", "finish_reasons", "problems")
 )
 """The other fields of a summary: one JSON object a task, without those that are not known.
 
@@ -57,7 +57,11 @@ _RECORD = tuple(field.name for field in fields(Record))
 
 def task_row(key: int, prompt: int | None, task: Summary) -> Row:
     """A task in the order of `TASK_COLUMNS`; `prompt` is the key of its system prompt."""
-    facts: JSON = {name: value for name, value in zip(_FACTS, _facts_of(task), strict=True) if value is not None and value != ()}
+    facts: JSON = {name: value for name, value in zip(_FACTS, _facts_of(task), strict=True) if value is not None}
+    if task.finish_reasons:
+        facts["finish_reasons"] = task.finish_reasons
+    if task.problems:
+        facts["problems"] = task.problems
     if (usage := task.usage) is not None:
         facts["usage"] = {name: value for name, value in zip(_USAGE, _usage_of(usage), strict=True) if value is not None}
     if metadata := task.metadata:
@@ -145,7 +149,7 @@ def user(row: Row) -> UserSum:
 def check(task: Task) -> None:
     """Raises StoreRejected for a task that SQLite would refuse; for the adapter that has no SQLite."""
     try:
-        Packer().pack(task)
+        write(task)
         keys.first(task.created_at)
         rows = [task_row(0, None, task), (task.system_prompt,), *(feedback_row(0, said) for said in task.feedback)]
         for value in (value for row in rows for value in row):

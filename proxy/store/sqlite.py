@@ -10,14 +10,16 @@ from pathlib import Path
 
 from proxy.store import StoreUnavailable, questions, rows
 from proxy.store import cursor as cursors
-from proxy.store.record import Record, unpack
+from proxy.store.difference import Damaged, place_of, unpacked
+from proxy.store.record import Record, read
 from proxy.store.rows import FEEDBACK_COLUMNS, SUMMARY_SELECT, Row
+from proxy.store.shelf import CHAIN
 from proxy.store.sqlite_reader import Readers
 from proxy.store.sqlite_writer import Writer
 from proxy.task import Body, Filter, Page, Session, Summary, Task, User, Which
 
-_LONG = 2**18
-"""Bytes of a packed record past which it is unpacked in a thread, so that other answers go on."""
+_MUCH = 512
+"""KiB to unpack past which a record is read in a thread, so that other answers go on."""
 
 
 async def open_sqlite(path: Path, *, write: bool) -> SqliteStore:
@@ -58,22 +60,34 @@ class SqliteStore:
         return int(found[0][0]) if found else 0
 
     async def get(self, id: str) -> Task | None:
-        select = f"SELECT record.data, {SUMMARY_SELECT} FROM task JOIN record USING (key) WHERE task.id = ?"
-        if not (found := await self._readers.rows(select, (id,))):
+        found = await self._readers.rows(f"SELECT {SUMMARY_SELECT} FROM task WHERE task.id = ?", (id,))
+        record = await self._record(id, found[0][0]) if found else None
+        if record is None:
             return None
-        data, *row = found[0]
         columns = ", ".join(FEEDBACK_COLUMNS)
-        said = await self._readers.rows(f"SELECT {columns} FROM feedback WHERE task = ? ORDER BY key", (row[0],))
-        return rows.task(tuple(row), await _unpacked(data), tuple(map(rows.feedback, said)))
+        said = await self._readers.rows(f"SELECT {columns} FROM feedback WHERE task = ? ORDER BY key", (found[0][0],))
+        return rows.task(found[0], record, tuple(map(rows.feedback, said)))
 
     async def body(self, id: str, which: Which) -> Body | None:
-        found = await self._readers.rows("SELECT record.data FROM task JOIN record USING (key) WHERE task.id = ?", (id,))
-        if not found:
+        found = await self._readers.rows("SELECT key FROM task WHERE id = ?", (id,))
+        record = await self._record(id, found[0][0]) if found else None
+        if record is None:
             return None
-        record = await _unpacked(found[0][0])
         if which is Which.REQUEST:
             return Body(record.request_body, record.request_coding)
         return Body(record.response_body, record.response_coding)
+
+    async def _record(self, id: str, key: int) -> Record | None:
+        """None where it has been forgotten meanwhile. Raises StoreUnavailable for one that is damaged."""
+        chain = [data for (data,) in await self._readers.rows(CHAIN, (key,))]
+        if not chain:
+            return None
+        try:
+            return _read(chain) if place_of(chain[0]).work < _MUCH else await asyncio.to_thread(_read, chain)
+        except Damaged as error:
+            raise StoreUnavailable(
+                f"What is kept of task {id} is damaged: {error}. Its summary can be read, its bodies not."
+            ) from error
 
     async def find(self, filter: Filter, *, limit: int, cursor: str | None = None, oldest_first: bool = False) -> Page[Summary]:
         name = cursors.tasks(filter, oldest_first)
@@ -121,5 +135,5 @@ def _following(name: str, found: Sequence[Row], limit: int) -> str | None:
     return cursors.encode(name, found[limit - 1][:2]) if len(found) > limit else None
 
 
-async def _unpacked(data: bytes) -> Record:
-    return unpack(data) if len(data) < _LONG else await asyncio.to_thread(unpack, data)
+def _read(chain: list[bytes]) -> Record:
+    return read(unpacked(chain))

@@ -11,7 +11,7 @@ from dataclasses import fields, replace
 from typing import NamedTuple
 
 from proxy.store import rows
-from proxy.store.record import Packer
+from proxy.store.shelf import Shelf
 from proxy.store.sqlite_swap import swap
 from proxy.task import Summary, Task
 
@@ -38,8 +38,8 @@ class _Change(NamedTuple):
     whole: Task | None  # where its record is to be written, too
 
 
-def rewrite(db: sqlite3.Connection, packer: Packer, tasks: Sequence[Summary], only: Collection[str] | None) -> int:
-    """See `Store.rewrite`; inside the transaction that is open on `db`. Raises what SQLite and `Packer.pack` raise."""
+def rewrite(db: sqlite3.Connection, shelf: Shelf, tasks: Sequence[Summary], only: Collection[str] | None) -> int:
+    """See `Store.rewrite`; inside the transaction that is open on `db`. Raises what SQLite and `Shelf.change` raise."""
     changes = _changes(db, {task.origin: task for task in tasks}, only)
     for change in changes:
         key, old, new = change.key, change.old, change.new
@@ -51,7 +51,7 @@ def rewrite(db: sqlite3.Connection, packer: Packer, tasks: Sequence[Summary], on
             if new.input or new.output:
                 db.execute(_KEEP_WORDS, (key, new.input, new.output))
         if change.whole is not None:
-            db.execute("UPDATE record SET data = ? WHERE key = ?", (packer.pack(change.whole), key))
+            shelf.change(db, key, change.whole)
     swap(db, [(change.old, change.new) for change in changes])
     return len(changes)
 

@@ -7,18 +7,18 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
 from proxy.store import keys, rows
 from proxy.store.naming import epoch_of, named
-from proxy.store.record import Packer
 from proxy.store.rollup import Key, SessionSum, UserSum, sums
+from proxy.store.shelf import Shelf
 from proxy.task import Task
 
 Value = TypeVar("Value", str, int)
 
-_AT_ONCE = 500  # values in one IN list
+_AT_ONCE = 500  # values in one list
 
 
 def _insert(table: str, columns: Sequence[str], verb: str = "INSERT") -> str:
@@ -31,7 +31,6 @@ def _upsert(table: str, columns: Sequence[str]) -> str:
 
 
 _TASK = _insert("task", rows.TASK_COLUMNS)
-_RECORD = _insert("record", ("key", "data"))
 _SEARCH = _insert("search", ("rowid", "input", "output"))
 _PROMPT = (
     "INSERT INTO prompt (digest, uses, text) VALUES (?, ?, ?)"
@@ -39,14 +38,19 @@ _PROMPT = (
 )
 _LAST_KEY = "SELECT max(key) FROM task WHERE key BETWEEN ? AND ?"
 _FEEDBACK = _insert("feedback", rows.FEEDBACK_COLUMNS)
+_STILL_THERE = "UPDATE attendance SET ended_at = ? WHERE session = (SELECT key FROM session WHERE project_id = ? AND id = ?)"
+_ATTEND = (
+    "INSERT INTO attendance (session, user_id, project_id, ended_at)"
+    " SELECT key, ?, project_id, ended_at FROM session WHERE project_id = ? AND id = ?"
+)
 _SESSION = _upsert("session", rows.SESSION_COLUMNS)
 _USER = _upsert("user", rows.USER_COLUMNS)
 
 
-def save(db: sqlite3.Connection, packer: Packer, tasks: Sequence[Task]) -> int:
+def save(db: sqlite3.Connection, shelf: Shelf, tasks: Sequence[Task]) -> int:
     """Keep `tasks` inside the transaction that is open on `db`; return how many were new.
 
-    Raises StoreRejected, and whatever SQLite and `Packer.pack` raise; then the transaction is to be rolled back.
+    Raises StoreRejected, and whatever SQLite and `Shelf.put` raise; then the transaction is to be rolled back.
     """
     new = named(
         tasks,
@@ -54,8 +58,9 @@ def save(db: sqlite3.Connection, packer: Packer, tasks: Sequence[Task]) -> int:
         _known(db, "id", (id for task in tasks for id in (task.id, task.own_id) if id is not None)),
     )
     new.sort(key=lambda task: task.created_at)  # full-text search flushes what it has at every step backwards
-    _keep(db, packer, list(zip(_keys(db, new), new, strict=True)))
-    _roll_up(db, new)
+    keyed = list(zip(_keys(db, new), new, strict=True))
+    _keep(db, keyed)
+    shelf.put(db, keyed, continued=_roll_up(db, new))
     epochs = Counter(epoch_of(task.origin) for task in new)
     db.executemany(
         "INSERT INTO epoch VALUES (?, ?) ON CONFLICT (epoch) DO UPDATE SET tasks = tasks + excluded.tasks", epochs.items()
@@ -63,13 +68,12 @@ def save(db: sqlite3.Connection, packer: Packer, tasks: Sequence[Task]) -> int:
     return len(new)
 
 
-def _keep(db: sqlite3.Connection, packer: Packer, new: Sequence[tuple[int, Task]]) -> None:
+def _keep(db: sqlite3.Connection, new: Sequence[tuple[int, Task]]) -> None:
     prompts = _prompts(db, Counter(task.system_prompt for _, task in new if task.system_prompt is not None))
     db.executemany(_TASK, [rows.task_row(key, prompts.get(task.system_prompt), task) for key, task in new])
     db.executemany(
         "UPDATE task SET flag = ? WHERE key = ?", [(task.flag.value, key) for key, task in new if task.flag is not None]
     )
-    db.executemany(_RECORD, [(key, packer.pack(task)) for key, task in new])
     db.executemany(_SEARCH, [(key, task.input, task.output) for key, task in new if task.input or task.output])
     db.executemany(_FEEDBACK, [rows.feedback_row(key, said) for key, task in new for said in task.feedback])
 
@@ -114,42 +118,68 @@ def _prompts(db: sqlite3.Connection, uses: Counter[str]) -> dict[str | None, int
     return found
 
 
-def _roll_up(db: sqlite3.Connection, new: Sequence[Task]) -> None:
+def _roll_up(db: sqlite3.Connection, new: Sequence[Task]) -> set[Key]:
+    """Bring the rollups up to date; return the sessions that were there before."""
     sessions, users = sums(new)
-    for key, session in sessions.items():
-        _add_session(db, key, session)
+    known = _add_sessions(db, sessions)
     _attend(db, new, users)
-    for key, user in users.items():
-        _add_user(db, key, user)
+    for row in _matching(db, "user", rows.USER_COLUMNS, list(users)):
+        before = rows.user(row)
+        users[before.project_id, before.id].take(before)
+    db.executemany(_USER, [rows.user_row(user) for user in users.values()])
+    return known
 
 
-def _add_session(db: sqlite3.Connection, key: Key, session: SessionSum) -> None:
-    have = db.execute(f"SELECT {', '.join(rows.SESSION_COLUMNS)} FROM session WHERE project_id = ? AND id = ?", key).fetchone()
-    if have is not None:
-        before = rows.session(have)
+def _add_sessions(db: sqlite3.Connection, sessions: dict[Key, SessionSum]) -> set[Key]:
+    known: set[Key] = set()
+    later: list[tuple[int, str, str]] = []
+    for row in _matching(db, "session", rows.SESSION_COLUMNS, list(sessions)):
+        before = rows.session(row)
+        key = (before.project_id, before.id)
+        known.add(key)
+        session = sessions[key]
         session.take(before)
         if session.ended_at != before.ended_at:
-            db.execute(
-                "UPDATE attendance SET ended_at = ? WHERE session = (SELECT key FROM session WHERE project_id = ? AND id = ?)",
-                (session.ended_at, *key),
-            )
-    db.execute(_SESSION, rows.session_row(session))
+            later.append((session.ended_at, *key))
+    db.executemany(_STILL_THERE, later)
+    db.executemany(_SESSION, [rows.session_row(session) for session in sessions.values()])
+    return known
 
 
 def _attend(db: sqlite3.Connection, new: Sequence[Task], users: dict[Key, UserSum]) -> None:
     """Note who took part in which session, and count each such pair once. The sessions are there already."""
     pairs = {(t.project_id, t.session_id, t.user_id) for t in new if t.session_id is not None and t.user_id is not None}
-    for project_id, session_id, user_id in pairs:
-        done = db.execute(
-            "INSERT OR IGNORE INTO attendance (session, user_id, project_id, ended_at)"
-            " SELECT key, ?, project_id, ended_at FROM session WHERE project_id = ? AND id = ?",
-            (user_id, project_id, session_id),
+    for project_id, session_id, user_id in pairs - _attended(db, list(pairs)):
+        db.execute(_ATTEND, (user_id, project_id, session_id))
+        users[project_id, user_id].sessions += 1
+
+
+def _attended(db: sqlite3.Connection, pairs: Sequence[tuple[str, str, str]]) -> set[tuple[str, str, str]]:
+    found: set[tuple[str, str, str]] = set()
+    for some, marks in _some(pairs, 3):
+        found.update(
+            db.execute(
+                f"WITH pair (p, s, u) AS (VALUES {marks}) SELECT p, s, u FROM pair"
+                " CROSS JOIN session ON session.id = s AND session.project_id = p"
+                " CROSS JOIN attendance ON attendance.session = session.key AND attendance.user_id = u",
+                some,
+            )
         )
-        users[project_id, user_id].sessions += done.rowcount
+    return found
 
 
-def _add_user(db: sqlite3.Connection, key: Key, user: UserSum) -> None:
-    have = db.execute(f"SELECT {', '.join(rows.USER_COLUMNS)} FROM user WHERE project_id = ? AND id = ?", key).fetchone()
-    if have is not None:
-        user.take(rows.user(have))
-    db.execute(_USER, rows.user_row(user))
+def _matching(db: sqlite3.Connection, table: str, columns: Sequence[str], wanted: Sequence[Key]) -> Iterator[rows.Row]:
+    """The rows of a rollup whose keys are `wanted`."""
+    for some, marks in _some(wanted, 2):
+        yield from db.execute(
+            f"WITH pair (p, i) AS (VALUES {marks}) SELECT {', '.join(f'{table}.{column}' for column in columns)} FROM pair"
+            f" CROSS JOIN {table} ON {table}.id = i AND {table}.project_id = p",
+            some,
+        ).fetchall()
+
+
+def _some(tuples: Sequence[tuple[str, ...]], width: int) -> Iterator[tuple[list[str], str]]:
+    """So many of `tuples` as one statement takes, flat, with the marks that stand for them."""
+    for start in range(0, len(tuples), _AT_ONCE):
+        some = tuples[start : start + _AT_ONCE]
+        yield [value for each in some for value in each], ", ".join([f"({', '.join('?' * width)})"] * len(some))

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from proxy.store import StoreRejected, StoreUnavailable
-from proxy.store.record import Packer
+from proxy.store.shelf import Shelf
 from proxy.store.sqlite_file import identity, open_writer, unavailable
 from proxy.store.sqlite_rewrite import rewrite
 from proxy.store.sqlite_save import save
@@ -28,7 +28,7 @@ class Writer:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store-writer")
         self._db: sqlite3.Connection | None = None
         self._identity: tuple[int, int] | None = None
-        self._packer = Packer()
+        self._shelf = Shelf()
         self._closed = False
 
     async def open(self) -> None:
@@ -38,12 +38,12 @@ class Writer:
     async def save(self, tasks: Sequence[Task]) -> int:
         """See `Store.save`. A save that is cancelled is done all the same, which is harmless."""
         batch = tuple(tasks)
-        return await self._done(lambda db: save(db, self._packer, batch))
+        return await self._done(lambda db: save(db, self._shelf, batch))
 
     async def rewrite(self, tasks: Sequence[Summary], only: Collection[str] | None) -> int:
         """See `Store.rewrite`."""
         batch = tuple(tasks)
-        return await self._done(lambda db: rewrite(db, self._packer, batch, only))
+        return await self._done(lambda db: rewrite(db, self._shelf, batch, only))
 
     async def _done(self, act: Act) -> int:
         if self._closed:
@@ -97,6 +97,7 @@ class Writer:
             raise StoreUnavailable(f"{self._path}: the file was deleted or replaced. It is opened anew; what was in it is gone.")
 
     def _undo(self, db: sqlite3.Connection) -> None:
+        self._shelf.forget()
         with contextlib.suppress(sqlite3.Error):
             db.rollback()
 
@@ -105,6 +106,7 @@ class Writer:
             with contextlib.suppress(sqlite3.Error):  # nothing is lost: what was not committed will be saved again
                 self._db.close()
             self._db = None
+            self._shelf.forget()  # the file may be another one when it is opened again
 
 
 def _refused(error: Exception) -> StoreRejected:

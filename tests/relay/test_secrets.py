@@ -18,6 +18,8 @@ from pathlib import Path
 import brotli  # type: ignore[import-untyped]  # it has no stubs
 import pytest
 
+from proxy.store import difference
+from proxy.store.shelf import CHAIN
 from tests.proc import Tasktap, serving
 from tests.relay.caller import Caller, chat, once, request
 from tests.upstream import DONE, STREAM_HEAD, Upstream, chunk, event, fin, hang, ok, rst
@@ -84,6 +86,8 @@ def rows(path: Path) -> Iterator[bytes]:
                     for value in row:
                         if isinstance(value, bytes):
                             yield from unpacked(value)
+        for (key,) in store.execute("SELECT key FROM record").fetchall() if "record" in tables else ():
+            yield difference.unpacked([data for (data,) in store.execute(CHAIN, (key,))])
 
 
 def written(house: Tasktap) -> Iterator[tuple[str, bytes]]:

@@ -60,6 +60,18 @@ class StoreContract(RewritingContract):
         assert await store.body("id-1", Which.RESPONSE) == Body(packed, "gzip")
         assert await store.body("nobody", Which.REQUEST) is None
 
+    async def test_a_chat_that_sends_its_history_along_comes_back_turn_by_turn(self, store: Store):
+        said, turns = [], []
+        for n in range(70):
+            said.append({"role": "user", "content": f"question {n} " * 9})
+            body = json.dumps({"messages": said}).encode()
+            turns.append(a_task(n, session_id="s", request_body=body, raw_input=json.loads(body), response_body=b"ok" * n))
+        await store.save(turns[:30])
+        await store.save(turns[30:])
+        for task in (turns[0], turns[29], turns[64], turns[69]):
+            assert await store.get(task.id) == replace(task, own_id=None)
+            assert await store.body(task.id, Which.REQUEST) == Body(task.request_body, None)
+
     async def test_nul_characters_come_back(self, store: Store):
         task = a_task(
             1, input="a\0b", output="\0", user_id="u\0", session_id="s\0", raw_input={"a\0": "\0"}, metadata={"k\0": "v\0"}

@@ -1,0 +1,185 @@
+"""The records of an SQLite file: each put there against the one that it continues, read back, changed and dropped."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import OrderedDict
+from collections.abc import Container, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from proxy.store.difference import Damaged, Packer, Place, place_of, unpacked
+from proxy.store.record import REQUEST_AT, write
+from proxy.store.rollup import Key
+from proxy.task import Task
+
+CHAIN: Final = (
+    "WITH RECURSIVE chain (step, data, base) AS ("
+    "SELECT 0, data, base FROM record WHERE key = ? UNION ALL"
+    " SELECT step + 1, record.data, record.base FROM chain JOIN record ON record.key = chain.base"
+    ") SELECT data FROM chain ORDER BY step"
+)
+"""What `unpacked` needs to read the record of a key: its bytes, and those of all that it is a difference from."""
+
+_PUT = "INSERT INTO record (key, data, base) VALUES (?, ?, ?)"
+_LATEST = (
+    "SELECT task.key FROM task JOIN record USING (key) WHERE task.session_id = ? AND +task.project_id = ?"
+    " ORDER BY task.key DESC LIMIT 2"
+)
+_HELD_BYTES = 64 * 2**20  # of the latest records, in memory
+_LONGEST_HELD = 8 * 2**20
+_HELD_EACH = 3  # of one session: side questions (a title, a sub-agent) come between the turns of a chat
+_MUCH_LONGER = (
+    64 * 2**10
+)  # bytes by which a base may be longer than the record before looking through it costs more than it saves
+
+Thread = tuple[str, str, str]
+"""What records that may continue one another share: (project, what it is, its id)."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    key: int
+    record: bytes
+    place: Place
+
+
+class Shelf:
+    """Puts records. Of use to the one thread that writes: it remembers the latest record of each session."""
+
+    def __init__(self) -> None:
+        self._packer = Packer()
+        self._held: OrderedDict[Thread, list[_Held]] = OrderedDict()
+        self._bytes = 0
+
+    def put(self, db: sqlite3.Connection, new: Sequence[tuple[int, Task]], continued: Container[Key]) -> None:
+        """Keep the records of `new`, under these keys; `continued` are the sessions that had tasks before."""
+        db.executemany(_PUT, (self._packed(db, key, task, continued) for key, task in new))  # one by one: each may need the last
+
+    def forget(self) -> None:
+        """Remember nothing: what was put may have been rolled back."""
+        self._held.clear()
+        self._bytes = 0
+
+    def change(self, db: sqlite3.Connection, key: int, task: Task) -> None:
+        """Keep the record of `task` in place of the one of `key`."""
+        self._let_go(db, {key})
+        db.execute("UPDATE record SET data = ?, base = NULL WHERE key = ?", (self._packer.alone(write(task)), key))
+
+    def drop(self, db: sqlite3.Connection, keys: Iterable[int]) -> int:
+        """Delete the records of `keys`, those kept against them first made independent; returns the bytes they took."""
+        gone = set(keys)
+        self._let_go(db, gone)
+        size = sum(db.execute("SELECT length(data) FROM record WHERE key = ?", (key,)).fetchone()[0] for key in gone)
+        db.executemany("UPDATE record SET base = NULL WHERE key = ?", [(key,) for key in gone])
+        db.executemany("DELETE FROM record WHERE key = ?", [(key,) for key in gone])
+        return int(size)
+
+    # -- putting
+
+    def _packed(self, db: sqlite3.Connection, key: int, task: Task, continued: Container[Key]) -> tuple[int, bytes, int | None]:
+        record = write(task)
+        thread = _thread(task)
+        if thread is None:
+            return key, self._packer.alone(record), None
+        if thread not in self._held and (task.project_id, task.session_id) in continued:
+            self._remember_latest(db, thread)
+        base = self._base(db, thread, record, len(task.request_body))
+        data = None if base is None else self._packer.against(record, base.record, base.place)
+        if data is None:
+            base, data = None, self._packer.alone(record)
+        self._hold(thread, _Held(key, record, place_of(data)))
+        return key, data, None if base is None else base.key
+
+    def _base(self, db: sqlite3.Connection, thread: Thread, record: bytes, request: int) -> _Held | None:
+        """What to keep `record` against, and at which place."""
+        held = [each for each in self._held.get(thread, ()) if len(each.record) < 4 * len(record) + _MUCH_LONGER]
+        if not held:
+            return None
+        best = held[-1] if len(held) == 1 else max(reversed(held), key=lambda each: _alike(each.record, record, request))
+        if (place := best.place.after(len(record))) is not None:
+            return _Held(best.key, best.record, place)
+        head = self._head(db, best)
+        place = None if head is None else head.place.below(len(record))
+        return None if head is None or place is None else _Held(head.key, head.record, place)
+
+    def _head(self, db: sqlite3.Connection, of: _Held) -> _Held | None:
+        key = of.key
+        for _ in range(of.place.run):
+            found = db.execute("SELECT base FROM record WHERE key = ?", (key,)).fetchone()
+            if found is None or found[0] is None:
+                break
+            key = found[0]
+        return self._read(db, key)
+
+    def _read(self, db: sqlite3.Connection, key: int) -> _Held | None:
+        """The record of `key`; None where it is not there, or damaged: then nothing more is to depend on it."""
+        chain = [data for (data,) in db.execute(CHAIN, (key,))]
+        try:
+            return _Held(key, unpacked(chain), place_of(chain[0]))
+        except Damaged:
+            return None
+
+    # -- remembering
+
+    def _remember_latest(self, db: sqlite3.Connection, thread: Thread) -> None:
+        project_id, _, session_id = thread
+        for (key,) in reversed(db.execute(_LATEST, (session_id, project_id)).fetchall()):
+            if (held := self._read(db, key)) is not None:
+                self._hold(thread, held)
+
+    def _hold(self, thread: Thread, held: _Held) -> None:
+        if len(held.record) > _LONGEST_HELD:
+            return
+        of_it = self._held.setdefault(thread, [])
+        of_it.append(held)
+        self._bytes += len(held.record)
+        if len(of_it) > _HELD_EACH:
+            self._bytes -= len(of_it.pop(0).record)
+        self._held.move_to_end(thread)
+        while self._bytes > _HELD_BYTES:
+            _, oldest = self._held.popitem(last=False)
+            self._bytes -= sum(len(each.record) for each in oldest)
+
+    # -- letting go
+
+    def _let_go(self, db: sqlite3.Connection, keys: set[int]) -> None:
+        """Make what is kept against records of `keys`, and is not one itself, independent of them."""
+        for thread, of_it in list(self._held.items()):
+            if any(each.key in keys for each in of_it):
+                self._bytes -= sum(len(each.record) for each in self._held.pop(thread))
+        for key in keys:
+            for (other,) in db.execute("SELECT key FROM record WHERE base = ?", (key,)).fetchall():
+                if other not in keys:
+                    self._move(db, other, keys)
+
+    def _move(self, db: sqlite3.Connection, key: int, away_from: set[int]) -> None:
+        """Keep the record of `key` against the nearest of those before it that is not in `away_from`, or alone."""
+        data, base = db.execute("SELECT data, base FROM record WHERE key = ?", (key,)).fetchone()
+        while base in away_from:
+            base = db.execute("SELECT base FROM record WHERE key = ?", (base,)).fetchone()[0]
+        held, under = self._read(db, key), None if base is None else self._read(db, base)
+        if held is None:
+            db.execute("UPDATE record SET base = NULL WHERE key = ?", (key,))  # it is damaged, and stays so
+            return
+        moved = None if under is None else self._packer.against(held.record, under.record, place_of(data))
+        if moved is None:
+            base, moved = None, self._packer.alone(held.record)
+        db.execute("UPDATE record SET data = ?, base = ? WHERE key = ?", (moved, base, key))
+
+
+def _thread(task: Task) -> Thread | None:
+    if task.session_id is not None:
+        return task.project_id, "session", task.session_id
+    if task.caller_key is not None:
+        return task.project_id, "caller", task.caller_key
+    return None
+
+
+def _alike(one: bytes, other: bytes, length: int) -> int:
+    """About how many bytes of their request bodies the two records share, from the beginning; `length` is that of the other's."""
+    at = REQUEST_AT
+    for block in (8192, 256, 16):
+        while at + block <= REQUEST_AT + length and one[at : at + block] == other[at : at + block]:
+            at += block
+    return at
