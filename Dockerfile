@@ -1,10 +1,12 @@
 # tasktap in an image: a wheel is built, installed into a virtual environment, and only that environment is taken along.
 
 FROM python:3.13-slim-bookworm AS build
+# The path of bytes is compiled, which takes a C compiler; the image that is kept has none.
+RUN apt-get update && apt-get install --yes --no-install-recommends gcc libc6-dev
 WORKDIR /src
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml hatch_build.py README.md LICENSE ./
 COPY proxy ./proxy
-RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels . \
+RUN TASKTAP_COMPILE=1 pip wheel --no-cache-dir --no-deps --wheel-dir /wheels . \
  && python -m venv /opt/tasktap \
  && /opt/tasktap/bin/pip install --no-cache-dir /wheels/*.whl \
  && /opt/tasktap/bin/pip uninstall --yes pip \

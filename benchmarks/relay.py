@@ -1,7 +1,8 @@
 """What the relay costs: direct, nginx `proxy_pass` and tasktap in one run, the proxy under test alone on one core.
 
-    python -m benchmarks.relay [--quick] [--without tasktap] [--profile SECONDS] [--option 'journal.durability = "none"']
+    python -m benchmarks.relay [--quick] [--plain] [--without tasktap] [--profile SECONDS] [--option 'journal.patience_ms = 9']
 
+tasktap is measured as a release is installed, its path of bytes compiled; with `--plain` this source tree is run as it is.
 Upstream, callers, desk and supervisor share the other core. CPU figures are the scheduler's for the relay process, all threads.
 Loopback only, under five minutes (`--quick`: under one), ends what it started.
 """
@@ -20,7 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks import machine
+from benchmarks import compiled, machine
 from benchmarks.cost import Cost, Scene, measure, middle
 from benchmarks.rivals import Helper, Rival, drained, nginx, stop, tasktap
 
@@ -144,6 +145,7 @@ def options() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.relay", description=__doc__.partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="one short round, under a minute")
+    parser.add_argument("--plain", action="store_true", help="run this source tree as it is, nothing compiled")
     parser.add_argument("--without", choices=["tasktap"], help="leave one out, to look at the others")
     parser.add_argument("--profile", type=float, metavar="SECONDS", help="only make small calls through tasktap, for a profiler")
     parser.add_argument("--option", action="append", default=[], metavar="TOML", help="a line for tasktap's configuration")
@@ -157,6 +159,7 @@ def main() -> int:
     if len(cores) < 2:
         print("Two cores are needed: one for the proxy, one for the rest.", file=sys.stderr)
         return 2
+    python = None if said.plain or said.without == "tasktap" else compiled.python()
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 16384)), hard))
     os.sched_setaffinity(0, {cores[1]})
@@ -171,11 +174,14 @@ def main() -> int:
         if said.profile is None:
             rivals.append(run(stack, nginx(port, folder / "nginx", cores[0])))
         if said.without != "tasktap":
-            rivals.append(run(stack, tasktap(port, folder / "tasktap", cores[0], "\n".join(said.option))))
+            rivals.append(
+                run(stack, tasktap(port, folder / "tasktap", cores[0], "".join(f"{each}\n" for each in said.option), python))
+            )
         if said.profile is not None:
             profile(load, rivals[-1], said.profile)
             return 0
-        print(f"{machine.describe()}; load {os.getloadavg()[0]:.1f} at the start; journal and store on {kind_of_disk(folder)}")
+        build, disk = "plain" if python is None else "compiled", kind_of_disk(folder)
+        print(f"{machine.describe()}; tasktap {build}; load {os.getloadavg()[0]:.1f} at the start; journal and store on {disk}")
         idle = {rival.name: [machine.memory(pid) for pid in rival.processes] for rival in rivals}
         # Many short rounds, the rivals in turn: on a machine whose speed drifts, one long round each compares two moments.
         rounds, part = (2, 0.3) if said.quick else (6, 0.5)

@@ -132,18 +132,35 @@ def answers(port: int) -> bool:
     return True
 
 
-def tasktap(upstream: int, folder: Path, core: int, options: str = "") -> tuple[Rival, subprocess.Popen[Any]]:
+def tasktap(
+    upstream: int, folder: Path, core: int, options: str = "", python: Path | None = None
+) -> tuple[Rival, subprocess.Popen[Any]]:
     """`tasktap serve` as it is by default, its relay on `core`, its desk and supervisor left where we run.
 
-    `options` are lines of TOML before the upstream's, e.g. `journal.durability = "none"`.
+    `python` is one that has tasktap installed; without it this source tree is run. `options` are lines
+    of TOML before the upstream's, e.g. `journal.durability = "none"`.
     """
     folder.mkdir()
     (folder / "conf.toml").write_text(options + TASKTAP.format(upstream=upstream))
     data = folder / "data"
-    command = [sys.executable, "-m", "proxy", "serve", "--config", str(folder / "conf.toml"), "--data-dir", str(data)]
+    command = [
+        str(python or sys.executable),
+        "-m",
+        "proxy",
+        "serve",
+        "--config",
+        str(folder / "conf.toml"),
+        "--data-dir",
+        str(data),
+    ]
     log = (folder / "log").open("wb")
     process = subprocess.Popen(
-        [*command, "--calls", "127.0.0.1:0", "--desk", "127.0.0.1:0"], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+        [*command, "--calls", "127.0.0.1:0", "--desk", "127.0.0.1:0"],
+        cwd=folder if python else ROOT,
+        env={name: value for name, value in os.environ.items() if not (python and name == "PYTHONPATH")},
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
     )
     log.close()
     deadline = time.monotonic() + START_SECONDS

@@ -22,6 +22,9 @@ READABLE_SECONDS = 2.0  # the contract says 1 s after the last byte; a shared ma
 STOP_SECONDS = 12.0
 RETURN_SECONDS = 2.0  # a relay or desk that dies is back within these
 
+SERVES = os.environ.get("TAP_SERVES", sys.executable)
+"""The Python whose tasktap is tried: ours from this tree, or one that has it installed (compiled, perhaps)."""
+
 _straight = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -54,7 +57,9 @@ def clean_environment(**more: str) -> dict[str, str]:
     kept = {
         name: value
         for name, value in os.environ.items()
-        if not name.upper().endswith("_PROXY") and not name.startswith(("TASKTAP_", "OPENAI_", "ANTHROPIC_"))
+        if not name.upper().endswith("_PROXY")
+        and name != "PYTHONPATH"
+        and not name.startswith(("TASKTAP_", "OPENAI_", "ANTHROPIC_"))
     }
     return kept | {"PYTHONUNBUFFERED": "1"} | more
 
@@ -75,7 +80,7 @@ class Tasktap:
 
     def command(self) -> list[str]:
         flags = ["--config", str(self.config), "--data-dir", str(self.data), "--calls", "127.0.0.1:0", "--desk", "127.0.0.1:0"]
-        return [sys.executable, "-m", "proxy", "serve", *flags]
+        return [SERVES, "-m", "proxy", "serve", *flags]
 
     def launch(self) -> subprocess.Popen[bytes]:
         """Start it and do not wait."""
@@ -86,7 +91,7 @@ class Tasktap:
                 stdout=out,
                 stderr=err,
                 env=self.environment,
-                cwd=Path(__file__).parents[1],
+                cwd=Path(__file__).parents[1] if sys.executable == SERVES else self.place,
             )
         return self.process
 

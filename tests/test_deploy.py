@@ -83,6 +83,16 @@ def test_what_the_image_copies_is_there_and_gets_past_the_dockerignore():
     assert {project["readme"], *project["license-files"]} <= allowed, "the wheel cannot be built without them"
 
 
+def test_what_is_compiled_is_the_path_of_bytes():
+    source = (ROOT / "hatch_build.py").read_text()
+    compiled = set(re.findall(r'^    "(\w+)",$', source, re.MULTILINE))
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    path = next(each for each in contracts if each["name"].startswith("the path of bytes"))["source_modules"]
+    on_it = {name.removeprefix("proxy.record.") for name in path} | {file.stem for file in ROOT.glob("proxy/record/redact_*.py")}
+    assert {"carry", "tap", "journal"} <= compiled <= on_it
+    assert "TASKTAP_COMPILE=1 pip wheel" in DOCKERFILE
+
+
 def test_the_image_starts_the_command_that_pyproject_installs():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert json.loads(last("ENTRYPOINT"))[0] in project["scripts"]

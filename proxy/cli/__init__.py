@@ -25,9 +25,12 @@ app = typer.Typer(
 def _version(wanted: bool) -> None:
     if wanted:
         from importlib.metadata import PackageNotFoundError, version
+        from importlib.util import find_spec
 
+        spec = find_spec("proxy.record.carry")
+        compiled = spec is not None and not (spec.origin or "").endswith(".py")
         try:
-            typer.echo(f"tasktap {version('tasktap')}")
+            typer.echo(f"tasktap {version('tasktap')}{', compiled' if compiled else ''}")
         except PackageNotFoundError:  # run from a source tree that was never installed
             typer.echo("tasktap, not installed")
         raise typer.Exit

@@ -45,7 +45,7 @@ _FRAMING = frozenset((b"host", b"content-length", b"transfer-encoding", b"connec
 
 
 class BadLine(ValueError):
-    """A header line is malformed: it must be `Name: value`, with no folding and no control characters."""
+    """This is no header line."""
 
 
 class Line(NamedTuple):
@@ -67,7 +67,7 @@ def line(raw: bytes) -> Line:
         return known
     match = _LINE.fullmatch(raw)
     if match is None:
-        raise BadLine(BadLine.__doc__)
+        raise BadLine("A header line is malformed: it must be `Name: value`, with no folding and no control characters.")
     name = match[1].lower()
     made = Line(raw, name, match[2], role(name))
     if len(raw) <= _WORTH:

@@ -75,11 +75,11 @@ class Journal:
         self.has_room = True  # a body may be kept
         self.has_any_room = True  # a new call may be recorded at all
         self._writer = _Writer(settings, epoch)
-        self._thread = threading.Thread(target=self._work, name="journal", daemon=True)
+        self._scribe = threading.Thread(target=self._work, name="journal", daemon=True)
         self._wake = threading.Lock()
         self._wake.acquire()
         self._batch: tuple[list[bytes], int, int, int] | None = None
-        self._thread.start()
+        self._scribe.start()
 
     # -- the loop's side
 

@@ -1,0 +1,50 @@
+"""An environment with tasktap installed as a release is, its path of bytes compiled; made once for each state of the source.
+
+    python -m benchmarks.compiled        # makes it, and prints its Python
+
+Needs a C compiler and Python's headers; takes about a minute.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+HOOK = {"TASKTAP_COMPILE": "1"}
+
+
+def _state() -> str:
+    """What is compiled, as one short name."""
+    files = sorted(
+        [*(ROOT / "proxy").rglob("*.py"), *(ROOT / "proxy").rglob("*.sql"), ROOT / "hatch_build.py", ROOT / "pyproject.toml"]
+    )
+    digest = hashlib.sha256(sys.version.encode())
+    for file in files:
+        digest.update(str(file.relative_to(ROOT)).encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def python(place: Path | None = None) -> Path:
+    """The Python of that environment, in `place` or in `build/compiled`; raises `RuntimeError` with what pip said."""
+    place = place or ROOT / "build" / "compiled"
+    found, mark = place / "bin" / "python", place / "state"
+    if mark.exists() and mark.read_text() == _state():
+        return found
+    print("compiling tasktap into an environment of its own; this takes about a minute", file=sys.stderr, flush=True)
+    shutil.rmtree(place, ignore_errors=True)
+    subprocess.run([sys.executable, "-m", "venv", str(place)], check=True)
+    command = [str(found), "-m", "pip", "install", "-q", "--disable-pip-version-check", str(ROOT)]
+    made = subprocess.run(command, env=os.environ | HOOK, capture_output=True, text=True, check=False)
+    if made.returncode:
+        raise RuntimeError(f"tasktap could not be compiled: {made.stderr[-2000:]}")
+    mark.write_text(_state())
+    return found
+
+
+if __name__ == "__main__":
+    print(python())

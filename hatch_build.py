@@ -1,0 +1,84 @@
+"""Compiles the path of bytes with mypyc while a wheel is built, where it is asked for: `TASKTAP_COMPILE=1 pip install .`
+
+The source is the same, and works as it is. It is compiled in a directory of its own: a stale object file beside its module would
+be run in its place.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+COMPILED = [
+    "assembly",
+    "caller",
+    "carry",
+    "connection",
+    "fields",
+    "frames",
+    "headers",
+    "house",
+    "http1",
+    "ids",
+    "journal",
+    "kept_body",
+    "kept_head",
+    "outlet",
+    "prepare",
+    "redact",
+    "redact_echo",
+    "redact_fields",
+    "redact_multipart",
+    "redact_names",
+    "redact_text",
+    "refusal",
+    "relay",
+    "routes",
+    "tap",
+    "tunnel",
+    "upstream",
+]
+SETUP = """
+from mypyc.build import mypycify
+from setuptools import setup
+setup(name="tasktap", packages=[], ext_modules=mypycify({modules!r}, opt_level="3", group_name="tasktap"))
+"""
+
+
+class CompileHook(BuildHookInterface[Any]):
+    """Adds the compiled modules to a wheel."""
+
+    def _wanted(self) -> bool:
+        return os.environ.get("TASKTAP_COMPILE", "0") not in ("", "0") and self.target_name == "wheel"
+
+    def dependencies(self) -> list[str]:
+        """What compiling needs: mypyc, and our own dependencies, whose types it reads."""
+        return ["mypy>=2", "setuptools>=77", *self.metadata.core.dependencies] if self._wanted() else []
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Compile, unless this is an editable installation, whose source is about to change."""
+        if not self._wanted() or version == "editable":
+            return
+        place = Path(tempfile.mkdtemp(prefix="tasktap-compile-"))
+        self._place = place
+        shutil.copytree(Path(self.root) / "proxy", place / "proxy", ignore=shutil.ignore_patterns("*.so", "__pycache__"))
+        (place / "setup.py").write_text(SETUP.format(modules=[f"proxy/record/{name}.py" for name in COMPILED]))
+        (place / "mypy.ini").write_text("[mypy]\nstrict = true\nwarn_unused_ignores = false\n")
+        subprocess.run([sys.executable, "setup.py", "-q", "build_ext", "--inplace"], cwd=place, check=True)
+        for file in place.rglob("*.so"):
+            if "build" not in file.relative_to(place).parts:
+                build_data["force_include"][str(file)] = str(file.relative_to(place))
+        build_data["pure_python"] = False
+        build_data["infer_tag"] = True
+
+    def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
+        """Leave nothing behind."""
+        if getattr(self, "_place", None) is not None:
+            shutil.rmtree(self._place, ignore_errors=True)
