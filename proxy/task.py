@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 T = TypeVar("T")
 
@@ -149,6 +149,26 @@ class Feedback:
     user_id: str | None = None
 
 
+class Trace(NamedTuple):
+    """A keyed hash of something that was said, under which later calls of the conversation find a task."""
+
+    key: int  # 64 bits, signed
+    mark: int  # tells apart tasks of the same key: 31 bits, whose meaning depends on what the key is of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traced:
+    """A task that was found by a trace, and the session it is in now."""
+
+    key: int
+    mark: int
+    task_id: str
+    session_id: str
+    explicit: bool  # somebody named this session
+    created_at: int
+    last_at: int  # when the session ended, as far as is known
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
     """A task as lists show it: everything but bodies, headers and pieces."""
@@ -162,6 +182,7 @@ class Summary:
     name: str | None = None
     session_id: str | None = None
     session_source: Source | None = None
+    session_evidence: JSON | None = None  # how an inferred session was found; what a person changed
     session_final: bool = False
     user_id: str | None = None
     user_source: Source | None = None
@@ -202,6 +223,7 @@ class Task(Summary):
     """A task, whole."""
 
     own_id: str | None = None  # the id it gets where `id` is taken by another call; not part of the record
+    traces: tuple[Trace, ...] = ()  # by which a call that goes on from it finds it; not part of the record
     raw_input: Any = None  # the request's JSON
     raw_output: Any = None  # the response's JSON, as the non-streamed API would have given it
     request_headers: tuple[tuple[str, str], ...] = ()
@@ -245,6 +267,7 @@ class Session:
     last_ending: Ending
     model: str | None  # the last one seen
     final: bool  # X-Session-Final was seen
+    implicit: bool = False  # one call that names no session and that nothing goes on from
 
     @property
     def seconds(self) -> float:

@@ -113,7 +113,14 @@ def test_every_setting_can_be_set_by_a_variable(monkeypatch):
     Path("ca.pem").write_text("")
     texts = {"url": "http://a.example", "key": "k" * 20, "ca_file": "ca.pem", "proxy": "none", "hosts": "a", "auth": "api-key"}
     texts |= {"data_dir": "d", "default_upstream": "ollama", "calls": "[::1]:1", "desk": "[::1]:2", "on_caller_left": "drain"}
-    texts |= {"durability": "power", "strip_aliases": "true", "key_mode": "always", "segment_bytes": "2MiB", "max_bytes": "3MiB"}
+    texts |= {
+        "durability": "power",
+        "strip_aliases": "true",
+        "infer": "false",
+        "key_mode": "always",
+        "segment_bytes": "2MiB",
+        "max_bytes": "3MiB",
+    }
     before = dict(describe(load()))
     for leaf in leaves():
         path = tuple("openai" if part == "*" else part for part in leaf)

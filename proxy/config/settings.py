@@ -215,6 +215,15 @@ class Price(Section):
     )
 
 
+class Sessions(Section):
+    """Calls that name no session."""
+
+    infer: bool = Field(default=True, description="Whether their session is found from the history that they bring along.")
+    idle_minutes: Count = Field(
+        default=30, ge=1, le=10_080, description="Minutes of silence after which the same opening begins another session."
+    )
+
+
 class Settings(BaseSettings):
     """All settings. `proxy.config.load` makes one from file, environment and flags; made directly it reads neither."""
 
@@ -239,6 +248,7 @@ class Settings(BaseSettings):
     desk: DeskDoor = Field(default_factory=DeskDoor, description="The desk.")
     labels: LabelRules = Field(default_factory=LabelRules, description="Labels.")
     prices: dict[Pattern, Price] = Field(default_factory=dict, description="Own prices, by a pattern of model names.")
+    sessions: Sessions = Field(default_factory=Sessions, description="Sessions.")
 
     @field_validator("upstreams", mode="before")
     @classmethod

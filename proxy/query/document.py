@@ -12,7 +12,7 @@ from typing import Any
 
 from proxy.task import JSON, Feedback, Page, Session, Status, Summary, Task, Usage, User
 
-HIDDEN = frozenset({"own_id", "request_body", "response_body"})
+HIDDEN = frozenset({"own_id", "traces", "request_body", "response_body"})
 """Fields of a task that are no part of its document."""
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -96,6 +96,7 @@ def of_session(session: Session) -> JSON:
         "last_ending": session.last_ending,
         "model": session.model,
         "final": session.final,
+        "implicit": session.implicit,
     }
 
 

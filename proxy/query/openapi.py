@@ -26,6 +26,7 @@ WRITTEN: dict[str, JSON] = {
     "last_seen": MOMENT,
     "usage": {"anyOf": [{"$ref": "#/components/schemas/Usage"}, {"type": "null"}]},
     "price": {"type": ["object", "null"]},
+    "session_evidence": {"type": ["object", "null"], "description": "How an inferred session was found; what a person changed."},
     "metadata": {"type": "object"},
     "finish_reasons": {"type": "array", "items": {"type": ["string", "null"]}, "description": "By choice index."},
     "problems": TEXTS,

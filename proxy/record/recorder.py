@@ -10,13 +10,13 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from proxy.record import assembly, faults, reading
 from proxy.record.frames import frame
@@ -24,6 +24,7 @@ from proxy.record.journal import UNFINISHED
 from proxy.record.parts import Draft
 from proxy.record.second_look import without_secrets
 from proxy.record.segments import Tail, epochs
+from proxy.record.threads import Threads
 from proxy.store import Store, StoreRejected, StoreUnavailable
 from proxy.task import Task
 
@@ -32,6 +33,7 @@ RETRY_SECONDS: Final = 0.5  # after the store could not be used
 BATCH_BYTES: Final = 4 << 20  # of journal read at a time
 BATCH_TASKS: Final = 500
 MOST_TRIES: Final = 3  # to read a call: then it is set aside
+FEW_TASKS: Final = 16  # are given their sessions at once; more of them in the thread
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,7 @@ class Recorder:
         recovered: Callable[[int], None],
         pepper: bytes = b"",
         complete: Callable[[Task], Task] = lambda task: task,
+        threads: Threads | None = None,
     ) -> None:
         self._directory = directory
         self._aside = aside
@@ -63,11 +66,13 @@ class Recorder:
         self._recovered = recovered
         self._pepper = pepper
         self._complete = complete  # what is said of a task beside what was on the wire: its price
+        self._threads = threads
         self._tails: dict[str, Tail] = {}
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="recorder")
         self._unread: deque[tuple[str, Draft]] = deque()  # come to their end, not read into a task yet
         self._tries = 0  # to read the first of them
         self._waiting: list[_Read] = []  # read, not stored yet
+        self._linked = False  # they have been given their sessions
         self.stored: dict[str, int] = {}  # by epoch of this run
         self.set_aside: dict[str, int] = {}
         self.error: str | None = None  # why the store could not be used
@@ -115,6 +120,9 @@ class Recorder:
         loop = asyncio.get_running_loop()
         if not self._waiting:
             await loop.run_in_executor(self._executor, self._read)
+            self._linked = False
+        if not self._linked and not await self._link():
+            return False
         worked = bool(self._waiting)
         while self._waiting:
             epoch, of_one_epoch = next(groupby(self._waiting[:BATCH_TASKS], lambda each: _epoch(each.task)))
@@ -125,14 +133,35 @@ class Recorder:
         await loop.run_in_executor(self._executor, self._forget)
         return worked
 
+    async def _link(self) -> bool:
+        """Give what was read its sessions; whether the store could be asked."""
+        if self._threads is not None and self._waiting:
+            tasks = [each.task for each in self._waiting]
+            try:
+                linked = await self._threads.linked(tasks, self._at_once if len(tasks) <= FEW_TASKS else self._in_thread)
+            except StoreUnavailable as error:
+                self.error = str(error)
+                return False
+            self._waiting = [replace(each, task=task) for each, task in zip(self._waiting, linked, strict=True)]
+        self._linked = True
+        return True
+
+    async def _in_thread(self, act: Callable[..., Any], *arguments: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, act, *arguments)
+
+    async def _at_once(self, act: Callable[..., Any], *arguments: Any) -> Any:
+        return act(*arguments)
+
     # -- in the thread
 
     def _read(self) -> None:
         """Read what has ended. A fault on the way costs nothing: what was not read is there the next time."""
-        if not self._unread:
-            self._read_back()
-        while self._unread:
+        horizons = self._read_back()
+        for _ in range(len(self._unread)):
             epoch, draft = self._unread[0]
+            if draft.records[-1].time > horizons.get(_run(epoch), draft.records[-1].time):
+                self._unread.rotate(-1)
+                continue
             try:
                 if faults.ARMED:
                     faults.hit("recorder.reading")
@@ -150,16 +179,29 @@ class Recorder:
             self._tries = 0
             self._unread.popleft()
 
-    def _read_back(self) -> None:
+    def _read_back(self) -> dict[str, int]:
+        """Read on in each journal. What ended after the moment that is given for its run has to wait: what it goes on from may be
+        in a journal of that run that was not read so far. (What it goes on from was journalled before it began.)
+        """
         found = epochs(self._directory)
+        begun = time.monotonic_ns() // 1000
+        held = {epoch for epoch, _ in self._unread}
         for epoch in found:
             if epoch not in self._tails:
                 self._tails[epoch] = Tail(self._directory, epoch)
         for epoch, tail in self._tails.items():
-            if epoch not in found or (tail.ended and not tail.empty):
+            if epoch not in found or epoch in held or (tail.ended and not tail.empty):
                 continue
             for draft in tail.read(found[epoch], BATCH_BYTES):
                 self._unread.append((epoch, draft))
+        reached: dict[str, list[int]] = {}
+        for epoch, tail in self._tails.items():
+            if tail.behind or epoch in held:
+                reached.setdefault(_run(epoch), []).append(tail.reached)
+            elif epoch.startswith(self._run) and not tail.ended:
+                reached.setdefault(_run(epoch), []).append(begun)
+        journals = Counter(map(_run, self._tails))
+        return {run: min(times) for run, times in reached.items() if journals[run] > 1}
 
     def _forget(self) -> None:
         for epoch, tail in tuple(self._tails.items()):
@@ -245,3 +287,8 @@ class Recorder:
 
 def _epoch(task: Task) -> str:
     return task.origin.partition(".")[0]
+
+
+def _run(epoch: str) -> str:
+    """The start of tasktap that an epoch is of: its journals tell the time by one clock."""
+    return epoch.partition("w")[0]

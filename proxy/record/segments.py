@@ -55,9 +55,12 @@ class Tail:
         self._drafts = {draft.records[0].number: draft for draft in self._apart}
         self.ended = False  # its relay is gone and all of its journal has been read
         self.damaged = 0  # bytes that no record could be found in
+        self.behind = False  # there is more than was read so far
+        self.reached = 0  # the time of the last record that was read, in microseconds of the relay's clock
 
     def read(self, indexes: list[int], most: int) -> Iterator[Draft]:
         """The calls that have ended, as their ends are read; stops after about `most` bytes."""
+        self.behind = False
         known = self._segments[-1].index if self._segments else -1
         for index in indexes:
             if index > known:
@@ -74,6 +77,7 @@ class Tail:
                 return
             segment.finished = True
             if most <= 0:
+                self.behind = position < len(self._segments) - 1
                 return
         if (self._segments or self._drafts) and all(segment.finished for segment in self._segments):
             while self._drafts:
@@ -115,6 +119,7 @@ class Tail:
     def _take(self, segment: Segment, record: Record) -> Draft | None:
         if faults.ARMED:
             faults.hit("recorder.record")
+        self.reached = record.time
         draft = self._drafts.get(record.number)
         if draft is not None and draft.covered >= segment.index:
             return None  # its part has this record already

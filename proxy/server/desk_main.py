@@ -25,6 +25,7 @@ from proxy.query.api import Desk, DeskRunner, build
 from proxy.record.accounts import epoch_of, status
 from proxy.record.board import Board, Column, desk_row
 from proxy.record.recorder import Recorder
+from proxy.record.threads import Threads
 from proxy.server import again, data_dir
 from proxy.server.late_store import LateStore
 from proxy.server.told import Told, hear, say_ready
@@ -66,14 +67,17 @@ class _Process:
         self._path = Path(told.data_dir)
         self._store = LateStore()
         self._rules = again.Rules.of(told.settings, self._path)
+        pepper = (self._path / "pepper").read_bytes()
+        sessions = told.settings["sessions"]
         self._recorder = Recorder(
             self._path / data_dir.JOURNAL,
             self._path / data_dir.ASIDE,
             self._store,
             told.run,
             self._recovered,
-            (self._path / "pepper").read_bytes(),
+            pepper,
             self._rules.pricer.price,
+            Threads(self._store, pepper, sessions["idle_seconds"]) if sessions["infer"] else None,
         )
 
     def _recovered(self, count: int) -> None:

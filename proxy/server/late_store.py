@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from proxy.store import Store, StoreUnavailable
-from proxy.task import Body, Filter, Page, Session, Summary, Task, User, Which
+from proxy.task import Body, Filter, Page, Session, Summary, Task, Traced, User, Which
 
 
 class LateStore:
@@ -61,6 +61,9 @@ class LateStore:
 
     async def user(self, id: str, project_id: str | None = None) -> User | None:
         return await self._there.user(id, project_id)
+
+    async def traced(self, keys: Sequence[int], most: int) -> Sequence[Traced]:
+        return await self._there.traced(keys, most)
 
     async def close(self) -> None:
         if self._store is not None:

@@ -55,4 +55,5 @@ def desk_part(settings: Settings, address: str) -> dict[str, Any]:
             for pattern, price in settings.prices.items()
         },
         "upstreams": {name: {"url": each.url, "provider": each.provider} for name, each in settings.upstreams.items()},
+        "sessions": {"infer": settings.sessions.infer, "idle_seconds": settings.sessions.idle_minutes * 60},
     }

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from proxy.task import Body, Filter, Page, Session, Summary, Task, User, Which
+from proxy.task import Body, Filter, Page, Session, Summary, Task, Traced, User, Which
 
 
 class StoreUnavailable(Exception):
@@ -82,6 +82,10 @@ class Store(Protocol):
         ...
 
     async def user(self, id: str, project_id: str | None = None) -> User | None: ...
+
+    async def traced(self, keys: Sequence[int], most: int) -> Sequence[Traced]:
+        """The tasks that left one of these keys and are in a session: of each key the `most` latest, in no order."""
+        ...
 
     async def close(self) -> None: ...
 

@@ -13,13 +13,13 @@ from proxy.store import words
 from proxy.store.naming import epoch_of, named
 from proxy.store.rollup import Key, SessionSum, UserSum, sums
 from proxy.store.rows import check
-from proxy.task import Body, Filter, Page, Session, Summary, Task, User, Which
+from proxy.task import Body, Filter, Page, Session, Summary, Task, Trace, Traced, User, Which
 
 T = TypeVar("T")
 
 _SUMMARY = tuple(field.name for field in fields(Summary))
 _WHOLE = {field.name for field in fields(Task)} - set(_SUMMARY)
-_STAYS = {"id", "own_id", "origin", "created_at", "flag", "feedback"}
+_STAYS = {"id", "own_id", "traces", "origin", "created_at", "flag", "feedback"}
 
 
 class MemoryStore:
@@ -33,14 +33,18 @@ class MemoryStore:
         self._sessions: dict[Key, SessionSum] = {}
         self._users: dict[Key, UserSum] = {}
         self._pairs: set[tuple[str, str, str]] = set()  # (project, session, user)
+        self._traces: dict[int, list[tuple[tuple[int, int, str], Trace]]] = {}  # by key; the place in `_order`, sorted
 
     async def save(self, tasks: Sequence[Task]) -> int:
         new = named(tasks, self._origins, self._tasks.keys())
         for task in new:
             check(task)
         for task in new:
-            bisect.insort(self._order, (task.created_at, len(self._tasks), task.id))
-            self._tasks[task.id] = replace(task, own_id=None)
+            place = (task.created_at, len(self._tasks), task.id)
+            bisect.insort(self._order, place)
+            for trace in task.traces:
+                bisect.insort(self._traces.setdefault(trace.key, []), (place, trace))
+            self._tasks[task.id] = replace(task, own_id=None, traces=())
             self._origins.add(task.origin)
             self._epochs[epoch_of(task.origin)] += 1
         sessions, users = sums(new)
@@ -144,6 +148,23 @@ class MemoryStore:
     async def user(self, id: str, project_id: str | None = None) -> User | None:
         found = [u for (project, name), u in self._users.items() if name == id and project_id in (None, project)]
         return max(found, key=lambda user: user.last_seen).user() if found else None
+
+    async def traced(self, keys: Sequence[int], most: int) -> list[Traced]:
+        return [
+            Traced(
+                key=key,
+                mark=trace.mark,
+                task_id=task.id,
+                session_id=task.session_id,
+                explicit=session.explicit,
+                created_at=task.created_at,
+                last_at=session.ended_at,
+            )
+            for key in keys
+            for (_, _, id), trace in self._traces.get(key, ())[-most:]
+            if (task := self._tasks[id]).session_id is not None
+            and (session := self._sessions[task.project_id, task.session_id]) is not None
+        ]
 
     async def close(self) -> None:
         """Nothing is held that must be given back."""

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from proxy.store.keys import LARGEST
-from proxy.task import Ending, Session, Summary, User
+from proxy.task import Ending, Session, Source, Summary, User
 
 EXCERPT_LENGTH = 300
 """Characters of the inputs and outputs that a session shows; the whole text is in its tasks."""
@@ -73,6 +73,7 @@ class SessionSum:
     ended_at: int
     figures: Figures = field(default_factory=Figures)
     final: bool = False
+    explicit: bool = False  # a call named it
     user: Latest = None
     model: Latest = None
     first: Latest = None
@@ -84,6 +85,7 @@ class SessionSum:
         self.figures.count(task)
         self._span(at, task.ended_at)
         self.final = self.final or task.session_final
+        self.explicit = self.explicit or task.session_source is not Source.INFERRED
         if task.user_id is not None:
             self.user = _later(self.user, (at, task.user_id))
         if (model := task.model if task.model is not None else task.model_requested) is not None:
@@ -99,6 +101,7 @@ class SessionSum:
         self.figures.take(other.figures)
         self._span(other.started_at, other.ended_at)
         self.final = self.final or other.final
+        self.explicit = self.explicit or other.explicit
         self.user = _later(self.user, other.user)
         self.model = _later(self.model, other.model)
         if other.first is not None:
@@ -136,6 +139,7 @@ class SessionSum:
             last_ending=Ending(ending),
             model=self.model[1] if self.model else None,
             final=self.final,
+            implicit=self.figures.tasks == 1 and not self.explicit,
         )
 
 
@@ -228,7 +232,7 @@ def told(task: Summary) -> tuple[object, ...]:
     """What a session says of one of its tasks, its figures aside."""
     model = task.model if task.model is not None else task.model_requested
     said = (_excerpt(task.input), _excerpt(task.output), task.ending, task.session_final, task.user_id, model)
-    return (*said, task.created_at, task.ended_at)
+    return (*said, task.created_at, task.ended_at, task.session_source is Source.INFERRED)
 
 
 def _later(one: Latest, other: Latest) -> Latest:

@@ -40,7 +40,7 @@ Not columns: Python's `sqlite3` takes 0.7 us to bind a None, and most tasks have
 
 _FIGURES = ("tasks", "errors", "input_tokens", "output_tokens", "cost")
 SESSION_COLUMNS = (
-    *("project_id", "id", "started_at", "ended_at", *_FIGURES, "final", "user_at", "user_id", "model_at", "model"),
+    *("project_id", "id", "started_at", "ended_at", *_FIGURES, "final", "explicit", "user_at", "user_id", "model_at", "model"),
     *("first_at", "first_input", "last_at", "last_ending", "last_input", "last_output"),
 )
 USER_COLUMNS = ("project_id", "id", "first_seen", "last_seen", "sessions", *_FIGURES)
@@ -121,18 +121,18 @@ def feedback(row: Row) -> Feedback:
 def session_row(sum: SessionSum) -> Row:
     """In the order of `SESSION_COLUMNS`."""
     return (
-        *(sum.project_id, sum.id, sum.started_at, sum.ended_at, *_figures(sum.figures), sum.final),
+        *(sum.project_id, sum.id, sum.started_at, sum.ended_at, *_figures(sum.figures), sum.final, sum.explicit),
         *(*(sum.user or (None, None)), *(sum.model or (None, None)), *(sum.first or (None, None)), *(sum.last or (None,) * 4)),
     )
 
 
 def session(row: Row) -> SessionSum:
     """A row in the order of `SESSION_COLUMNS`."""
-    project_id, id, started_at, ended_at, tasks, errors, input_tokens, output_tokens, cost, final, *latest = row
+    project_id, id, started_at, ended_at, tasks, errors, input_tokens, output_tokens, cost, final, explicit, *latest = row
     user_at, user_id, model_at, model, first_at, first_input, *last = latest
     figures = Figures(tasks, errors, input_tokens, output_tokens, cost)
     user, model, first = _latest(user_at, user_id), _latest(model_at, model), _latest(first_at, first_input)
-    return SessionSum(project_id, id, started_at, ended_at, figures, bool(final), user, model, first, tuple(last))
+    return SessionSum(project_id, id, started_at, ended_at, figures, bool(final), bool(explicit), user, model, first, tuple(last))
 
 
 def user_row(sum: UserSum) -> Row:

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from proxy.store import StoreUnavailable, questions, rows
+from proxy.store import StoreUnavailable, questions, rows, sqlite_traces
 from proxy.store import cursor as cursors
 from proxy.store.difference import Damaged, place_of, unpacked
 from proxy.store.record import Record, read
@@ -16,7 +16,7 @@ from proxy.store.rows import FEEDBACK_COLUMNS, SUMMARY_SELECT, Row
 from proxy.store.shelf import CHAIN
 from proxy.store.sqlite_reader import Readers
 from proxy.store.sqlite_writer import Writer
-from proxy.task import Body, Filter, Page, Session, Summary, Task, User, Which
+from proxy.task import Body, Filter, Page, Session, Summary, Task, Traced, User, Which
 
 _MUCH = 512
 """KiB to unpack past which a record is read in a thread, so that other answers go on."""
@@ -123,6 +123,9 @@ class SqliteStore:
         question = questions.user(id, project_id)
         found = await self._readers.rows(question.sql, question.values)
         return rows.user(found[0]).user() if found else None
+
+    async def traced(self, keys: Sequence[int], most: int) -> list[Traced]:
+        return list(map(sqlite_traces.traced, await self._readers.rows(sqlite_traces.FOUND, sqlite_traces.wanted(keys, most))))
 
     async def close(self) -> None:
         await self._readers.close()

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
-from proxy.store import keys, rows
+from proxy.store import keys, rows, sqlite_traces
 from proxy.store.naming import epoch_of, named
 from proxy.store.rollup import Key, SessionSum, UserSum, sums
 from proxy.store.shelf import Shelf
@@ -76,6 +76,7 @@ def _keep(db: sqlite3.Connection, new: Sequence[tuple[int, Task]]) -> None:
     )
     db.executemany(_SEARCH, [(key, task.input, task.output) for key, task in new if task.input or task.output])
     db.executemany(_FEEDBACK, [rows.feedback_row(key, said) for key, task in new for said in task.feedback])
+    sqlite_traces.keep(db, new)
 
 
 def _known(db: sqlite3.Connection, column: str, wanted: Iterable[Value]) -> set[Value]:

@@ -1,0 +1,298 @@
+"""Which earlier task does this one continue? Pure: from keys of what was said (`keys.py`) and the tasks that are found by them.
+
+B continues A when B's history begins with A's and A's recorded answer: that is certain, and holds across edits (an earlier task
+is the longest such A: a fork) and tool loops. Where there is no such A, what is likely is taken, with less confidence: the same
+call made again (a sibling), an answer that the app changed, a history that was trimmed or summed up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from proxy.record.keys import ASKED, REPLY, Keys, Place, Said, Scope
+from proxy.task import JSON, Task, Trace, Traced
+from proxy.wire.dialogue import answers_of, handles_of, history_of, references_of
+from proxy.wire.remark import ANSWER, PROMPT, Remark, joined
+
+COUNTING = ("/count_tokens", ":countTokens", "/input_tokens")
+"""How paths end that only count what a call would cost: they are no part of a conversation."""
+
+MOST_PLACES = 128  # answers of a history, the last ones, that are looked up
+LAST_ANSWERS = 3  # of a history that may have been trimmed: how many are looked up by themselves
+
+LIGHTEST = 24  # weight of an answer that is worth being found by itself
+ENOUGH_PAIRED = 40  # weight of answers that, with the message before one of them, tell a conversation
+ENOUGH_TWO = 60  # of two answers and more
+ENOUGH_ALONE = 200  # of one answer
+
+Found = Mapping[int, Sequence[Traced]]
+"""Tasks by key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """The session of a task, and why."""
+
+    session_id: str
+    by: str  # "reply", "sibling", "changed", "trimmed", or what a provider calls it
+    task_id: str
+    messages: int  # of its history, how many matched
+    of: int
+    reply: bool  # whether the answer of `task_id` was among them
+    confidence: float
+
+    @property
+    def evidence(self) -> JSON:
+        """As it is kept with the task."""
+        return {
+            "by": self.by,
+            "task": self.task_id,
+            "messages_matched": self.messages,
+            "messages": self.of,
+            "reply_matched": self.reply,
+            "confidence": self.confidence,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looks:
+    """What is looked up where the first look found nothing."""
+
+    places: tuple[Place, ...] = ()  # the longest first
+    changed: tuple[Place, ...] = ()  # calls whose answer is not the one in this history; the longest first
+    said: tuple[Said, ...] = ()  # the last one first
+
+    @property
+    def keys(self) -> Iterable[int]:
+        """All of them."""
+        yield from (place.key for place in self.places)
+        yield from (place.key for place in self.changed)
+        yield from (said.key for said in self.said)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """A call's history as keys."""
+
+    at: int  # when the call began
+    count: int  # messages
+    instructions: int  # a mark
+    references: tuple[tuple[str, int], ...] = ()  # what it goes on from by name: what that is, and its key
+    last: Place | None = None  # its last answer
+    asked: int | None = None  # all of it
+    traces: tuple[Trace, ...] = ()  # what this call leaves behind
+    remarks: tuple[Remark, ...] = field(default=(), repr=False)
+    scope: Scope | None = field(default=None, repr=False)
+
+    @property
+    def keys(self) -> Iterable[int]:
+        """What is looked up first."""
+        yield from (key for _, key in self.references)
+        if self.last is not None:
+            yield self.last.key
+        if self.asked is not None:
+            yield self.asked
+
+
+def history(keys: Keys, task: Task) -> History | None:
+    """The history of a call; `None` where it is no conversation."""
+    remarks = history_of(task.kind, task.raw_input)
+    references = references_of(task.kind, task.raw_input)
+    if (not remarks and not references) or (task.path or "").partition("?")[0].endswith(COUNTING):
+        return None
+    scope = keys.scope(task.project_id, task.caller_key, task.user_id)
+    instructions = keys.instructions(task.system_prompt)
+    handles = [Trace(keys.reference(task.project_id, handle), 0) for handle in handles_of(task.kind, task.raw_output)]
+    if references:  # what came along is not all of the history
+        named = tuple((reference.kind, keys.reference(task.project_id, reference)) for reference in references)
+        return History(at=task.created_at, count=len(remarks), instructions=instructions, references=named, traces=tuple(handles))
+    answers = answers_of(task.kind, task.raw_input, task.raw_output)
+    if remarks[0].side == PROMPT:
+        asked, left = _prompted(keys, scope, remarks, answers, instructions)
+        last = None
+    else:
+        last, asked, left = _walked(keys, scope, remarks, answers, instructions)
+    return History(
+        at=task.created_at,
+        count=len(remarks),
+        instructions=instructions,
+        last=last,
+        asked=asked,
+        traces=(Trace(asked, instructions), *left, *handles),
+        remarks=remarks,
+        scope=scope,
+    )
+
+
+def looks(keys: Keys, history: History) -> Looks | None:
+    """Where to look further; `None` where there is nothing more to look for."""
+    remarks, scope = history.remarks, history.scope
+    if scope is None:
+        return None
+    chain = scope.begin()
+    places: list[Place] = []
+    if remarks[0].side == PROMPT:
+        for count, piece in enumerate(remarks, 1):
+            chain.add(keys.digest(piece))
+            if count > len(remarks) - MOST_PLACES:
+                places.append(Place(chain.key(REPLY), count))
+        return Looks(places=tuple(reversed(places)))
+    if history.last is None:
+        return None
+    changed: list[Place] = []
+    said: list[Said] = []
+    run: list[Remark] = []
+    before: bytes | None = None
+    following = (*remarks[1:], None)
+    for count, (remark, after) in enumerate(zip(remarks, following, strict=True), 1):
+        if remark.side != ANSWER:
+            before = keys.digest(remark)
+            chain.add(before)
+            continue
+        if not run:
+            changed.append(Place(chain.key(ASKED), count - 1))
+        run.append(remark)
+        so_far = joined(run)
+        places.append(Place(chain.key(REPLY, keys.digest(so_far)), count))
+        if after is None or after.side != ANSWER:
+            said.append(keys.said(scope, so_far, before, count))
+            chain.add(keys.digest(so_far))
+            run.clear()
+    return Looks(
+        places=tuple(places[: -MOST_PLACES - 1 : -1]),
+        changed=tuple(changed[: -MOST_PLACES - 1 : -1]),
+        said=tuple([each for each in said[: -LAST_ANSWERS - 1 : -1] if each.weight >= LIGHTEST]),
+    )
+
+
+def link(history: History, looks: Looks | None, found: Found, idle: int) -> Link | None:
+    """What the task continues, as far as `found` tells; `idle` is in microseconds."""
+    for kind, key in history.references:
+        if (task := _best(history, found.get(key, ()))) is not None:
+            return Link(task.session_id, kind, task.task_id, 0, history.count, True, 1.0)
+    places = (history.last,) if history.last is not None else ()
+    for place in (*places, *(looks.places if looks is not None else ())):
+        if (task := _best(history, found.get(place.key, ()))) is not None:
+            confidence = 1.0 if _sessions(history, found[place.key]) == 1 else 0.6
+            return Link(task.session_id, "reply", task.task_id, place.count, history.count, True, confidence)
+    if history.asked is None:
+        return None
+    return (
+        _sibling(history, found, idle)
+        or (looks and _trimmed(history, looks.said, found, idle))
+        or (looks and _changed(history, looks.changed, found, idle))
+        or None
+    )
+
+
+def _walked(
+    keys: Keys, scope: Scope, remarks: Sequence[Remark], answers: Sequence[Sequence[Remark]], instructions: int
+) -> tuple[Place | None, int, list[Trace]]:
+    """The key at the last answer of the history, the key of all of it, and what is left for others to find."""
+    chain = scope.begin()
+    last: Place | None = None
+    at_last = next((at for at in range(len(remarks) - 1, -1, -1) if remarks[at].side == ANSWER), None)
+    run: list[Remark] = []
+    before: bytes | None = None
+    digest = keys.digest
+    for at, remark in enumerate(remarks):
+        if remark.side == ANSWER:
+            run.append(remark)
+            if at == at_last:
+                last = Place(chain.key(REPLY, digest(joined(run))), at + 1)
+        else:
+            if run:
+                chain.add(digest(joined(run)))
+                run = []
+            before = digest(remark)
+            chain.add(before)
+    asked = chain.key(ASKED, digest(joined(run)) if run else b"")  # a run that is left is the beginning of the answer
+    left = []
+    for answer in answers:
+        whole = joined((*run, *answer))
+        left.append(Trace(chain.key(REPLY, digest(whole)), instructions))
+        said = keys.said(scope, whole, before, 0)
+        if said.weight >= LIGHTEST:
+            left.append(Trace(said.key, said.before))
+    return last, asked, left
+
+
+def _prompted(
+    keys: Keys, scope: Scope, remarks: Sequence[Remark], answers: Sequence[Sequence[Remark]], instructions: int
+) -> tuple[int, list[Trace]]:
+    chain = scope.begin()
+    for remark in remarks:
+        chain.add(keys.digest(remark))
+    left = []
+    for answer in answers:
+        whole = scope.begin()
+        for remark in answer:
+            whole.add(keys.digest(remark))
+        left.append(Trace(whole.key(REPLY), instructions))
+    return chain.key(ASKED), left
+
+
+def _best(history: History, found: Sequence[Traced]) -> Traced | None:
+    """Of tasks that began before: rather one with the same instructions, then the latest."""
+    before = [each for each in found if each.created_at < history.at]
+    return max(before, key=lambda each: (each.mark == history.instructions, each.created_at), default=None)
+
+
+def _sessions(history: History, found: Sequence[Traced]) -> int:
+    """How many sessions it may be, as far as is known."""
+    before = [each for each in found if each.created_at < history.at]
+    alike = [each for each in before if each.mark == history.instructions] or before
+    return len({each.session_id for each in alike})
+
+
+def _sibling(history: History, found: Found, idle: int) -> Link | None:
+    """The same call made again: a retry, a regeneration."""
+    if history.asked is None:
+        return None
+    alike = [each for each in _living(history, found.get(history.asked, ()), idle) if each.mark == history.instructions]
+    if (task := _best(history, alike)) is None:
+        return None
+    return Link(task.session_id, "sibling", task.task_id, history.count, history.count, False, 0.9)
+
+
+def _changed(history: History, changed: Sequence[Place], found: Found, idle: int) -> Link | None:
+    """All of an earlier call, and then another answer than the one that is on record."""
+    for place in changed:
+        alike = [each for each in _living(history, found.get(place.key, ()), idle) if each.mark == history.instructions]
+        if (task := _best(history, alike)) is not None:
+            return Link(task.session_id, "changed", task.task_id, place.count, history.count, False, 0.7)
+    return None
+
+
+def _trimmed(history: History, said: Sequence[Said], found: Found, idle: int) -> Link | None:
+    """Answers that are on record, in a history whose beginning is not: the more of them, and the longer, the better."""
+    votes: dict[str, list[tuple[Said, Traced]]] = {}
+    for each in said:
+        known = [task for task in found.get(each.key, ()) if not task.explicit and task.created_at < history.at]
+        known = [task for task in known if task.mark == each.before] or known
+        known = [task for task in known if history.at - task.last_at <= idle] or known
+        if known and len({task.session_id for task in known}) == 1:
+            votes.setdefault(known[0].session_id, []).append((each, max(known, key=lambda task: task.created_at)))
+    if not votes:
+        return None
+    session_id, matched = max(votes.items(), key=lambda item: sum(each.weight for each, _ in item[1]))
+    weight = sum(each.weight for each, _ in matched)
+    paired = sum(1 for each, task in matched if each.before == task.mark)
+    if weight < (ENOUGH_PAIRED if paired else ENOUGH_TWO if len(matched) > 1 else ENOUGH_ALONE):
+        return None
+    task = matched[0][1]  # the last answer comes first
+    return Link(
+        session_id,
+        "trimmed",
+        task.task_id,
+        len(matched) + paired,
+        history.count,
+        True,
+        0.8 if paired or len(matched) > 1 else 0.6,
+    )
+
+
+def _living(history: History, found: Iterable[Traced], idle: int) -> list[Traced]:
+    """Those whose session nobody named, and that is not over yet."""
+    return [each for each in found if not each.explicit and history.at - each.last_at <= idle]

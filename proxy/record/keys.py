@@ -1,0 +1,125 @@
+"""Keyed hashes of what was said: a call's history as keys that can be compared, and from which nothing said can be read. Pure.
+
+A key is a signed 64-bit integer. Its first 16 bits are the caller's, so that the keys of one caller lie together in an index.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import blake2b
+
+from proxy.wire.dialogue import Reference
+from proxy.wire.remark import Remark
+
+REPLY, ASKED, SAID = b"r", b"a", b"s"
+"""What a key is of: all that was said up to an answer; all that was said before one; an answer by itself."""
+
+CACHED = 8192  # remarks whose digest is remembered: a history comes again with each call
+CACHED_LENGTH = 2048  # characters of the longest one
+
+DATED = re.compile(
+    r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}|\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?"
+    r"|\b(?:mon|tues|wednes|thurs|fri|satur|sun)day\b|\b(?:mon|tue|wed|thu|fri|sat|sun)\b"
+    r"|\b(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?\s+\d{1,2}(?:st|nd|rd|th)?|\b\d{1,2}(?:st|nd|rd|th)?\s+(?:of\s+)?"
+    r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*|\b(?:19|20)\d\d\b|\b\d{10}(?:\d{3})?\b|\b[ap]\.?m\b",
+    re.IGNORECASE,
+)
+"""Dates and times, with which apps stamp their instructions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """An answer in a history, or a call's own."""
+
+    key: int  # as `SAID`
+    before: int  # a mark of the message before it
+    weight: int  # characters, white space left out; the id of a tool call counts, too
+    count: int  # messages of the history up to its end
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a history may have been a whole call before: at an answer in it."""
+
+    key: int
+    count: int  # messages up to there
+
+
+def mark(digest: bytes) -> int:
+    """A few bits of a digest, to choose by among the few tasks that a key finds."""
+    return int.from_bytes(digest[:4], "big") >> 1
+
+
+class Keys:
+    """Makes the keys, with a secret. Of use to one thread at a time."""
+
+    def __init__(self, pepper: bytes) -> None:
+        self._secret = blake2b(pepper, digest_size=32, person=b"conversation").digest()
+        self._digest = lru_cache(CACHED)(self._digest_of)
+        self.scope = lru_cache(1024)(self._scope_of)
+        self.instructions = lru_cache(256)(self._instructions_of)
+
+    def _scope_of(self, project_id: str, caller_key: str | None, user_id: str | None) -> Scope:
+        said = "\0".join((project_id, caller_key or "", "" if user_id is None else f"={user_id}"))
+        return Scope(self._hash(said.encode("utf-8", "surrogatepass"), b"scope"))
+
+    def _instructions_of(self, text: str | None) -> int:
+        """A mark of instructions that stays the same when only a date in them changes."""
+        return 0 if text is None else mark(self._hash(DATED.sub("#", text).encode("utf-8", "surrogatepass"), b"system"))
+
+    def _hash(self, data: bytes, what: bytes) -> bytes:
+        return blake2b(data, digest_size=16, key=self._secret, person=what).digest()
+
+    def _digest_of(self, remark: Remark) -> bytes:
+        told = remark.text if not remark.calls else "\0".join((remark.text, *("\1".join(call) for call in remark.calls)))
+        return self._hash(told.encode("utf-8", "surrogatepass"), remark.side.encode())
+
+    def digest(self, remark: Remark) -> bytes:
+        """What tells a remark from others."""
+        return self._digest_of(remark) if len(remark.text) > CACHED_LENGTH else self._digest(remark)
+
+    def said(self, scope: Scope, answer: Remark, before: bytes | None, count: int) -> Said:
+        """An answer by itself; the ids of its tool calls count for little, since frameworks make new ones."""
+        calls = tuple([("", name, arguments) for _, name, arguments in answer.calls])
+        plain = answer._replace(calls=calls) if calls else answer
+        weight = len(answer.text) + sum([len(id) + len(arguments) for id, _, arguments in answer.calls])
+        return Said(scope.key(SAID, self.digest(plain)), mark(before or b""), weight, count)
+
+    def reference(self, project_id: str, reference: Reference) -> int:
+        """Of what a provider gave as a handle: it is no guess, so the caller and the user do not matter."""
+        return self.scope(project_id, None, None).key(reference.kind.encode(), reference.value.encode("utf-8", "surrogatepass"))
+
+
+class Scope:
+    """Within which histories are compared: never those of two callers, users or projects."""
+
+    __slots__ = ("_begun", "_prefix")
+
+    def __init__(self, seed: bytes) -> None:
+        self._prefix = seed[:2]
+        self._begun = blake2b(seed, digest_size=6)
+
+    def begin(self) -> Chain:
+        return Chain(self._begun.copy(), self._prefix)
+
+    def key(self, what: bytes, digest: bytes) -> int:
+        return self.begin().key(what, digest)
+
+
+class Chain:
+    """A history while it is followed, message by message."""
+
+    __slots__ = ("_hash", "_prefix", "add")
+
+    def __init__(self, hash: blake2b, prefix: bytes) -> None:
+        self._hash = hash
+        self._prefix = prefix
+        self.add = hash.update
+
+    def key(self, what: bytes, digest: bytes = b"") -> int:
+        """The key of what was said so far and `digest` after it."""
+        hash = self._hash.copy()
+        hash.update(what + digest)
+        return int.from_bytes(self._prefix + hash.digest(), "big", signed=True)

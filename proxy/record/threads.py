@@ -1,0 +1,137 @@
+"""Gives each call without a session the one it belongs to: batch by batch, before it is stored.
+
+Calls of one batch may go on from one another: they are gone through in the order in which they began.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from proxy.record.conversation import History, Looks, history, link, looks
+from proxy.record.keys import Keys
+from proxy.store import Store
+from proxy.task import Source, Task, Traced
+
+MOST_ALIKE: Final = 8  # tasks of one key, the latest ones, that are looked at
+MOST_KEYS: Final = 2000  # in one question to the store
+OWN: Final = "auto-"  # how the id of a session begins that no app named
+
+InThread = Callable[..., Awaitable[Any]]
+"""Does a piece of work elsewhere: `await in_thread(act, *arguments)`."""
+
+
+class Threads:
+    """What is known of conversations: all of it is in the store, so a restart forgets nothing."""
+
+    def __init__(self, store: Store, pepper: bytes, idle_seconds: float) -> None:
+        self._store = store
+        self._keys = Keys(pepper)
+        self._idle = round(idle_seconds * 1e6)
+
+    async def linked(self, tasks: Sequence[Task], in_thread: InThread) -> list[Task]:
+        """The tasks with their sessions and traces, in the order given. Raises StoreUnavailable."""
+        batch: Batch = await in_thread(Batch, self._keys, tasks)
+        await self._find(batch, batch.first_keys)
+        await self._find(batch, await in_thread(batch.look_further))
+        done: list[Task] = await in_thread(batch.placed, self._idle)
+        return done
+
+    async def _find(self, batch: Batch, keys: Iterable[int]) -> None:
+        for some in _some(sorted(keys), MOST_KEYS):
+            batch.take(await self._store.traced(some, MOST_ALIKE))
+
+
+class Batch:
+    """The tasks that are being placed, and those that they may go on from."""
+
+    def __init__(self, keys: Keys, tasks: Sequence[Task]) -> None:
+        self._keys = keys
+        self._calls = [_Call(task) for task in tasks]
+        for call in self._calls:
+            call.look(keys)
+        self._found: dict[int, list[Traced]] = {}
+        self._last: dict[str, int] = {}  # when sessions ended, those of this batch included
+
+    @property
+    def first_keys(self) -> set[int]:
+        """What the store is asked for first; a call that names its session asks for nothing."""
+        return {key for call in self._calls if call.history is not None and call.open for key in call.history.keys}
+
+    def take(self, found: Sequence[Traced]) -> None:
+        """What the store has found."""
+        for each in found:
+            self._found.setdefault(each.key, []).append(each)
+
+    def look_further(self) -> set[int]:
+        """What the store is asked for then, for calls of which nothing that they go on from is known, here or there."""
+        left = {trace.key for call in self._calls if call.history is not None for trace in call.history.traces}
+        asked = self.first_keys
+        for call in self._calls:
+            if call.history is not None and call.open and not self._knows(call.history, left):
+                call.looks = looks(self._keys, call.history)
+        return {key for call in self._calls if call.looks is not None for key in call.looks.keys} - asked
+
+    def _knows(self, one: History, left: set[int]) -> bool:
+        keys = [key for _, key in one.references] or ([one.last.key] if one.last is not None else [])
+        return any(key in self._found or key in left for key in keys)
+
+    def placed(self, idle: int) -> list[Task]:
+        """Each task in its session; `idle` is in microseconds."""
+        for call in sorted(self._calls, key=lambda call: call.task.created_at):
+            if call.history is not None:
+                self._place(call, call.history, idle)
+        return [call.task for call in self._calls]
+
+    def _place(self, call: _Call, one: History, idle: int) -> None:
+        if call.open:
+            found = link(one, call.looks, self._found, idle)
+            call.task = replace(
+                call.task,
+                session_id=f"{OWN}{call.task.own_id or call.task.id}" if found is None else found.session_id,
+                session_source=Source.INFERRED,
+                session_evidence=None if found is None else found.evidence,
+                traces=one.traces,
+            )
+        else:
+            call.task = replace(call.task, traces=one.traces)
+        task = call.task
+        session_id = task.session_id or ""
+        ended = self._last[session_id] = max(task.ended_at, self._last.get(session_id, task.ended_at))
+        for trace in one.traces:
+            self._found.setdefault(trace.key, []).append(
+                Traced(
+                    key=trace.key,
+                    mark=trace.mark,
+                    task_id=task.id,
+                    session_id=session_id,
+                    explicit=task.session_source is not Source.INFERRED,
+                    created_at=task.created_at,
+                    last_at=ended,
+                )
+            )
+
+
+@dataclass(slots=True)
+class _Call:
+    """A task on its way to its session."""
+
+    task: Task
+    history: History | None = None
+    looks: Looks | None = None
+    open: bool = field(init=False)  # it names no session
+
+    def __post_init__(self) -> None:
+        self.open = self.task.session_id is None
+
+    def look(self, keys: Keys) -> None:
+        try:
+            self.history = history(keys, self.task)
+        except Exception as error:  # a provider's JSON may be anything, and a fault in here must not cost the task
+            problem = f"the conversation could not be followed: {type(error).__name__}: {str(error)[:200]}"
+            self.task = replace(self.task, problems=(*self.task.problems, problem))
+
+
+def _some(keys: Sequence[int], most: int) -> Iterable[Sequence[int]]:
+    return (keys[start : start + most] for start in range(0, len(keys), most))
