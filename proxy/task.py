@@ -212,6 +212,7 @@ class Summary:
     seconds_to_first_token: float | None = None
     seconds_total: float | None = None
     longest_stall: float | None = None  # seconds between two pieces of the response
+    tokens_per_second: float | None = None  # of a stream's output, from its first token to its last piece
     ending: Ending
     finish_reasons: tuple[str | None, ...] = ()
     flag: Flag | None = None

@@ -36,6 +36,8 @@ def _facts(found: Task) -> Iterable[tuple[str, str | Text | None]]:
         took.append(f"first token {seconds(found.seconds_to_first_token)}")
     if found.longest_stall is not None and found.stream:
         took.append(f"longest stall {seconds(found.longest_stall)}")
+    if found.tokens_per_second is not None:
+        took.append(f"{found.tokens_per_second:,.0f} tokens/s")
     asked, answered = found.model_requested, found.model
     yield "when", f"{clock(found.created_at)} ({ago(found.created_at, now())} ago)".replace("now ago", "now")
     yield "took", " · ".join(part for part in took if part)

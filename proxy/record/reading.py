@@ -6,6 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 from proxy.record.labels import Labels, labels, text
+from proxy.record.pace import tokens_per_second
 from proxy.task import Call, Ending, Fields, Source, Task
 from proxy.wire import Reading, Said, Turn, dialect_of
 from proxy.wire.coding import OUTPUT_LIMIT, Decoder, UnknownCodingError, codings, decode
@@ -88,6 +89,9 @@ def read(call: Call) -> Task:
         seconds_to_first_token=None if reading.first is None else max(0.0, call.response[reading.first].at - began),
         seconds_total=ended - began,
         longest_stall=_longest_stall(call, began),
+        tokens_per_second=_guarded(
+            problems, "the pace", None, tokens_per_second, call, reading.first, reading.usage, reading.raw_output
+        ),
         ending=_ending(call, reading),
         finish_reasons=reading.finish_reasons,
         problems=tuple(problems),

@@ -57,6 +57,7 @@ FULL = Task(
     seconds_to_first_token=0.5,
     seconds_total=1.0,
     longest_stall=0.125,
+    tokens_per_second=12.5,
     ending=Ending.COMPLETED,
     finish_reasons=("stop", None),
     flag=Flag.SUCCESS,

@@ -119,6 +119,7 @@ tasks = st.builds(
     seconds_to_first_token=floats,
     seconds_total=floats,
     longest_stall=floats,
+    tokens_per_second=floats,
     ending=st.sampled_from(Ending),
     finish_reasons=st.lists(short, max_size=3).map(tuple),
     flag=st.none() | st.sampled_from(Flag),

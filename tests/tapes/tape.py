@@ -88,6 +88,7 @@ def said(task: Task) -> Task:
         pieces=(),
         seconds_to_first_token=None,
         longest_stall=None,
+        tokens_per_second=None,
         response_size=None,
         response_body=b"",
         response_coding=None,
