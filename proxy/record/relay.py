@@ -61,6 +61,7 @@ class Relay:
         self.running: set[Carry] = set()
         self._given = Given()
         self._number = 0
+        self._stop_at = float("inf")
         self.soon = self.loop.time() + SWEEP_SECONDS
         self._bits = random.Random(random.SystemRandom().getrandbits(256)).getrandbits  # noqa: S311 - ids must differ, not be secret
         row[Column.HEARTBEAT] = time.monotonic_ns() // 1000
@@ -135,13 +136,16 @@ class Relay:
         for upstream in self.upstreams.values():
             upstream.sweep(now)
 
-    async def stop(self, seconds: float) -> None:
-        """Take no new calls, let those that run end, cut what is left after `seconds`."""
+    def hurry(self, seconds: float) -> None:
+        """Whatever runs has so long to end once we stop; only ever less."""
+        self._stop_at = min(self._stop_at, self.loop.time() + seconds)
+
+    async def stop(self) -> None:
+        """Take no new calls, let those that run end, cut what is left when the time to `hurry` is up."""
         self.stopping = True
         for caller in tuple(self._callers):
             caller.close_if_idle()
-        deadline = self.loop.time() + seconds
-        while self.running and self.loop.time() < deadline:  # noqa: ASYNC110 - an event would cost each call
+        while self.running and self.loop.time() < self._stop_at:  # noqa: ASYNC110 - an event would cost each call
             await asyncio.sleep(0.01)
         for carry in tuple(self.running):
             carry.stop()

@@ -104,7 +104,7 @@ class _Process:
         await self._recorder.run()
 
     async def work(self) -> None:
-        """Until SIGTERM (drain and go), or the supervisor's end (go)."""
+        """Until SIGTERM (drain and go), SIGUSR1 (go: another desk takes over) or the supervisor's end (go)."""
         loop = asyncio.get_running_loop()
         told = self._told
         stop: asyncio.Future[bool] = loop.create_future()
@@ -114,6 +114,7 @@ class _Process:
                 stop.set_result(drain)
 
         loop.add_signal_handler(signal.SIGTERM, ask, True)
+        loop.add_signal_handler(signal.SIGUSR1, ask, False)
         loop.add_reader(told.lifeline, ask, False)
         runner = DeskRunner(
             build(self._store, self._status, _desk(told), _decoded, again.acts(self._store, self._rules)), shutdown_timeout=0.2

@@ -24,6 +24,7 @@ from proxy.record.upstream import Timeouts, UpstreamSettings
 from proxy.server.told import Told, hear, say_ready
 
 ORPHAN_SECONDS: Final = 0.5  # for calls to end once the supervisor is gone
+LEAVING_SECONDS: Final = 3600.0  # for calls to end when others have taken over
 FLUSH_SECONDS: Final = 1.0  # for the journal to be written at the end
 DESK_SECONDS: Final = 1.5  # of the deadline, left to the desk
 
@@ -63,22 +64,26 @@ async def _work(told: Told) -> None:
     row[Column.PID] = os.getpid()
     journal = Journal(JournalSettings(directory=Path(told.data_dir) / "journal", **told.settings["journal"]), told.epoch, row)
     relay = Relay(relay_settings(told), journal, row)
-    stop: asyncio.Future[float] = loop.create_future()
+    stop = asyncio.Event()
 
     def ask(seconds: float) -> None:
-        if not stop.done():
-            stop.set_result(seconds)
+        relay.hurry(seconds)
+        stop.set()
 
+    def orphaned() -> None:
+        loop.remove_reader(told.lifeline)
+        ask(ORPHAN_SECONDS)
+
+    loop.add_signal_handler(signal.SIGUSR1, ask, LEAVING_SECONDS)
     loop.add_signal_handler(signal.SIGTERM, ask, max(0.0, told.stop_seconds - DESK_SECONDS))
-    loop.add_reader(told.lifeline, ask, ORPHAN_SECONDS)
+    loop.add_reader(told.lifeline, orphaned)
     server = await loop.create_server(relay.protocol, sock=socket.socket(fileno=told.socket), backlog=4096)
     say_ready(told)
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)  # what calls leave behind is freed by reference counts; cycles are few
-    seconds = await stop
-    loop.remove_reader(told.lifeline)
+    await stop.wait()
     server.close()
-    await relay.stop(seconds)
+    await relay.stop()
     await journal.close(FLUSH_SECONDS)
 
 

@@ -10,52 +10,40 @@ import json
 import os
 import select
 import signal
-import socket
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
 
 from proxy.config import Settings
 from proxy.record.board import Board, Column
 from proxy.server import data_dir, doors, parts
+from proxy.server.change import Change, Refused, fresh
+from proxy.server.child import Child
 from proxy.server.told import Told
 
 START_SECONDS: Final = 20.0  # for all processes to be ready
-HEALTHY_SECONDS: Final = 5.0  # a child that lived for longer is started again at once
-LONGEST_PAUSE: Final = 5.0  # between two starts of a child that dies at once
 DESK_SECONDS: Final = 1.5  # for the desk to store what is left, at least
 ALREADY_RUNNING: Final = 3
-
-
-@dataclass(slots=True)
-class Child:
-    """One process of ours, through all its starts."""
-
-    role: str  # "relay" or "desk"
-    worker: int
-    sock: socket.socket
-    process: subprocess.Popen[bytes] | None = None
-    ready_fd: int = -1
-    ready: bool = False
-    started_at: float = 0.0
-    failures: int = 0
-    start_after: float = 0.0
-    row: memoryview | None = field(default=None, repr=False)
 
 
 class Supervisor:
     """One run of `tasktap serve`."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, load: Callable[[], Settings]) -> None:
         self._settings = settings
+        self._load = load
         self._run = f"{time.time_ns() // 1000:016x}"
         self._board = Board.made()
         self._serial = 0
         self._children: list[Child] = []
+        self._change: Change | None = None
+        self._leaving: list[Child] = []  # relays that end their last calls
         self._lifeline_read, self._lifeline_write = os.pipe()
         self._stop_asked = 0
+        self._change_asked = False
         self._announced = False
 
     def run(self) -> int:
@@ -93,6 +81,7 @@ class Supervisor:
         signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._ask_to_stop)
+        signal.signal(signal.SIGHUP, self._ask_to_change)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         deadline = time.monotonic() + START_SECONDS
         for child in self._children:
@@ -100,6 +89,7 @@ class Supervisor:
         while not self._stop_asked:
             self._wait(wake_read, 0.5)
             self._look_after_children()
+            self._look_after_change()
             if not self._announced:
                 failed = next((child for child in self._children if child.failures >= 3 and not child.ready), None)
                 if failed is not None or time.monotonic() > deadline:
@@ -115,80 +105,91 @@ class Supervisor:
     def _ask_to_stop(self, *_: object) -> None:
         self._stop_asked += 1
 
+    def _ask_to_change(self, *_: object) -> None:
+        self._change_asked = True
+
+    def _all(self) -> list[Child]:
+        return [*self._children, *(self._change.comers if self._change is not None else ())]
+
     def _wait(self, wake_read: int, seconds: float) -> None:
-        fds = [wake_read, *(child.ready_fd for child in self._children if child.ready_fd >= 0)]
+        fds = [wake_read, *(child.ready_fd for child in self._all() if child.ready_fd >= 0)]
         soon = [child.start_after - time.monotonic() for child in self._children if child.process is None]
         readable, _, _ = select.select(fds, [], [], max(0.0, min([seconds, *soon])))
         if wake_read in readable:
             os.read(wake_read, 4096)
-        for child in self._children:
+        for child in self._all():
             if child.ready_fd in readable:
-                if os.read(child.ready_fd, 16):
-                    child.ready = True
-                os.close(child.ready_fd)
-                child.ready_fd = -1
+                child.hear()
 
     def _look_after_children(self) -> None:
         changed = False
         now = time.monotonic()
         for child in self._children:
-            if child.process is not None and child.process.poll() is not None:
-                self._buried(child, now)
+            if child.has_ended:
+                child.buried(now)
                 changed = True
             if child.process is None and now >= child.start_after:
                 self._start(child)
                 changed = True
+        for child in [each for each in self._leaving if each.has_ended]:
+            child.buried(now)
+            self._leaving.remove(child)
+            changed = True
         if changed and self._announced:
             self._write_run_json()
 
-    def _buried(self, child: Child, now: float) -> None:
-        """A child has ended, without being asked."""
-        child.process = None
-        child.failures = 1 if now - child.started_at > HEALTHY_SECONDS or child.ready else child.failures + 1
-        child.ready = False
-        if child.ready_fd >= 0:
-            os.close(child.ready_fd)
-            child.ready_fd = -1
-        if child.row is not None:
-            child.row[Column.DEAD] = 1
-            child.row = None
-        lived = now - child.started_at
-        pause = 0.0 if lived > 1.0 else min(LONGEST_PAUSE, 0.1 * 2**child.failures)
-        child.start_after = now + pause
+    # -- changing
+
+    def _look_after_change(self) -> None:
+        """On SIGHUP: new relays with the settings and the code as they are by now, then a new desk."""
+        change = self._change
+        if change is None:
+            if self._change_asked and self._announced:
+                self._change_asked = False
+                self._begin_change()
+        elif change.failed:
+            self._change = None
+            for child in change.comers:
+                if child.process is not None:
+                    child.process.kill()
+                    child.process.wait()
+                    child.buried(time.monotonic())
+            _say("nothing was changed: a new relay did not start; what it said is above.", 0)
+        elif change.works:
+            self._change = None
+            self._settings = change.settings
+            self._leaving += change.done(self._children)
+            desk = self._children[0]
+            if desk.process is not None:
+                desk.asked = True
+                desk.process.send_signal(signal.SIGUSR1)
+            self._write_run_json()
+            _print("tasktap has changed over to its settings and code as they are now\n")
+
+    def _begin_change(self) -> None:
+        try:
+            settings = fresh(self._load, self._settings)
+        except Refused as refused:
+            _say(f"nothing was changed: {refused}", 0)
+            return
+        change = self._change = Change(settings, [child for child in self._children if child.role == "relay"])
+        for child in change.comers:
+            self._start(child, settings)
 
     # -- starting
 
-    def _start(self, child: Child) -> None:
-        ready_read, ready_write = os.pipe()
-        told_read, told_write = os.pipe()
+    def _start(self, child: Child, settings: Settings | None = None) -> None:
+        settings = settings or self._settings
         told = Told(
             run=self._run,
             board=self._board.fd,
-            socket=child.sock.fileno(),
-            ready=ready_write,
             lifeline=self._lifeline_read,
-            data_dir=str(self._settings.data_dir),
-            stop_seconds=self._settings.stop_deadline,
+            data_dir=str(settings.data_dir),
+            stop_seconds=settings.stop_deadline,
         )
-        message = self._told(child, told)
-        inherited = (told.board, told.socket, told.ready, told.lifeline, told_read)
-        child.process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            [sys.executable, "-m", f"proxy.server.{child.role}_main", str(told_read)],
-            pass_fds=inherited,
-            stdin=subprocess.DEVNULL,
-        )
-        child.started_at = time.monotonic()
-        os.close(told_read)
-        os.close(ready_write)
-        child.ready_fd = ready_read
-        with open(told_write, "wb") as pipe:
-            pipe.write(message)
-
-    def _told(self, child: Child, told: Told) -> bytes:
-        from dataclasses import replace
-
         if child.role == "desk":
-            return replace(told, settings=parts.desk_part(self._settings, doors.url(child.sock))).pack()
+            child.start(replace(told, settings=parts.desk_part(settings, doors.url(child.sock))), time.monotonic())
+            return
         self._serial += 1
         row = self._board.row(self._serial)
         row[:] = memoryview(bytes(len(row) * 8)).cast("Q")
@@ -196,15 +197,15 @@ class Supervisor:
         row[Column.WORKER] = child.worker
         row[Column.USED] = 1
         child.row = row
-        return replace(
-            told, worker=child.worker, serial=self._serial, row=self._serial, settings=parts.relay_part(self._settings)
-        ).pack()
+        told = replace(told, worker=child.worker, serial=self._serial, row=self._serial, settings=parts.relay_part(settings))
+        child.start(told, time.monotonic())
 
     # -- saying
 
     def _write_run_json(self) -> None:
         own: dict[str, Any] = {"role": "supervisor", "pid": os.getpid()}
         others = [{"role": child.role, "pid": child.process.pid} for child in self._children if child.process is not None]
+        others += [{"role": "relay, leaving", "pid": child.process.pid} for child in self._leaving if child.process is not None]
         what = {
             "pid": os.getpid(),
             "run": self._run,
@@ -236,7 +237,7 @@ class Supervisor:
             child.sock.close()
         begun = time.monotonic()
         seconds = self._settings.stop_deadline
-        relays = [child for child in self._children if child.role == "relay"]
+        relays = [child for child in (*self._all(), *self._leaving) if child.role == "relay"]
         self._end(relays, begun + max(0.0, seconds - DESK_SECONDS) + 1.0)
         for child in relays:
             if child.row is not None:

@@ -16,10 +16,10 @@ class Told:
 
     run: str  # this start of tasktap: 16 hexadecimal digits
     board: int  # counters
-    socket: int  # the listening one
-    ready: int  # written to once the child works
     lifeline: int  # at its end when the supervisor is gone
     data_dir: str
+    socket: int = -1  # the listening one
+    ready: int = -1  # written to once the child works
     worker: int = 0
     serial: int = 0  # which start of a relay this is
     row: int = 0  # of the board

@@ -60,7 +60,8 @@ async def test_a_caller_that_leaves_has_the_whole_answer_only_where_its_marker_w
             while b"[DONE]" not in down.written:
                 await asyncio.sleep(0)
     caller.connection_lost(None)
-    await relay.stop(0)
+    relay.hurry(0)
+    await relay.stop()
     assert await journal.close(1)
 
     found = [r for path in tmp_path.glob("*.journal") for r in records(path.read_bytes())]

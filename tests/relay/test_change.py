@@ -1,0 +1,127 @@
+"""SIGHUP: new settings and new code while calls run, and nobody is refused."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.proc import Tasktap, alive, serving, soon
+from tests.relay.caller import CHAT_STREAM, Caller, chat, once
+from tests.upstream import DONE, STREAM_HEAD, Upstream, chunk, event, gate, ok
+
+CONFIG = 'default_upstream = "main"\n[upstreams.main]\nurl = "{}"\n'
+
+
+@pytest.fixture
+def upstreams() -> Iterator[tuple[Upstream, Upstream]]:
+    """The one before and the one after."""
+    both = Upstream(), Upstream()
+    yield both
+    for each in both:
+        each.check()
+        each.close()
+
+
+def ask_to_change(house: Tasktap, config: str) -> None:
+    house.config.write_text(config)
+    assert house.process is not None
+    os.kill(house.process.pid, signal.SIGHUP)
+
+
+def test_a_stream_goes_on_while_new_calls_go_the_new_way(tmp_path: Path, upstreams: tuple[Upstream, Upstream]) -> None:
+    before, after = upstreams
+    changed = threading.Event()
+    with serving(tmp_path / "house", CONFIG.format(before.url)) as house:
+        old, desk = house.pid("relay"), house.pid("desk")
+        before.play(STREAM_HEAD + chunk(event("a")), gate(changed), chunk(event("b")) + chunk(DONE) + b"0\r\n\r\n")
+        with Caller(house.calls) as caller:
+            caller.send(chat(body=CHAT_STREAM))
+            while b'"a"' not in caller.wire.buffer:
+                caller.wire.need()
+            ask_to_change(house, CONFIG.format(after.url))
+            new = house.successor("relay", old)
+            soon(lambda: "changed over" in house.written(), 5)
+            assert alive(old), "it still carries a call"
+            after.play(ok(b"the new way"))
+            fresh = once(house.calls, chat())
+            assert fresh.body.data == b"the new way"
+            changed.set()
+            stream = caller.answer()
+            assert stream.body.data == event("a") + event("b") + DONE
+        soon(lambda: not alive(old), 5, "the old relay has gone")
+        assert house.successor("desk", desk)
+        assert house.pid("relay") == new
+        assert house.task(stream.id, within=5)["output"] == "ab"
+        assert house.task(fresh.id)["ending"] == "completed"
+        status = house.quiet()
+        assert status["carried"] == status["stored"] == 2
+
+
+def test_nobody_is_refused_while_it_changes(tmp_path: Path, upstreams: tuple[Upstream, Upstream]) -> None:
+    before, _ = upstreams
+    over = threading.Event()
+    ids: list[str] = []
+    failures: list[BaseException] = []
+
+    def call_on() -> None:
+        try:
+            while not over.is_set():
+                before.play(ok(b"on"))
+                answer = once(house.calls, chat())
+                assert answer.body.data == b"on"
+                ids.append(answer.id.decode() if isinstance(answer.id, bytes) else answer.id)
+        except BaseException as error:
+            failures.append(error)
+
+    with serving(tmp_path / "house", CONFIG.format(before.url)) as house:
+        old = house.pid("relay")
+        calling = threading.Thread(target=call_on)
+        calling.start()
+        try:
+            soon(lambda: len(ids) > 20, 5)
+            ask_to_change(house, CONFIG.format(before.url))
+            soon(lambda: "changed over" in house.written() and not alive(old), 10)
+            seen = len(ids)
+            soon(lambda: len(ids) > seen + 20, 5)
+        finally:
+            over.set()
+            calling.join(10)
+        assert not failures, failures
+        status = house.quiet()
+        assert status["carried"] == status["stored"] == len(ids)
+        assert status["lost"] == 0
+
+
+@pytest.mark.parametrize(
+    ("config", "reason"),
+    [("on_caller_left = 'perhaps'\n", "on_caller_left"), ("[listen]\nworkers = 2\n", "listen.workers"), ("[", "tasktap.toml")],
+)
+def test_what_cannot_be_changed_over_to_changes_nothing(
+    tmp_path: Path, upstreams: tuple[Upstream, Upstream], config: str, reason: str
+) -> None:
+    before, _ = upstreams
+    with serving(tmp_path / "house", CONFIG.format(before.url)) as house:
+        relay, desk = house.pid("relay"), house.pid("desk")
+        ask_to_change(house, config)
+        soon(lambda: "nothing was changed" in house.written(), 5)
+        assert reason in house.written()
+        before.play(ok(b"as before"))
+        assert once(house.calls, chat()).body.data == b"as before"
+        assert (house.pid("relay"), house.pid("desk")) == (relay, desk)
+
+
+def test_new_relays_that_do_not_start_change_nothing(tmp_path: Path, upstreams: tuple[Upstream, Upstream]) -> None:
+    before, _ = upstreams
+    with serving(tmp_path / "house", CONFIG.format(before.url)) as house:
+        relay = house.pid("relay")
+        authorities = tmp_path / "ca.pem"
+        ask_to_change(house, CONFIG.format("https://127.0.0.1:1") + f'ca_file = "{authorities}"\n')
+        soon(lambda: "nothing was changed" in house.written(), 10)
+        before.play(ok(b"as before"))
+        assert once(house.calls, chat()).body.data == b"as before"
+        assert house.pid("relay") == relay
