@@ -249,6 +249,21 @@ class Body:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Signs:
+    """What tasks tell of judgement and of trouble, counted: see `proxy/store/marks.py` for what each means."""
+
+    success: int = 0  # flagged so
+    failure: int = 0
+    refusals: int = 0
+    moderated: int = 0  # stopped or flagged by a content filter
+    limited: int = 0  # answered 429
+    repeated: int = 0  # the input before, again
+    rephrased: int = 0  # most words of the input before, again
+    frustrated: int = 0
+    loops: int = 0  # the same tool call as in the answer before
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
     """What the tasks of one session add up to. Kept as a rollup: never counted from tasks when asked."""
 
@@ -269,6 +284,13 @@ class Session:
     model: str | None  # the last one seen
     final: bool  # X-Session-Final was seen
     implicit: bool = False  # one call that names no session and that nothing goes on from
+    turns: int = 0  # inputs of a person, not of a tool
+    silence_seconds: float = 0.0  # between an end and the next start, added up
+    longest_silence_seconds: float = 0.0
+    models: tuple[str, ...] = ()  # the first eight
+    last_flag: Flag | None = None
+    ended_badly: bool = False  # the last task failed, was refused or flagged a failure
+    signs: Signs = Signs()
 
     @property
     def seconds(self) -> float:
@@ -290,6 +312,11 @@ class User:
     input_tokens: int
     output_tokens: int
     cost: float | None
+    active_days: int = 0
+    session_seconds: float | None = None  # the mean duration of the sessions in which this user was the last one seen
+    ended_badly: int = 0  # of those sessions: how many were given up
+    busiest_minute: int = 0  # tasks begun in one minute, at most
+    signs: Signs = Signs()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from proxy.task import JSON, Feedback, Page, Session, Status, Summary, Task, Usage, User
+from proxy.task import JSON, Feedback, Page, Session, Signs, Status, Summary, Task, Usage, User
 
 HIDDEN = frozenset({"own_id", "traces", "request_body", "response_body"})
 """Fields of a task that are no part of its document."""
@@ -76,6 +76,11 @@ def _written(task: Summary, kind: type[Summary]) -> JSON:
     }
 
 
+def of_signs(signs: Signs) -> JSON:
+    """What tells of judgement and of trouble, counted."""
+    return {field.name: getattr(signs, field.name) for field in fields(Signs)}
+
+
 def of_session(session: Session) -> JSON:
     """A session's sums. Counts are called `..._count`: `tasks` is the list of them, where one session is asked for."""
     return {
@@ -97,6 +102,13 @@ def of_session(session: Session) -> JSON:
         "model": session.model,
         "final": session.final,
         "implicit": session.implicit,
+        "turns": session.turns,
+        "silence_seconds": session.silence_seconds,
+        "longest_silence_seconds": session.longest_silence_seconds,
+        "models": list(session.models),
+        "last_flag": session.last_flag,
+        "ended_badly": session.ended_badly,
+        "signs": of_signs(session.signs),
     }
 
 
@@ -113,6 +125,11 @@ def of_user(user: User) -> JSON:
         "input_tokens": user.input_tokens,
         "output_tokens": user.output_tokens,
         "cost": user.cost,
+        "active_days": user.active_days,
+        "session_seconds": user.session_seconds,
+        "ended_badly": user.ended_badly,
+        "busiest_minute": user.busiest_minute,
+        "signs": of_signs(user.signs),
     }
 
 

@@ -10,7 +10,7 @@ from typing import Any, get_args, get_type_hints
 from proxy.query.document import HIDDEN
 from proxy.query.parameters import AGAIN
 from proxy.query.routes import ACTS, ROUTES, Route
-from proxy.task import JSON, Feedback, Session, Status, Summary, Task, Usage, User
+from proxy.task import JSON, Feedback, Session, Signs, Status, Summary, Task, Usage, User
 
 MOMENT: JSON = {"type": "string", "format": "date-time", "examples": ["2026-11-22T15:04:05.123456Z"]}
 TEXTS: JSON = {"type": "array", "items": {"type": "string"}}
@@ -28,6 +28,8 @@ WRITTEN: dict[str, JSON] = {
     "price": {"type": ["object", "null"]},
     "session_evidence": {"type": ["object", "null"], "description": "How an inferred session was found; what a person changed."},
     "metadata": {"type": "object"},
+    "models": TEXTS,
+    "signs": {"$ref": "#/components/schemas/Signs"},
     "finish_reasons": {"type": "array", "items": {"type": ["string", "null"]}, "description": "By choice index."},
     "problems": TEXTS,
     "redactions": TEXTS,
@@ -141,6 +143,7 @@ def _schemas() -> JSON:
         "Task": _value(Task),
         "Usage": _value(Usage),
         "Feedback": _value(Feedback),
+        "Signs": _value(Signs),
         "Session": sessions,
         "User": users,
         "Tasks": _page("Summary"),

@@ -10,8 +10,9 @@ from typing import TypeVar
 
 from proxy.store import cursor as cursors
 from proxy.store import words
+from proxy.store.memory_sums import add_up
 from proxy.store.naming import epoch_of, named
-from proxy.store.rollup import Key, SessionSum, UserSum, sums
+from proxy.store.rollup import Key
 from proxy.store.rows import check
 from proxy.task import Body, Filter, Page, Session, Summary, Task, Trace, Traced, User, Which
 
@@ -30,10 +31,12 @@ class MemoryStore:
         self._order: list[tuple[int, int, str]] = []  # (created_at, how many were kept before, id), sorted
         self._origins: set[str] = set()
         self._epochs: Counter[str] = Counter()
-        self._sessions: dict[Key, SessionSum] = {}
-        self._users: dict[Key, UserSum] = {}
+        self._sessions: dict[Key, Session] = {}
+        self._users: dict[Key, User] = {}
         self._pairs: set[tuple[str, str, str]] = set()  # (project, session, user)
         self._traces: dict[int, list[tuple[tuple[int, int, str], Trace]]] = {}  # by key; the place in `_order`, sorted
+        self._stale = False
+        self._explicit: set[Key] = set()
 
     async def save(self, tasks: Sequence[Task]) -> int:
         new = named(tasks, self._origins, self._tasks.keys())
@@ -47,23 +50,7 @@ class MemoryStore:
             self._tasks[task.id] = replace(task, own_id=None, traces=())
             self._origins.add(task.origin)
             self._epochs[epoch_of(task.origin)] += 1
-        sessions, users = sums(new)
-        for key, session in sessions.items():
-            if key in self._sessions:
-                self._sessions[key].take(session)
-            else:
-                self._sessions[key] = session
-        for key, user in users.items():
-            if key in self._users:
-                self._users[key].take(user)
-            else:
-                self._users[key] = user
-        for task in new:
-            if task.session_id is not None and task.user_id is not None:
-                pair = (task.project_id, task.session_id, task.user_id)
-                if pair not in self._pairs:
-                    self._pairs.add(pair)
-                    self._users[task.project_id, task.user_id].sessions += 1
+        self._stale = self._stale or bool(new)
         return len(new)
 
     async def rewrite(self, tasks: Sequence[Summary], *, only: Collection[str] | None = None) -> int:
@@ -77,21 +64,14 @@ class MemoryStore:
         for new in after.values():
             check(new)
         self._tasks |= after
-        if after:
-            self._add_up()
+        self._stale = self._stale or bool(after)
         return len(after)
 
-    def _add_up(self) -> None:
-        """All sums, of all tasks, in the order in which they came into being."""
-        sessions, users = sums(self._tasks.values())
-        self._sessions = {key: sessions[key] for key in (*self._sessions, *sessions) if key in sessions}
-        self._users = {key: users[key] for key in (*self._users, *users) if key in users}
-        tasks = self._tasks.values()
-        self._pairs = {
-            (t.project_id, t.session_id, t.user_id) for t in tasks if t.session_id is not None and t.user_id is not None
-        }
-        for project_id, _, user_id in self._pairs:
-            self._users[project_id, user_id].sessions += 1
+    def _up_to_date(self) -> None:
+        if self._stale:
+            added = add_up(self._tasks.values())
+            self._sessions, self._users, self._pairs = added.sessions, added.users, added.pairs
+            self._explicit, self._stale = added.explicit, False
 
     async def stored(self, epoch: str) -> int:
         return self._epochs[epoch]
@@ -122,6 +102,7 @@ class MemoryStore:
     async def sessions(
         self, *, project_id: str | None = None, user_id: str | None = None, limit: int, cursor: str | None = None
     ) -> Page[Session]:
+        self._up_to_date()
         found = [
             (session.ended_at, number, session)
             for number, (key, session) in enumerate(self._sessions.items())
@@ -129,13 +110,15 @@ class MemoryStore:
         ]
         found.sort(key=lambda item: item[:2], reverse=True)
         page = _page(found, lambda item: item[:2], name=cursors.sessions(project_id, user_id), limit=limit, cursor=cursor)
-        return Page(tuple(session.session() for _, _, session in page.items), page.next)
+        return Page(tuple(session for _, _, session in page.items), page.next)
 
     async def session(self, id: str, project_id: str | None = None) -> Session | None:
+        self._up_to_date()
         found = [s for (project, name), s in self._sessions.items() if name == id and project_id in (None, project)]
-        return max(found, key=lambda session: session.ended_at).session() if found else None
+        return max(found, key=lambda session: session.ended_at) if found else None
 
     async def users(self, *, project_id: str | None = None, limit: int, cursor: str | None = None) -> Page[User]:
+        self._up_to_date()
         found = [
             (user.last_seen, number, user)
             for number, (key, user) in enumerate(self._users.items())
@@ -143,27 +126,29 @@ class MemoryStore:
         ]
         found.sort(key=lambda item: item[:2], reverse=True)
         page = _page(found, lambda item: item[:2], name=cursors.users(project_id), limit=limit, cursor=cursor)
-        return Page(tuple(user.user() for _, _, user in page.items), page.next)
+        return Page(tuple(user for _, _, user in page.items), page.next)
 
     async def user(self, id: str, project_id: str | None = None) -> User | None:
+        self._up_to_date()
         found = [u for (project, name), u in self._users.items() if name == id and project_id in (None, project)]
-        return max(found, key=lambda user: user.last_seen).user() if found else None
+        return max(found, key=lambda user: user.last_seen) if found else None
 
     async def traced(self, keys: Sequence[int], most: int) -> list[Traced]:
+        self._up_to_date()
         return [
             Traced(
                 key=key,
                 mark=trace.mark,
                 task_id=task.id,
                 session_id=task.session_id,
-                explicit=session.explicit,
+                explicit=(task.project_id, task.session_id) in self._explicit,
                 created_at=task.created_at,
                 last_at=session.ended_at,
             )
             for key in keys
             for (_, _, id), trace in self._traces.get(key, ())[-most:]
             if (task := self._tasks[id]).session_id is not None
-            and (session := self._sessions[task.project_id, task.session_id]) is not None
+            and (session := self._sessions.get((task.project_id, task.session_id))) is not None
         ]
 
     async def close(self) -> None:

@@ -1,28 +1,38 @@
 """What the tasks of a session, or of a user, add up to: sums that come out the same in whatever order tasks arrive.
 
-Every field is a minimum, a maximum, a sum or "the one of the latest task", and equals are told apart by their own values, never
-by who came first. So a journal that is replayed out of order gives the rollup that the calls themselves would have given.
+The tasks of a session are taken in the order in which they began, equals by their ids. Where one comes late, its session is
+added up anew from all its tasks (`sqlite_rollups`): a journal replayed out of order gives what the calls themselves would have.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from proxy.store.keys import LARGEST
-from proxy.task import Ending, Session, Source, Summary, User
+from proxy.store.measures import PICODOLLARS
+from proxy.task import Ending, Flag, Session, Signs, Source, Summary
+
+if TYPE_CHECKING:
+    from proxy.store.marks import Marks
 
 EXCERPT_LENGTH = 300
 """Characters of the inputs and outputs that a session shows; the whole text is in its tasks."""
 
-PICODOLLARS = 10**12
-"""Costs are added up as whole picodollars: sums of floats would depend on their order. Sums stop at `LARGEST`."""
+MODELS_MOST = 8
+"""Models of one session that are named."""
+
+LONGEST = 366 * 24 * 3_600_000_000
+"""Microseconds of one session that count for its user: past that, a time was told wrongly."""
 
 _DEAREST = LARGEST / PICODOLLARS
 
-Latest = tuple[int, str] | None
-"""A value and its task's `created_at`, as (created_at, value)."""
+Key = tuple[str, str]
+"""(project_id, id): what names a session or a user."""
+
+Place = tuple[int, str]
+"""(created_at, id): where a task is in its session."""
 
 
 @dataclass(slots=True)
@@ -33,34 +43,68 @@ class Figures:
     errors: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
-    cost: int | None = None  # picodollars
+    cost: int = 0  # picodollars
+    priced: int = 0  # tasks whose cost is known
+    success: int = 0
+    failure: int = 0
+    refusals: int = 0
+    moderated: int = 0
+    limited: int = 0
+    repeated: int = 0
+    rephrased: int = 0
+    frustrated: int = 0
+    loops: int = 0
 
-    def count(self, task: Summary) -> None:
+    def count(self, task: Summary, marks: Marks) -> None:
+        """Add one task and what it tells."""
         self.tasks += 1
         if task.ending is not Ending.COMPLETED:
             self.errors += 1
         if task.usage is not None:
-            self.input_tokens = _held(self.input_tokens + (task.usage.input_tokens or 0))
-            self.output_tokens = _held(self.output_tokens + (task.usage.output_tokens or 0))
+            self.input_tokens = held(self.input_tokens + (task.usage.input_tokens or 0))
+            self.output_tokens = held(self.output_tokens + (task.usage.output_tokens or 0))
         if task.cost is not None and math.isfinite(task.cost):
-            self.cost = _held((self.cost or 0) + round(max(-_DEAREST, min(task.cost, _DEAREST)) * PICODOLLARS))
+            self.priced += 1
+            self.cost = held(self.cost + round(max(-_DEAREST, min(task.cost, _DEAREST)) * PICODOLLARS))
+        if task.flag is not None:
+            if task.flag is Flag.SUCCESS:
+                self.success += 1
+            else:
+                self.failure += 1
+        if marks[1:8] != _NOTHING:
+            self.refusals += marks.refusal
+            self.moderated += marks.moderated
+            self.limited += marks.limited
+            self.repeated += marks.repeated
+            self.rephrased += marks.rephrased
+            self.frustrated += marks.frustrated
+            self.loops += marks.loop
 
-    def take(self, other: Figures) -> None:
-        self.tasks += other.tasks
-        self.errors += other.errors
-        self.input_tokens = _held(self.input_tokens + other.input_tokens)
-        self.output_tokens = _held(self.output_tokens + other.output_tokens)
-        if other.cost is not None:
-            self.cost = _held((self.cost or 0) + other.cost)
+    def take(self, other: Figures, sign: int = 1) -> None:
+        """Add what others add up to, or take it out; what is left may be below nothing: it is what is added to a row."""
+        for name in Figures.__slots__:
+            setattr(self, name, held(getattr(self, name) + sign * getattr(other, name)))
 
     @property
     def dollars(self) -> float | None:
-        return None if self.cost is None else self.cost / PICODOLLARS
+        return self.cost / PICODOLLARS if self.priced else None
 
-    @property
-    def full(self) -> bool:
-        """Whether a sum has stopped at its end, so that nothing can be taken out of it again."""
-        return LARGEST in (self.input_tokens, self.output_tokens, abs(self.cost or 0))
+    def signs(self) -> Signs:
+        """Those of them that tell of trouble or of judgement."""
+        return Signs(
+            success=self.success,
+            failure=self.failure,
+            refusals=self.refusals,
+            moderated=self.moderated,
+            limited=self.limited,
+            repeated=self.repeated,
+            rephrased=self.rephrased,
+            frustrated=self.frustrated,
+            loops=self.loops,
+        )
+
+
+_NOTHING = (False,) * 7
 
 
 @dataclass(slots=True)
@@ -72,60 +116,80 @@ class SessionSum:
     started_at: int
     ended_at: int
     figures: Figures = field(default_factory=Figures)
+    turns: int = 0  # inputs of a person, not of a tool
+    silence: int = 0  # microseconds between an end and the next start, added up
+    longest_silence: int = 0
     final: bool = False
     explicit: bool = False  # a call named it
-    user: Latest = None
-    model: Latest = None
-    first: Latest = None
-    last: tuple[int, str, str | None, str | None] | None = None  # (created_at, ending, input, output)
+    user_id: str | None = None
+    model: str | None = None
+    models: tuple[str, ...] = ()
+    first_input: str | None = None
+    last_at: int | None = None
+    last_id: str = ""
+    last_ending: str = ""
+    last_flag: str | None = None
+    last_refusal: bool = False
+    last_input: str | None = None
+    last_output: str | None = None
+    last_facets: list[tuple[str, str]] = field(default_factory=list)  # see `marks.facets`
 
-    def count(self, task: Summary) -> None:
-        """Add one new task of this session."""
-        at = task.created_at
-        self.figures.count(task)
-        self._span(at, task.ended_at)
+    @property
+    def place(self) -> Place | None:
+        """Of its last task; what began before that comes late."""
+        return None if self.last_at is None else (self.last_at, self.last_id)
+
+    def count(self, task: Summary, marks: Marks, facets: list[tuple[str, str]]) -> None:
+        """Add its next task."""
+        if self.last_at is not None:
+            silence = max(0, task.created_at - self.ended_at)
+            self.silence = held(self.silence + silence)
+            self.longest_silence = max(self.longest_silence, silence)
+            self.started_at = min(self.started_at, task.created_at)
+            self.ended_at = max(self.ended_at, task.ended_at)
+        self.figures.count(task, marks)
+        self.turns += marks.turn
         self.final = self.final or task.session_final
         self.explicit = self.explicit or task.session_source is not Source.INFERRED
+        model = task.model if task.model is not None else task.model_requested
+        if model is not None and model not in self.models and len(self.models) < MODELS_MOST:
+            self.models = (*self.models, model)
+        if self.first_input is None:
+            self.first_input = excerpt(task.input)
+        if self.last_at is not None and (task.created_at, task.id) < (self.last_at, self.last_id):
+            return  # late, in a session too long to be added up anew
         if task.user_id is not None:
-            self.user = _later(self.user, (at, task.user_id))
-        if (model := task.model if task.model is not None else task.model_requested) is not None:
-            self.model = _later(self.model, (at, model))
-        if task.input is not None:
-            first = (at, task.input[:EXCERPT_LENGTH])
-            self.first = first if self.first is None else min(self.first, first)
-        if self.last is None or at >= self.last[0]:
-            self._last((at, task.ending.value, _excerpt(task.input), _excerpt(task.output)))
+            self.user_id = task.user_id
+        if model is not None:
+            self.model = model
+        self.last_at, self.last_id, self.last_ending = task.created_at, task.id, task.ending.value
+        self.last_flag, self.last_refusal = task.flag and task.flag.value, marks.refusal
+        self.last_input, self.last_output = excerpt(task.input), excerpt(task.output)
+        self.last_facets = facets
 
-    def take(self, other: SessionSum) -> None:
-        """Add what is known already of the same session."""
-        self.figures.take(other.figures)
-        self._span(other.started_at, other.ended_at)
-        self.final = self.final or other.final
-        self.explicit = self.explicit or other.explicit
-        self.user = _later(self.user, other.user)
-        self.model = _later(self.model, other.model)
-        if other.first is not None:
-            self.first = other.first if self.first is None else min(self.first, other.first)
-        if other.last is not None:
-            self._last(other.last)
+    @property
+    def ended_badly(self) -> bool:
+        """Whether it was given up rather than done, by its last task: that failed, was refused or flagged a failure."""
+        return self.last_ending != Ending.COMPLETED.value or self.last_flag == Flag.FAILURE.value or self.last_refusal
 
-    def _span(self, started_at: int, ended_at: int) -> None:
-        self.started_at = min(self.started_at, started_at)
-        self.ended_at = max(self.ended_at, ended_at)
+    @property
+    def micros(self) -> int:
+        """How long it lasted, in microseconds; a year at most."""
+        return max(0, min(self.ended_at - self.started_at, LONGEST))
 
-    def _last(self, last: tuple[int, str, str | None, str | None]) -> None:
-        if self.last is None or last[0] > self.last[0] or (last[0] == self.last[0] and _rank(last) > _rank(self.last)):
-            self.last = last
+    @property
+    def implicit(self) -> bool:
+        """Whether it is one call that named no session and that nothing goes on from."""
+        return self.figures.tasks == 1 and not self.explicit
 
     def session(self) -> Session:
         """The rollup as a value. Raises ValueError where no task was counted."""
-        if self.last is None:
+        if self.last_at is None:
             raise ValueError("a session without a task")
-        _, ending, last_input, last_output = self.last
         return Session(
             id=self.id,
             project_id=self.project_id,
-            user_id=self.user[1] if self.user else None,
+            user_id=self.user_id,
             started_at=self.started_at,
             ended_at=self.ended_at,
             tasks=self.figures.tasks,
@@ -133,122 +197,28 @@ class SessionSum:
             input_tokens=self.figures.input_tokens,
             output_tokens=self.figures.output_tokens,
             cost=self.figures.dollars,
-            first_input=self.first[1] if self.first else None,
-            last_input=last_input,
-            last_output=last_output,
-            last_ending=Ending(ending),
-            model=self.model[1] if self.model else None,
+            first_input=self.first_input,
+            last_input=self.last_input,
+            last_output=self.last_output,
+            last_ending=Ending(self.last_ending),
+            model=self.model,
             final=self.final,
-            implicit=self.figures.tasks == 1 and not self.explicit,
+            implicit=self.implicit,
+            turns=self.turns,
+            silence_seconds=self.silence / 1e6,
+            longest_silence_seconds=self.longest_silence / 1e6,
+            models=self.models,
+            last_flag=Flag(self.last_flag) if self.last_flag else None,
+            ended_badly=self.ended_badly,
+            signs=self.figures.signs(),
         )
 
 
-@dataclass(slots=True)
-class UserSum:
-    """One user's rollup while it grows."""
-
-    project_id: str
-    id: str
-    first_seen: int
-    last_seen: int
-    sessions: int = 0  # distinct ones, counted by the store, which knows the pairs
-    figures: Figures = field(default_factory=Figures)
-
-    def count(self, task: Summary) -> None:
-        """Add one new task of this user."""
-        self.figures.count(task)
-        self.first_seen = min(self.first_seen, task.created_at)
-        self.last_seen = max(self.last_seen, task.ended_at)
-
-    def take(self, other: UserSum) -> None:
-        """Add what is known already of the same user."""
-        self.figures.take(other.figures)
-        self.first_seen = min(self.first_seen, other.first_seen)
-        self.last_seen = max(self.last_seen, other.last_seen)
-        self.sessions += other.sessions
-
-    def user(self) -> User:
-        return User(
-            id=self.id,
-            project_id=self.project_id,
-            first_seen=self.first_seen,
-            last_seen=self.last_seen,
-            tasks=self.figures.tasks,
-            sessions=self.sessions,
-            errors=self.figures.errors,
-            input_tokens=self.figures.input_tokens,
-            output_tokens=self.figures.output_tokens,
-            cost=self.figures.dollars,
-        )
-
-
-Key = tuple[str, str]
-"""(project_id, id): what names a session or a user."""
-
-
-def sums(tasks: Iterable[Summary]) -> tuple[dict[Key, SessionSum], dict[Key, UserSum]]:
-    """What `tasks` alone add to the sessions and users they belong to; `UserSum.sessions` is left at zero."""
-    sessions: dict[Key, SessionSum] = {}
-    users: dict[Key, UserSum] = {}
-    for task in tasks:
-        if task.session_id is not None:
-            key = (task.project_id, task.session_id)
-            if (session := sessions.get(key)) is None:
-                session = sessions[key] = SessionSum(*key, task.created_at, task.ended_at)
-            session.count(task)
-        if task.user_id is not None:
-            key = (task.project_id, task.user_id)
-            if (user := users.get(key)) is None:
-                user = users[key] = UserSum(*key, task.created_at, task.ended_at)
-            user.count(task)
-    return sessions, users
-
-
-def shifted(have: Figures, changes: Iterable[tuple[Summary | None, Summary | None]]) -> Figures | None:
-    """`have` with what each task was taken out and what it is now put in; `None` where that cannot be told by difference.
-
-    A cost that goes leaves zero or nothing behind, depending on whether any other task has one.
-    """
-    out, put = Figures(), Figures()
-    for old, new in changes:
-        if old is not None:
-            out.count(old)
-        if new is not None:
-            put.count(new)
-    if (out.cost is not None and put.cost is None) or have.full or out.full or put.full:
-        return None
-    figures = Figures(
-        have.tasks - out.tasks,
-        have.errors - out.errors,
-        have.input_tokens - out.input_tokens,
-        have.output_tokens - out.output_tokens,
-        None if have.cost is None else have.cost - (out.cost or 0),
-    )
-    figures.take(put)
-    return figures
-
-
-def told(task: Summary) -> tuple[object, ...]:
-    """What a session says of one of its tasks, its figures aside."""
-    model = task.model if task.model is not None else task.model_requested
-    said = (_excerpt(task.input), _excerpt(task.output), task.ending, task.session_final, task.user_id, model)
-    return (*said, task.created_at, task.ended_at, task.session_source is Source.INFERRED)
-
-
-def _later(one: Latest, other: Latest) -> Latest:
-    if one is None or other is None:
-        return one or other
-    return max(one, other)
-
-
-def _held(sum: int) -> int:
+def held(sum: int) -> int:
+    """A sum that stops where 64 bits end."""
     return sum if -LARGEST <= sum <= LARGEST else max(-LARGEST, min(sum, LARGEST))
 
 
-def _excerpt(text: str | None) -> str | None:
+def excerpt(text: str | None) -> str | None:
+    """The beginning of a text."""
     return None if text is None else text[:EXCERPT_LENGTH]
-
-
-def _rank(last: tuple[int, str, str | None, str | None]) -> tuple[int, str, str, str, bool, bool]:
-    at, ending, last_input, last_output = last
-    return at, ending, last_input or "", last_output or "", last_input is not None, last_output is not None

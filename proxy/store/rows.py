@@ -4,14 +4,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import fields
 from operator import attrgetter
 from typing import Any
 
 from proxy.store import StoreRejected, keys
 from proxy.store.record import Record, dumps, loads, write
-from proxy.store.rollup import Figures, Latest, SessionSum, UserSum
-from proxy.task import JSON, Ending, Feedback, Flag, Source, Summary, Task, Usage
+from proxy.store.rollup import Figures, SessionSum
+from proxy.task import JSON, Ending, Feedback, Flag, Source, Summary, Task, Usage, User
 
 Row = tuple[Any, ...]
 """One row as `sqlite3` takes and gives it."""
@@ -38,12 +39,17 @@ _FACTS = tuple(
 Not columns: Python's `sqlite3` takes 0.7 us to bind a None, and most tasks have twenty of them.
 """
 
-_FIGURES = ("tasks", "errors", "input_tokens", "output_tokens", "cost")
+FIGURES = tuple(field.name for field in fields(Figures))
 SESSION_COLUMNS = (
-    *("project_id", "id", "started_at", "ended_at", *_FIGURES, "final", "explicit", "user_at", "user_id", "model_at", "model"),
-    *("first_at", "first_input", "last_at", "last_ending", "last_input", "last_output"),
+    *("project_id", "id", "started_at", "ended_at", *FIGURES, "turns", "silence", "longest_silence", "final"),
+    *("explicit", "user_id", "model"),
+    *("models", "first_input", "last_at", "last_id", "last_ending", "last_flag", "last_refusal", "last_input", "last_output"),
+    "last_facets",
 )
-USER_COLUMNS = ("project_id", "id", "first_seen", "last_seen", "sessions", *_FIGURES)
+USER_COLUMNS = (
+    *("project_id", "id", "first_seen", "last_seen", "sessions", *FIGURES),
+    *("active_days", "owned", "owned_micros", "ended_badly", "busiest_minute"),
+)
 FEEDBACK_COLUMNS = ("task", "id", "created_at", "flag", "score", "comment", "source", "user_id")
 
 _USAGE = tuple(field.name for field in fields(Usage))
@@ -121,29 +127,66 @@ def feedback(row: Row) -> Feedback:
 def session_row(sum: SessionSum) -> Row:
     """In the order of `SESSION_COLUMNS`."""
     return (
-        *(sum.project_id, sum.id, sum.started_at, sum.ended_at, *_figures(sum.figures), sum.final, sum.explicit),
-        *(*(sum.user or (None, None)), *(sum.model or (None, None)), *(sum.first or (None, None)), *(sum.last or (None,) * 4)),
+        *(
+            sum.project_id,
+            sum.id,
+            sum.started_at,
+            sum.ended_at,
+            *figures(sum.figures),
+            sum.turns,
+            sum.silence,
+            sum.longest_silence,
+        ),
+        *(sum.final, sum.explicit, sum.user_id, sum.model, dumps(sum.models).decode(), sum.first_input, sum.last_at, sum.last_id),
+        *(sum.last_ending, sum.last_flag, sum.last_refusal, sum.last_input, sum.last_output, dumps(sum.last_facets).decode()),
     )
 
 
 def session(row: Row) -> SessionSum:
     """A row in the order of `SESSION_COLUMNS`."""
-    project_id, id, started_at, ended_at, tasks, errors, input_tokens, output_tokens, cost, final, explicit, *latest = row
-    user_at, user_id, model_at, model, first_at, first_input, *last = latest
-    figures = Figures(tasks, errors, input_tokens, output_tokens, cost)
-    user, model, first = _latest(user_at, user_id), _latest(model_at, model), _latest(first_at, first_input)
-    return SessionSum(project_id, id, started_at, ended_at, figures, bool(final), bool(explicit), user, model, first, tuple(last))
+    project_id, id, started_at, ended_at, *rest = row
+    sums, rest = Figures(*rest[: len(FIGURES)]), rest[len(FIGURES) :]
+    turns, silence, longest, final, explicit, user_id, model, models, first_input, *last = rest
+    last_at, last_id, last_ending, last_flag, last_refusal, last_input, last_output, last_facets = last
+    return SessionSum(
+        *(project_id, id, started_at, ended_at, sums, turns, silence, longest, bool(final), bool(explicit), user_id, model),
+        *(
+            tuple(loads(models)),
+            first_input,
+            last_at,
+            last_id,
+            last_ending,
+            last_flag,
+            bool(last_refusal),
+            last_input,
+            last_output,
+        ),
+        [(name, value) for name, value in loads(last_facets)],
+    )
 
 
-def user_row(sum: UserSum) -> Row:
-    """In the order of `USER_COLUMNS`."""
-    return sum.project_id, sum.id, sum.first_seen, sum.last_seen, sum.sessions, *_figures(sum.figures)
-
-
-def user(row: Row) -> UserSum:
+def user(row: Row) -> User:
     """A row in the order of `USER_COLUMNS`."""
-    project_id, id, first_seen, last_seen, sessions, *figures = row
-    return UserSum(project_id, id, first_seen, last_seen, sessions, Figures(*figures))
+    project_id, id, first_seen, last_seen, sessions, *rest = row
+    sums = Figures(*rest[: len(FIGURES)])
+    active_days, owned, owned_micros, ended_badly, busiest_minute = rest[len(FIGURES) :]
+    return User(
+        id=id,
+        project_id=project_id,
+        first_seen=first_seen,
+        last_seen=last_seen,
+        tasks=sums.tasks,
+        sessions=sessions,
+        errors=sums.errors,
+        input_tokens=sums.input_tokens,
+        output_tokens=sums.output_tokens,
+        cost=sums.dollars,
+        active_days=active_days,
+        session_seconds=owned_micros / 1e6 / owned if owned > 0 else None,
+        ended_badly=ended_badly,
+        busiest_minute=busiest_minute,
+        signs=sums.signs(),
+    )
 
 
 def check(task: Task) -> None:
@@ -161,9 +204,5 @@ def check(task: Task) -> None:
         raise StoreRejected(str(error)) from error
 
 
-def _figures(figures: Figures) -> Row:
-    return figures.tasks, figures.errors, figures.input_tokens, figures.output_tokens, figures.cost
-
-
-def _latest(at: int | None, value: str | None) -> Latest:
-    return None if at is None or value is None else (at, value)
+figures: Callable[[Figures], Row] = attrgetter(*FIGURES)
+"""Sums as they stand in a row."""

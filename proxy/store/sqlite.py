@@ -117,12 +117,12 @@ class SqliteStore:
         after = None if cursor is None else cursors.decode(name, cursor)
         question = questions.users(project_id, limit=limit + 1, after=after)
         found = await self._readers.rows(question.sql, question.values)
-        return Page(tuple(rows.user(row[2:]).user() for row in found[:limit]), _following(name, found, limit))
+        return Page(tuple(rows.user(row[2:]) for row in found[:limit]), _following(name, found, limit))
 
     async def user(self, id: str, project_id: str | None = None) -> User | None:
         question = questions.user(id, project_id)
         found = await self._readers.rows(question.sql, question.values)
-        return rows.user(found[0]).user() if found else None
+        return rows.user(found[0]) if found else None
 
     async def traced(self, keys: Sequence[int], most: int) -> list[Traced]:
         return list(map(sqlite_traces.traced, await self._readers.rows(sqlite_traces.FOUND, sqlite_traces.wanted(keys, most))))

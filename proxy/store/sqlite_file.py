@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from urllib.parse import quote
 
-from proxy.store import StoreMissing, StoreUnavailable
+from proxy.store import StoreMissing, StoreUnavailable, histogram
 
 APPLICATION_ID = 0x74736B74
 """What marks a SQLite file as ours ("tskt")."""
@@ -73,6 +73,8 @@ def open_writer(path: Path) -> sqlite3.Connection:
         db.execute("PRAGMA cache_size = -32768")
         db.execute("PRAGMA wal_autocheckpoint = 4000")  # pages; fewer would write hot pages of the indexes again and again
         db.execute("PRAGMA journal_size_limit = 67108864")
+        db.create_function("lanes_added", 2, histogram.added, deterministic=True)
+        db.create_function("lanes_taken", 2, histogram.taken, deterministic=True)
         _migrate(db, path)
     except BaseException:
         db.close()

@@ -13,6 +13,7 @@ from proxy.store import StoreRejected, StoreUnavailable
 from proxy.store.shelf import Shelf
 from proxy.store.sqlite_file import identity, open_writer, unavailable
 from proxy.store.sqlite_rewrite import rewrite
+from proxy.store.sqlite_rollups import backfill
 from proxy.store.sqlite_save import save
 from proxy.task import Summary, Task
 
@@ -61,10 +62,24 @@ class Writer:
         if self._db is None:
             try:
                 self._db = open_writer(self._path)
+                self._fill_back(self._db)
             except (sqlite3.Error, OSError) as error:
                 raise unavailable(self._path, error) from error
             self._identity = identity(self._path)
         return self._db
+
+    def _fill_back(self, db: sqlite3.Connection) -> None:
+        """After a new version brought rollups that are not filled yet: fill them, so many tasks a commit."""
+        more = True
+        while more:
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                more = backfill(db)
+                db.execute("COMMIT")
+            except BaseException:
+                self._undo(db)
+                self._drop()
+                raise
 
     def _committed(self, act: Act) -> int:
         """What `act` gives, done in one transaction: all of it or nothing."""

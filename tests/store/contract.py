@@ -85,7 +85,7 @@ class StoreContract(RewritingContract):
         tasks = [a_task(n) for n in range(5)]
         assert await store.save(tasks) == 5
         before = (await store.session("s0"), await store.user("u0"), await ids_of(store, Filter()))
-        assert await store.save([*tasks, tasks[0], a_task(5)]) == 1
+        assert await store.save([*tasks, tasks[0], a_task(5, session_id="else", user_id="else")]) == 1
         assert await store.save([replace(tasks[0], input="other")]) == 0
         assert await store.stored("e1") == 6
         assert (await store.session("s1"), await store.get("id-0")) == (await store.session("s1"), replace(tasks[0], own_id=None))

@@ -1,0 +1,117 @@
+"""Pure: what a batch of tasks adds to every rollup, or takes from it: cells of an hour and a day, facets, days of users, users.
+
+All of it is sums, so one place adds and takes (`sign`), and a batch touches each row once however many tasks it has.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from proxy.store.marks import Marks
+from proxy.store.measures import DAY, HOUR, Measures, Slice, labels_of, slice_of
+from proxy.store.rollup import Figures, Key, SessionSum
+from proxy.task import Ending, Flag, Summary
+
+
+class Facet(NamedTuple):
+    """What tasks of one day are counted by: see `marks.facets`."""
+
+    day: int  # microseconds at which it begins, UTC
+    project_id: str
+    name: str
+    value: str
+
+
+class Day(NamedTuple):
+    """One user's day."""
+
+    project_id: str
+    user_id: str
+    day: int
+
+
+@dataclass(slots=True)
+class Owned:
+    """What sessions add to their user, who is the last one seen in them."""
+
+    sessions: int = 0
+    micros: int = 0  # from first start to last end
+    ended_badly: int = 0
+
+
+@dataclass(slots=True)
+class Additions:
+    """Mutable: it grows inside one save."""
+
+    hours: dict[tuple[int, Slice], Measures] = field(default_factory=dict)
+    labels: dict[tuple[int, Slice], Measures] = field(default_factory=dict)  # by the day
+    facets: Counter[Facet] = field(default_factory=Counter)
+    lasts: Counter[Facet] = field(default_factory=Counter)
+    errors: Counter[Facet] = field(default_factory=Counter)
+    success: Counter[Facet] = field(default_factory=Counter)
+    failure: Counter[Facet] = field(default_factory=Counter)
+    days: dict[Day, Figures] = field(default_factory=dict)
+    owned: dict[Key, Owned] = field(default_factory=dict)
+    attending: set[tuple[str, str, str]] = field(default_factory=set)  # (user, project, session) that may be new
+
+    def measure(self, task: Summary) -> None:
+        """Add what is measured of a task, whichever session it is in."""
+        at = task.created_at
+        cell = (at - at % HOUR, slice_of(task))
+        if (measures := self.hours.get(cell)) is None:
+            measures = self.hours[cell] = Measures()
+        measures.count(task)
+        if task.metadata:
+            for label, value in labels_of(task):
+                cell = (at - at % DAY, Slice(task.project_id, label=label, value=value))
+                if (measures := self.labels.get(cell)) is None:
+                    measures = self.labels[cell] = Measures()
+                measures.count(task)
+
+    def tell(self, task: Summary, marks: Marks, facets: list[tuple[str, str]], sign: int = 1) -> None:
+        """Add what a task tells in its place in its session, or take it out."""
+        day = task.created_at - task.created_at % DAY
+        found = [(day, task.project_id, name, value) for name, value in facets]
+        _count(self.facets, found, sign)
+        if task.ending is not Ending.COMPLETED:
+            _count(self.errors, found, sign)
+        if task.flag is not None:
+            _count(self.success if task.flag is Flag.SUCCESS else self.failure, found, sign)
+        if task.user_id is not None:
+            whose = Day(task.project_id, task.user_id, day)
+            if (figures := self.days.get(whose)) is None:
+                figures = self.days[whose] = Figures()
+            if sign > 0:
+                figures.count(task, marks)
+            else:
+                less = Figures()
+                less.count(task, marks)
+                figures.take(less, -1)
+
+    def attend(self, tasks: Iterable[Summary], session: Key) -> None:
+        """Note who takes part in a session."""
+        for task in tasks:
+            if task.user_id is not None:
+                self.attending.add((task.user_id, *session))
+
+    def end(self, session: SessionSum | None, sign: int = 1) -> None:
+        """Add how a session stands, or take out how it stood."""
+        if session is None or session.last_at is None:
+            return
+        day = session.last_at - session.last_at % DAY
+        _count(self.lasts, [(day, session.project_id, name, value) for name, value in session.last_facets], sign)
+        if session.user_id is not None:
+            owned = self.owned.setdefault((session.project_id, session.user_id), Owned())
+            owned.sessions += sign
+            owned.micros += sign * session.micros
+            owned.ended_badly += sign * session.ended_badly
+
+
+def _count(counter: Counter[Facet], found: list[tuple[int, str, str, str]], sign: int) -> None:
+    if sign > 0:
+        counter.update(found)  # type: ignore[arg-type]  # a Facet is a tuple; made as one it takes three times as long
+    else:
+        counter.subtract(found)  # type: ignore[arg-type]

@@ -1,0 +1,39 @@
+"""Pure: the tasks of one session in their order, each told what the one before it said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from proxy.store.marks import Marks, facets, marks
+from proxy.store.rollup import Place, SessionSum
+from proxy.task import Summary
+
+Told = tuple[Summary, Marks, list[tuple[str, str]]]
+"""A task, what it tells, and what it is counted by."""
+
+
+def place(task: Summary) -> Place:
+    """Where a task is in its session."""
+    return task.created_at, task.id
+
+
+def follow(session: SessionSum, tasks: Iterable[Summary]) -> Iterator[Told]:
+    """Add `tasks`, in the order of `place` and all after what `session` has, and say what each tells."""
+    for task in tasks:
+        told = marks(task, session.last_input, session.last_output)
+        counted = facets(task, told)
+        session.count(task, told, counted)
+        yield task, told, counted
+
+
+def alone(task: Summary) -> Told:
+    """A task that is in no session."""
+    told = marks(task)
+    return task, told, facets(task, told)
+
+
+def begun(task: Summary) -> SessionSum:
+    """The empty rollup of the session whose first task this is."""
+    if task.session_id is None:
+        raise ValueError("a task without a session")
+    return SessionSum(task.project_id, task.session_id, task.created_at, task.ended_at)

@@ -1,0 +1,180 @@
+"""Pure: what tasks are measured by when they are added up: counts, tokens, cost, how durations are spread. All of it sums."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+from operator import attrgetter
+from typing import Any, NamedTuple
+
+from proxy.store import histogram
+from proxy.task import Ending, Flag, Summary
+
+HOUR = 3_600_000_000
+DAY = 24 * HOUR
+"""Microseconds."""
+
+LABEL_LENGTH = 64
+"""Characters of a metadata key or value that tasks are counted by; longer ones are not."""
+
+LABELS_MOST = 16
+"""Metadata keys of one task that are counted by."""
+
+PICODOLLARS = 10**12
+"""Costs are added up as whole picodollars: sums of floats would depend on their order."""
+
+_MOST_TOKENS = 10**12
+_MOST_COST = 10**17
+_MOST_SECONDS = 1e9
+
+
+class Slice(NamedTuple):
+    """Tasks that are counted together. Either by the first five, or by one key of their metadata, `label`, and its `value`."""
+
+    project_id: str
+    kind: str | None = None
+    model: str | None = None  # answered by; where that is not known, asked for
+    ending: str | None = None
+    version_id: str | None = None
+    label: str | None = None
+    value: str | None = None  # None: one of too many values
+
+
+@dataclass(slots=True)
+class Measures:
+    """Sums over tasks. Mutable: it grows inside one save or one answer."""
+
+    tasks: int = 0
+    errors: int = 0  # whose ending is not `completed`
+    success: int = 0
+    failure: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+    priced: int = 0  # tasks whose cost is known
+    cost: int = 0  # picodollars
+    micros: int = 0  # microseconds that calls took, where known
+    output_square: float = 0.0  # sum of squares of output tokens
+    cost_square: float = 0.0  # of dollars
+    seconds: int = 0  # histogram of how long calls took
+    first_token: int = 0  # histogram of seconds to the first token
+
+    def count(self, task: Summary) -> None:
+        """Add one task."""
+        self.tasks += 1
+        if task.ending is not Ending.COMPLETED:
+            self.errors += 1
+        if task.flag is not None:
+            if task.flag is Flag.SUCCESS:
+                self.success += 1
+            else:
+                self.failure += 1
+        if (usage := task.usage) is not None:
+            if usage.input_tokens:
+                self.input_tokens += _within(usage.input_tokens, _MOST_TOKENS)
+            if usage.output_tokens:
+                tokens = _within(usage.output_tokens, _MOST_TOKENS)
+                self.output_tokens += tokens
+                self.output_square += tokens * tokens
+            if usage.cached_input_tokens:
+                self.cached_tokens += _within(usage.cached_input_tokens, _MOST_TOKENS)
+        if (cost := task.cost) is not None and math.isfinite(cost):
+            cost = max(-1e5, min(cost, 1e5))
+            self.priced += 1
+            self.cost += _within(round(cost * PICODOLLARS), _MOST_COST)
+            self.cost_square += cost * cost
+        if (seconds := task.seconds_total) is not None and 0 <= seconds < math.inf:
+            self.micros += round(min(seconds, _MOST_SECONDS) * 1e6)
+            self.seconds += histogram.ONE[histogram.lane(seconds)]
+        if (first := task.seconds_to_first_token) is not None and 0 <= first < math.inf:
+            self.first_token += histogram.ONE[histogram.lane(first)]
+
+    def take(self, other: Measures) -> None:
+        """Add what others add up to."""
+        for name in _NAMES:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+    @property
+    def dollars(self) -> float | None:
+        """Of the tasks whose cost is known; `None` where there is none."""
+        return self.cost / PICODOLLARS if self.priced else None
+
+    @property
+    def mean_seconds(self) -> float | None:
+        """How long a call took, of those that say."""
+        timed = histogram.size(self.seconds)
+        return self.micros / 1e6 / timed if timed else None
+
+
+_NAMES = tuple(field.name for field in fields(Measures))
+COLUMNS = _NAMES
+"""Of the table `cell`, the two histograms last."""
+
+SUMS = _NAMES[:-2]
+_sums_of = attrgetter(*SUMS)
+
+
+def row(measures: Measures) -> tuple[Any, ...]:
+    """In the order of `COLUMNS`."""
+    return (*_sums_of(measures), histogram.pack(measures.seconds), histogram.pack(measures.first_token))
+
+
+def of_row(row: tuple[Any, ...]) -> Measures:
+    """A row in the order of `COLUMNS`."""
+    *sums, seconds, first_token = row
+    measures = Measures(*sums)
+    measures.seconds, measures.first_token = histogram.unpack(seconds), histogram.unpack(first_token)
+    return measures
+
+
+def slice_of(task: Summary) -> Slice:
+    """What a task is counted under."""
+    model = task.model if task.model is not None else task.model_requested
+    version = task.metadata.get("version_id") if task.metadata else None
+    known = version if isinstance(version, str) and len(version) <= LABEL_LENGTH and _is_text(version) else None
+    return Slice(task.project_id, task.kind, model, task.ending.value, known)
+
+
+def labels_of(task: Summary) -> list[tuple[str, str]]:
+    """The keys and values of a task's metadata that it is counted under: short texts, whole numbers, true and false."""
+    if not (metadata := task.metadata):
+        return []
+    found = []
+    for name, value in metadata.items():
+        if name in ("system_prompt", "version_id") or len(name) > LABEL_LENGTH or not _is_text(name):
+            continue
+        if isinstance(value, str):
+            if 0 < len(value) <= LABEL_LENGTH and _is_text(value):
+                found.append((name, value))
+        elif isinstance(value, bool):
+            found.append((name, "true" if value else "false"))
+        elif isinstance(value, int) and abs(value) < 10**15:
+            found.append((name, str(value)))
+    return found[:LABELS_MOST]
+
+
+def indexed(task: Summary) -> list[tuple[str, str | int | float]]:
+    """The keys and values of a task's metadata by which tasks are found: numbers, short texts, true and false (as text)."""
+    if not (metadata := task.metadata):
+        return []
+    found: list[tuple[str, str | int | float]] = []
+    for name, value in metadata.items():
+        if name == "system_prompt" or len(name) > LABEL_LENGTH or not _is_text(name):
+            continue
+        if isinstance(value, bool):
+            found.append((name, "true" if value else "false"))
+        elif isinstance(value, int | float):
+            if abs(value) < 2**53:  # and so no NaN
+                found.append((name, value))
+        elif isinstance(value, str) and len(value) <= LABEL_LENGTH and _is_text(value):
+            found.append((name, value))
+    return found[: 2 * LABELS_MOST]
+
+
+def _is_text(text: str) -> bool:
+    """Whether it has a UTF-8, which half a surrogate pair has not."""
+    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _within(value: int, most: int) -> int:
+    return max(-most, min(value, most))

@@ -1,0 +1,72 @@
+"""Pure: phrases that tell an answer's refusal and a question's frustration, in the main languages."""
+
+from __future__ import annotations
+
+import re
+
+_REFUSALS = (
+    r"(?:i'?m |i am )?(?:very |so |really )?sorry[,.!]? (?:but )?(?:i|we|that)(?:'m| am|'s| is)? ?(?:not able|unable)",
+    r"(?:i'?m |i am )?(?:very |so |really )?sorry[,.!]? (?:but )?(?:i|we|that'?s?) ?(?:is )?(?:can'?t|can ?not|won'?t|not some)",
+    r"i(?:'m| am) (?:not able|unable) to",
+    r"i (?:can(?:'|no)?t|can not|won'?t|must decline|have to decline)",
+    r"as an ai(?: language model)?,? i",
+    r"unfortunately,? i (?:can(?:'|no)?t|am (?:not able|unable))",
+    r"je suis désolée?,? (?:mais )?je ne (?:peux|suis)", r"(?:désolée?,? )?(?:mais )?je ne peux pas", r"je ne suis pas en mesure",
+    r"(?:es )?tut mir leid,? (?:aber )?(?:ich|das|dabei)", r"ich kann (?:dabei |dir |ihnen )?(?:leider |das )?nicht",
+    r"leider kann ich",
+    r"lo siento,? (?:pero )?no puedo", r"no puedo (?:ayudar|proporcionar|hacer|cumplir)",
+    r"mi dispiace,? (?:ma )?non posso", r"non posso (?:aiutar|fornire|soddisfare)",
+    r"(?:sinto muito|desculpe|lamento),? (?:mas )?(?:eu )?não posso", r"não posso (?:ajudar|fornecer)",
+    r"het spijt me,? (?:maar )?ik kan", r"(?:přepraszam|przykro mi),? (?:ale )?nie mogę",
+    r"к сожалению,? я не могу", r"извините,? (?:но )?я не могу",
+    r"申し訳ありませんが", r"对不起,?我(?:不能|无法)", r"抱歉,?我(?:不能|无法)", r"죄송하지만",
+)  # fmt: skip
+_REFUSAL = re.compile("|".join(_REFUSALS))
+_OPENING = 160
+
+_FRUSTRATED: dict[str, tuple[str, ...]] = {
+    "en": (
+        "not working", "doesn't work", "does not work", "didn't work", "still wrong", "that's wrong", "that is wrong",
+        "this is wrong", "you're wrong", "you are wrong", "wrong again", "not what i asked", "not what i meant",
+        "i already told you",
+        "i already said", "i told you", "i said", "useless", "stupid", "terrible", "this is ridiculous", "ridiculous",
+        "wtf", "ffs",
+        "are you kidding", "you keep", "listen to me", "read my question", "try again properly", "makes no sense", "still broken",
+        "waste of time", "fed up", "frustrating", "frustrated", "speak to a human", "real person",
+    ),
+    "fr": (
+        "ne marche pas", "ne fonctionne pas", "marche pas", "c'est faux", "inutile", "n'importe quoi",
+        "je t'ai déjà dit", "je vous ai déjà dit", "toujours pas", "nul",
+    ),
+    "de": (
+        "funktioniert nicht", "geht nicht", "das ist falsch", "immer noch falsch", "nutzlos", "unbrauchbar",
+        "habe ich schon gesagt", "unsinn", "quatsch", "nervt",
+    ),
+    "es": (
+        "no funciona", "está mal", "es incorrecto", "inútil", "ya te dije", "ya te lo dije", "otra vez mal",
+        "no sirve", "qué mal", "ridículo",
+    ),
+    "it": ("non funziona", "è sbagliato", "inutile", "te l'ho già detto", "ancora sbagliato", "ridicolo"),
+    "pt": ("não funciona", "está errado", "inútil", "já te disse", "já falei", "ridículo", "não serve"),
+    "nl": ("werkt niet", "klopt niet", "nutteloos", "heb ik al gezegd", "belachelijk"),
+    "pl": ("nie działa", "to jest źle", "bezużyteczne", "już mówiłem", "bez sensu"),
+    "ru": ("не работает", "неправильно", "бесполезно", "я уже говорил", "опять не"),
+}  # fmt: skip
+_PHRASES = {phrase for phrases in _FRUSTRATED.values() for phrase in phrases}
+_PHRASE = re.compile(r"(?<!\w)(?:" + "|".join(sorted(map(re.escape, _PHRASES), key=len, reverse=True)) + r")(?!\w)")
+_LETTERS = re.compile(r"[^\W\d_]+")
+_RARE = frozenset(max(_LETTERS.findall(phrase), key=len) for phrase in _PHRASES)
+"""A word of each phrase: a text with none of them has no phrase, which is cheap to know."""
+
+
+def refuses(output: str) -> bool:
+    """Whether an answer begins as refusals do."""
+    return _REFUSAL.match(output[:_OPENING].lstrip().replace("’", "'").lower()) is not None
+
+
+def frustrated(text: str, words: frozenset[str]) -> str | None:
+    """The phrase of frustration in a text in lower case, whose words are `words`."""
+    if words.isdisjoint(_RARE):
+        return None
+    found = _PHRASE.search(text.replace("’", "'"))
+    return found[0] if found else None

@@ -1,0 +1,143 @@
+"""Adds tasks that were kept just now to every rollup, a batch at a time; `sqlite_swap` corrects them when tasks change or go."""
+
+# ruff: noqa: S608  names of tables and columns are ours; every value is bound
+
+from __future__ import annotations
+
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+
+from proxy.store import chain, rows
+from proxy.store.additions import Additions
+from proxy.store.measures import indexed
+from proxy.store.rollup import Key, SessionSum
+from proxy.store.sqlite_cells import add_cells, add_facets
+from proxy.store.sqlite_users import add_users
+from proxy.task import Summary
+
+Keyed = tuple[int, Summary]
+"""A task with its key in the table `task`."""
+
+LATE_MOST = 500
+"""Tasks of a session up to which it is added up anew where one comes late; of a longer one, a late task is taken as it comes."""
+
+_BACKFILL_TASKS = 2000
+
+_SESSIONS = (
+    f"SELECT {', '.join(f's.{column}' for column in rows.SESSION_COLUMNS)} FROM (VALUES {{}}) AS w"
+    " CROSS JOIN session AS s ON s.id = w.column2 AND s.project_id = w.column1"
+)
+KEEP_SESSION = (
+    f"INSERT INTO session ({', '.join(rows.SESSION_COLUMNS)}) VALUES ({', '.join('?' * len(rows.SESSION_COLUMNS))})"
+    " ON CONFLICT (id, project_id) DO UPDATE SET "
+    + ", ".join(f"{column} = excluded.{column}" for column in rows.SESSION_COLUMNS[2:])
+)
+_OF_SESSION = f"SELECT task.key, {rows.SUMMARY_SELECT} FROM task WHERE session_id = ? AND +project_id = ?"
+MOVE = "UPDATE attendance SET ended_at = ? WHERE session = (SELECT key FROM session WHERE project_id = ? AND id = ?)"
+
+
+def put_in(db: sqlite3.Connection, new: Sequence[Keyed]) -> set[Key]:
+    """Add tasks that were kept just now; return the sessions that were there before. Raises sqlite3.Error."""
+    adds = Additions()
+    for _, task in new:
+        adds.measure(task)
+    known = _add_to_sessions(db, adds, [task for _, task in new])
+    index(db, new)
+    add_cells(db, adds)
+    add_facets(db, adds)
+    add_users(db, adds, [task for _, task in new])
+    return known
+
+
+def backfill(db: sqlite3.Connection) -> bool:
+    """Add up the next of the tasks that were there before there were these rollups; whether there may be more."""
+    found = db.execute("SELECT after FROM backfill").fetchone()
+    if found is None:
+        return False
+    select = f"SELECT task.key, {rows.SUMMARY_SELECT} FROM task WHERE task.key > ? ORDER BY task.key LIMIT {_BACKFILL_TASKS}"
+    some = [(key, rows.summary(tuple(row))) for key, *row in db.execute(select, found)]
+    if not some:
+        db.execute("DELETE FROM backfill")
+        return False
+    put_in(db, some)
+    db.execute("UPDATE backfill SET after = ?", (some[-1][0],))
+    return True
+
+
+def index(db: sqlite3.Connection, tasks: Sequence[Keyed]) -> None:
+    """Let tasks be found by their metadata."""
+    if found := [(name, value, key) for key, task in tasks if task.metadata for name, value in indexed(task)]:
+        db.executemany("INSERT OR IGNORE INTO metadatum VALUES (?, ?, ?)", found)
+
+
+def by_session(adds: Additions, tasks: Iterable[Summary], sign: int = 1) -> dict[Key, list[Summary]]:
+    """The tasks of each session in their order; those of none are told to `adds`."""
+    groups: dict[Key, list[Summary]] = defaultdict(list)
+    for task in tasks:
+        if task.session_id is None:
+            adds.tell(*chain.alone(task), sign)
+        else:
+            groups[task.project_id, task.session_id].append(task)
+    for group in groups.values():
+        group.sort(key=chain.place)
+    return groups
+
+
+def _add_to_sessions(db: sqlite3.Connection, adds: Additions, new: Sequence[Summary]) -> set[Key]:
+    groups = by_session(adds, new)
+    have = sessions_of(db, groups)
+    sums: list[SessionSum] = []
+    moved: list[tuple[int, str, str]] = []
+    for key, group in groups.items():
+        session = have.get(key)
+        there = None if session is None else session.user_id
+        adds.attend((task for task in group if task.user_id != there), key)
+        if session is None:
+            session = chain.begun(group[0])
+        elif (last := session.place) is not None and chain.place(group[0]) <= last and session.figures.tasks <= LATE_MOST:
+            adds.end(session, -1)
+            session, group = _anew(db, adds, key, group), []  # noqa: PLW2901  they are in it
+        else:
+            adds.end(session, -1)
+        for told in chain.follow(session, group):
+            adds.tell(*told)
+        adds.end(session)
+        sums.append(session)
+        if key in have:
+            moved.append((session.ended_at, *key))
+    db.executemany(KEEP_SESSION, map(rows.session_row, sums))
+    db.executemany(MOVE, moved)
+    return set(have)
+
+
+def _anew(db: sqlite3.Connection, adds: Additions, key: Key, late: Sequence[Summary]) -> SessionSum:
+    """The session added up from all its tasks, since some of them come `late`: what others tell may change by them."""
+    fresh = {task.id for task in late}
+    every = tasks_of_session(db, key)
+    earlier = [task for task in every if task.id not in fresh]
+    for told in chain.follow(chain.begun(earlier[0]), earlier):
+        adds.tell(*told, -1)
+    session = chain.begun(every[0])
+    for told in chain.follow(session, every):
+        adds.tell(*told)
+    return session
+
+
+def sessions_of(db: sqlite3.Connection, wanted: Iterable[Key]) -> Mapping[Key, SessionSum]:
+    """The rollups of those sessions that have one."""
+    keys = list(wanted)
+    found: dict[Key, SessionSum] = {}
+    for start in range(0, len(keys), 250):
+        some = keys[start : start + 250]
+        marks = ", ".join(["(?, ?)"] * len(some))
+        for row in db.execute(_SESSIONS.format(marks), [value for key in some for value in key]):
+            session = rows.session(row)
+            found[session.project_id, session.id] = session
+    return found
+
+
+def tasks_of_session(db: sqlite3.Connection, key: Key) -> list[Summary]:
+    """In their order."""
+    found = [rows.summary(tuple(row)) for _, *row in db.execute(_OF_SESSION, (key[1], key[0]))]
+    return sorted(found, key=chain.place)
