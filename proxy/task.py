@@ -235,6 +235,7 @@ class Task(Summary):
     response_coding: str | None = None
     pieces: tuple[tuple[float, int], ...] = ()  # (seconds since created_at, bytes) of each piece of the response
     redactions: tuple[str, ...] = ()
+    carried: JSON = field(default_factory=dict)  # what the relay saw and reading put otherwise: kept to read it again
     feedback: tuple[Feedback, ...] = ()
     events: tuple[JSON, ...] = ()
     evaluations: tuple[JSON, ...] = ()

@@ -15,6 +15,7 @@ import pytest
 from proxy.server import data_dir
 from proxy.store import open_store
 from tests.proc import Tasktap, clean_environment, serving
+from tests.record.test_reread import read_as_before
 from tests.store.tasks import a_task
 from tests.upstream import Upstream
 
@@ -80,6 +81,22 @@ def test_where_nothing_is_stored_nothing_is_made(tmp_path):
     assert "--kind" in tasktap(tmp_path, "reprice", "--kind", "chatt", code=2)
 
 
+def test_without_a_desk_bytes_are_read_again_under_the_lock(place):
+    kept_in(place, read_as_before(7), read_as_before(8))
+    said = tasktap(place, "reread", "--kind", "chat", "--dry-run")
+    assert "6 tasks read, 2 would change, 4 that were not read from bytes left alone" in said
+    assert json.loads(tasktap(place, "show", "t7", "--json"))["output"] == "nonsense"
+    said = tasktap(place, "reread", "--task", "t7")
+    assert "1 task read, 1 changed." in said
+    assert [line.split()[:2] for line in said.splitlines() if line.startswith("output ")] == [["output", "1"]]
+    assert "nonsense" in said
+    done = json.loads(tasktap(place, "reread", "--json"))
+    assert (done["read"], done["changed"], done["skipped"], done["fields"]["output"]) == (6, 1, 4, 1)
+    assert {"id": "t8", "field": "output", "before": "nonsense", "after": "Hello"} in done["examples"]
+    assert json.loads(tasktap(place, "show", "t8", "--json"))["output"] == "Hello"
+    assert 'no task "nobody"' in tasktap(place, "reread", "--task", "nobody", code=1)
+
+
 ANSWER = {
     "id": "c1", "object": "chat.completion", "model": "gpt-4o-2024-08-06",
     "choices": [{"index": 0, "message": {"role": "assistant", "content": "Hi."}, "finish_reason": "stop"}],
@@ -111,6 +128,9 @@ def test_a_running_desk_prices_what_it_stores_and_reprices_it_when_asked(tmp_pat
         assert task["price"]["provider"] == "openai"
         assert house.get("/api/sessions/s")["cost"] == house.get("/api/users/u")["cost"] == 0.0035
         assert "the cost of none has changed" in tasktap(tmp_path, "reprice")
+        assert "1 task read, 0 changed." in tasktap(tmp_path, "reread")
+        assert "1 task read, 0 changed." in tasktap(tmp_path, "reread", "--task", task["id"])
+        assert 'no task "nobody"' in tasktap(tmp_path, "reread", "--task", "nobody", code=1)
         house.stop()
         house.config.write_text(config + '[prices."gpt-4o*"]\ninput = 10.0\noutput = 0\n')
         house.start()

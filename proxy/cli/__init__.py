@@ -87,6 +87,7 @@ app.command()(live.status)
 app.command()(export.export)
 app.command()(replay.replay)
 app.command()(again.reprice)
+app.command()(again.reread)
 
 
 def main() -> None:

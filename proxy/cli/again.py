@@ -1,8 +1,9 @@
-"""The commands that go over what is kept: `reprice` reckons costs anew."""
+"""The commands that go over what is kept: `reprice` reckons costs anew, `reread` reads bytes again."""
 
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from proxy.store import Store
 
 PAGE = 500
+EXAMPLES = 3
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")]
 
@@ -86,6 +88,60 @@ async def _reprice(settings: Settings, body: dict[str, Any], json: bool) -> None
         print_json(total)
     else:
         changes.prices(total)
+
+
+def reread(
+    context: typer.Context,
+    *,
+    dry_run: DryRun = False,
+    task: Annotated[str | None, typer.Option("--task", metavar="ID", help="This task alone.")] = None,
+    session: Session = None,
+    user: User = None,
+    project: Project = None,
+    model: Model = None,
+    kind: Kind = None,
+    ending: HowEnded = None,
+    flag: Flagged = None,
+    since: Since = None,
+    until: Until = None,
+    search: Search = None,
+    config: Config = None,
+    data_dir: DataDir = None,
+    json: Json = False,
+) -> None:
+    """Read the kept bytes of tasks again.
+
+    After a reader has been mended: says what is understood otherwise now, field by field. Feedback and ids stay.
+    """
+    from proxy.query.parameters import FILTERS, TASK
+
+    asked_of(context, (*FILTERS, TASK))
+    body = {**given(context, (*FILTERS, TASK)), "dry_run": dry_run}
+    run(_reread(settings_of(config, data_dir), body, json))
+
+
+async def _reread(settings: Settings, body: dict[str, Any], json: bool) -> None:
+    from proxy.cli import changes
+
+    counts: Counter[str] = Counter()
+    fields: Counter[str] = Counter()
+    examples: list[dict[str, Any]] = []
+    async for page in _pages(settings, "reread", body):
+        counts.update({name: page[name] for name in ("read", "changed", "skipped")})
+        for one in page["examples"]:
+            if sum(other["field"] == one["field"] for other in examples) < EXAMPLES:
+                examples.append(one)
+        fields.update(page["fields"])
+    total = {
+        **{name: counts[name] for name in ("read", "changed", "skipped")},
+        "fields": dict(fields.most_common()),
+        "examples": examples,
+        "dry_run": body["dry_run"],
+    }
+    if json:
+        print_json(total)
+    else:
+        changes.readings(total)
 
 
 async def _pages(settings: Settings, act: str, body: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:

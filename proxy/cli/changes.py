@@ -36,6 +36,28 @@ def prices(total: dict[str, Any]) -> None:
     paper.print(Text(text + f"{dollars(before)} → {dollars(after)} ({dollars(after - before, signed=True)})"), soft_wrap=True)
 
 
+def readings(total: dict[str, Any]) -> None:
+    """A line a field, with a task that changed in it."""
+    paper = Paper()
+    if total["fields"]:
+        made = table(
+            ("FIELD", {"style": "cyan"}),
+            ("TASKS", {"justify": "right"}),
+            ("FOR EXAMPLE", {"max_width": 40}),
+            ("BEFORE", {"ratio": 1}),
+            ("AFTER", {"ratio": 1}),
+        )
+        for name, changed in total["fields"].items():
+            one: dict[str, Any] = next((each for each in total["examples"] if each["field"] == name), {})
+            said = ("nothing" if one.get(side) is None else line(str(one[side]), 120) for side in ("before", "after"))
+            made.add_row(*row(name, count(changed), line(one.get("id")), *said))
+        paper.print(made)
+    text = f"{sum_of(total)} read, {count(total['changed'])} {'would change' if total['dry_run'] else 'changed'}"
+    if total["skipped"]:
+        text += f", {count(total['skipped'])} that were not read from bytes left alone"
+    paper.print(Text(f"{text}."), soft_wrap=True)
+
+
 def sum_of(total: dict[str, Any]) -> str:
     """How many tasks were read, in words."""
     return f"{count(total['read'])} task{'' if total['read'] == 1 else 's'}"

@@ -47,6 +47,7 @@ NAMES = {
     "from": ("since", "--from"),
     "to": ("until", "--to"),
     "q": ("search", "--search"),
+    "task_id": ("task", "--task"),
 }
 """What the command line calls a parameter of the API, where that is not its name: the argument and the option."""
 

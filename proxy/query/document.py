@@ -12,7 +12,7 @@ from typing import Any
 
 from proxy.task import JSON, Feedback, Page, Session, Signs, Status, Summary, Task, Usage, User
 
-HIDDEN = frozenset({"own_id", "traces", "request_body", "response_body"})
+HIDDEN = frozenset({"carried", "own_id", "traces", "request_body", "response_body"})
 """Fields of a task that are no part of its document."""
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -8,7 +8,7 @@ from types import NoneType
 from typing import Any, get_args, get_type_hints
 
 from proxy.query.document import HIDDEN
-from proxy.query.parameters import AGAIN
+from proxy.query.parameters import AGAIN, TASK
 from proxy.query.routes import ACTS, ROUTES, Route
 from proxy.task import JSON, Feedback, Session, Signs, Status, Summary, Task, Usage, User
 
@@ -153,6 +153,8 @@ def _schemas() -> JSON:
         "UserWithSessions": _object({**users["properties"], "sessions": _list("Session"), "next": NEXT}),
         "Status": _status(),
         "Again": _optional({parameter.name: parameter.schema for parameter in AGAIN}),
+        "AgainOrOne": _optional({parameter.name: parameter.schema for parameter in (*AGAIN, TASK)}),
+        "Reread": _object({**_PAGE_DONE, "skipped": _SKIPPED, "fields": _FIELDS, "examples": _EXAMPLES}),
         "Repriced": _object({**_PAGE_DONE, "models": {"type": "array", "items": _object(_OF_MODEL)}}),
         "Health": _object({"ok": {"type": "boolean"}}),
         "Readiness": _object({"ok": {"type": "boolean"}, "reasons": TEXTS}),
@@ -180,6 +182,10 @@ _PAGE_DONE: JSON = {
     "next": NEXT,
     "at": {"type": ["string", "null"], "format": "date-time", "description": "When the last of them began."},
 }
+_SKIPPED: JSON = {**COUNT, "description": "Tasks that were not read from bytes: logged by an app, or part of a connection."}
+_FIELDS: JSON = {"type": "object", "additionalProperties": COUNT, "description": "How many tasks changed in each field."}
+_MAYBE: JSON = {"type": ["string", "null"]}
+_EXAMPLES: JSON = {"type": "array", "items": _object({"id": TEXT, "field": TEXT, "before": _MAYBE, "after": _MAYBE})}
 _OF_MODEL: JSON = {
     "model": TEXT,
     "changed": COUNT,

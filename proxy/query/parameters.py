@@ -44,6 +44,7 @@ class Asked:
     cursor: str | None = None
     decoded: bool = False
     dry_run: bool = False
+    task_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,3 +209,4 @@ DRY_RUN = Parameter(
 )
 AGAIN = (*FILTERS, *PAGING, DRY_RUN)
 """What an act over kept tasks can be told."""
+TASK = Parameter("task_id", "This task alone.", TEXT, lambda asked, value: replace(asked, task_id=value))

@@ -115,5 +115,14 @@ ACTS: tuple[Route, ...] = (
         method="POST",
         also=(400, 503),
     ),
+    Route(
+        path="/api/reread",
+        name="reread",
+        summary="Reads the bytes of a page of tasks again; `next` is the `cursor` of the page after it.",
+        answers="Reread",
+        takes="AgainOrOne",
+        method="POST",
+        also=(400, 404, 503),
+    ),
 )
 """What the desk does when asked by another method than GET; whoever builds the desk brings the acts, by their names."""

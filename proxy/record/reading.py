@@ -7,7 +7,7 @@ from typing import Any
 
 from proxy.record.labels import Labels, labels, text
 from proxy.record.pace import tokens_per_second
-from proxy.task import Call, Ending, Fields, Source, Task
+from proxy.task import JSON, Call, Ending, Fields, Source, Task
 from proxy.wire import Reading, Said, Turn, dialect_of
 from proxy.wire.coding import OUTPUT_LIMIT, Decoder, UnknownCodingError, codings, decode
 from proxy.wire.form import form_of, is_form
@@ -47,6 +47,7 @@ def read(call: Call) -> Task:
         session = call.part_of or call.id, Source.INFERRED  # what was said on one connection was said in one session
     if upgraded and reading.asked is not None:
         raw_input = reading.asked
+    ending = _ending(call, reading)
     began, ended = reading.span or (0.0, (call.ended_at - call.created_at) / 1e6)
     metadata = found.metadata
     if reading.system_prompt is not None and "system_prompt" not in metadata:
@@ -92,7 +93,7 @@ def read(call: Call) -> Task:
         tokens_per_second=_guarded(
             problems, "the pace", None, tokens_per_second, call, reading.first, reading.usage, reading.raw_output
         ),
-        ending=_ending(call, reading),
+        ending=ending,
         finish_reasons=reading.finish_reasons,
         problems=tuple(problems),
         raw_input=raw_input,
@@ -105,6 +106,7 @@ def read(call: Call) -> Task:
         response_coding=response_coding,
         pieces=tuple((max(0.0, piece.at - began), len(piece.data)) for piece in call.response),
         redactions=call.redactions,
+        carried=_carried(call, ending),
     )
 
 
@@ -187,6 +189,16 @@ def _ending(call: Call, reading: Reading) -> Ending:
     if ending is Ending.COMPLETED and call.http_status is not None and call.http_status >= 400 and call.error_code is None:
         return Ending.UPSTREAM_ERROR
     return ending
+
+
+def _carried(call: Call, ending: Ending) -> JSON:
+    """What of the call is not in the task otherwise, and is needed to read it again."""
+    carried: JSON = {"problems": len(call.problems)} if call.problems else {}
+    if call.ending is not ending:
+        carried["ending"] = call.ending.value
+    if call.ending is Ending.CALLER_LEFT:
+        carried |= {name: True for name, holds in (("marked", call.marked), ("drained", call.drained)) if holds}
+    return carried
 
 
 def _first_byte(call: Call, reading: Reading) -> float | None:

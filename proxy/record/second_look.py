@@ -13,6 +13,9 @@ from proxy.record.redact import redacted_whole
 from proxy.record.redact_echo import without_echoes
 from proxy.task import Task
 
+SECOND_LOOK = "output"
+"""Where it says in `Task.redactions` that something was taken out."""
+
 
 def without_secrets(task: Task, pepper: bytes) -> Task:
     """A streamed task without the secrets that the relay could not see: a key, or a member, that was said in fragments."""
@@ -30,7 +33,7 @@ def without_secrets(task: Task, pepper: bytes) -> Task:
         task,
         output=task.output if output is None else output.decode("utf-8", "surrogatepass"),
         raw_output=task.raw_output if raw_output is None else orjson.loads(raw_output),
-        redactions=(*task.redactions, "output"),
+        redactions=(*task.redactions, SECOND_LOOK),
     )
 
 

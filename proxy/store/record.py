@@ -36,6 +36,7 @@ _PLAIN_FIELDS = (
     "request_coding",
     "response_coding",
     "redactions",
+    "carried",
     "events",
     "evaluations",
 )
@@ -59,6 +60,7 @@ class Record:
     response_coding: str | None
     pieces: tuple[tuple[float, int], ...]
     redactions: tuple[str, ...]
+    carried: JSON
     events: tuple[JSON, ...]
     evaluations: tuple[JSON, ...]
 
@@ -96,6 +98,7 @@ def read(data: bytes) -> Record:
         response_coding=response_coding,
         pieces=timings.decode(arrivals),
         redactions=tuple(rest.get("redactions", ())),
+        carried=rest.get("carried", {}),
         events=tuple(rest.get("events", ())),
         evaluations=tuple(rest.get("evaluations", ())),
     )

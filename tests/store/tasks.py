@@ -134,6 +134,7 @@ tasks = st.builds(
     response_coding=st.none() | st.sampled_from(["gzip", "br", "zstd", "deflate", "compress"]),
     pieces=st.lists(st.tuples(microseconds, st.integers(0, 2**33)), max_size=5).map(tuple),
     redactions=st.lists(text, max_size=2).map(tuple),
+    carried=st.just({}) | st.just({"ending": "caller_left", "problems": 2}),
     feedback=st.lists(said, max_size=2).map(tuple),
     events=st.lists(objects, max_size=2).map(tuple),
     evaluations=st.lists(objects, max_size=2).map(tuple),
