@@ -1,6 +1,7 @@
 """tasktap: an OpenAI-compatible logging reverse proxy. This page is the map of the house.
 
 task        values everyone speaks of: Call, Task, Session, User, Filter, Page
+client/     what apps log with; imports nothing of ours
 wire/       formats, pure: bytes in, meaning out
 price/      what calls cost
 record/     the writing wing: carries bytes, keeps what was said as tasks

@@ -107,47 +107,76 @@ def document(entry: Entry) -> dict[str, Any]:
 
 
 def _document(entry: Entry) -> dict[str, Any]:
-    asked, raw_input, given = readable(entry.input), readable(entry.raw_input), readable(entry.output)
+    asked, raw_input, given, raw_output = map(_json, (entry.input, entry.raw_input, entry.output, entry.raw_output))
     whole = assemble(given) if entry.streamed and isinstance(given, list) else Whole(given, None, True)
-    raw_output = readable(entry.raw_output)
-    query = asked if not isinstance(asked, str) else raw_input
-    question = extract.arguments_text(asked) if entry.called else extract.input_text("" if asked is None else asked)
-    answer = whole.raw if isinstance(whole.raw, dict) else raw_output
-    text = whole.text if entry.streamed else extract.output_text(given)
     problems = [str(problem) for problem in entry.problems or ()]
     if entry.ending == LEFT and whole.finished:
         problems = []  # the provider had said that it was the end
-    id = sound.task_id(entry.task_id)
-    if id != entry.task_id:
-        problems.append(f"task_id was not used as it was: {entry.task_id[:100]!r}")
-    labels = {name: sound.label(name, _label(getattr(entry, name)), problems) for name in LABELS}
-    metadata = _metadata(entry)
-    if entry.flag not in {None, "success", "failure"}:
-        metadata = {"flag": readable(entry.flag), **(metadata or {})}
-    found = {
-        "task_id": id,
+    found: dict[str, Any] = {
+        "task_id": sound.task_id(entry.task_id),
         "created_at": moment(entry.created_at),
-        "ended_at": moment(entry.ended_at),
-        **labels,
+        "input": _question(entry, asked),
+        "output": _answer(entry, given, whole),
+    }
+    if found["task_id"] != entry.task_id:
+        problems.append(f"task_id was not used as it was: {entry.task_id[:100]!r}")
+    for name in LABELS:
+        if (value := getattr(entry, name)) is not None:
+            found[name] = sound.label(name, _label(value), problems)
+    metadata = _metadata(entry)
+    if entry.flag is not None:
+        if entry.flag in {"success", "failure"}:
+            found["flag"] = entry.flag
+        else:
+            metadata = {"flag": _json(entry.flag), **(metadata or {})}
+    found |= {
+        "ended_at": None if entry.ended_at is None else moment(entry.ended_at),
         "parent_task_id": None if entry.parent_task_id is None else sound.task_id(entry.parent_task_id),
-        "flag": entry.flag if entry.flag in {"success", "failure"} else None,
-        "input": entry.input_text if entry.input_text is not None else question,
-        "output": entry.output_text if entry.output_text is not None else text,
         "raw_input": raw_input if raw_input is not None or isinstance(asked, str) else asked,
         "raw_output": raw_output if raw_output is not None or isinstance(whole.raw, str) else whole.raw,
-        "system_prompt": _label(entry.system_prompt) or extract.system_prompt(query),
-        "usage": extract.usage({"usage": entry.usage}) or extract.usage(answer),
-        "model": extract.model(query, answer),
         "metadata": metadata,
         "stream": entry.streamed or None,
         "seconds_to_first_token": entry.seconds_to_first_token,
         "ending": entry.ending if entry.ending != LEFT or not whole.finished else COMPLETED,
-        "problems": problems,
+        "problems": problems or None,
+        **_read(
+            entry, asked if not isinstance(asked, str) else raw_input, whole.raw if isinstance(whole.raw, dict) else raw_output
+        ),
     }
-    return {name: value for name, value in found.items() if (value is not None and value != []) or name in {"input", "output"}}
+    return {name: value for name, value in found.items() if value is not None or name == "output"}
+
+
+def _question(entry: Entry, asked: Any) -> str:
+    if entry.input_text is not None:
+        return entry.input_text
+    if isinstance(asked, str):
+        return asked
+    return extract.arguments_text(asked) if entry.called else extract.input_text("" if asked is None else asked)
+
+
+def _answer(entry: Entry, given: Any, whole: Whole) -> str | None:
+    if entry.output_text is not None:
+        return entry.output_text
+    return whole.text if entry.streamed else extract.output_text(given)
+
+
+def _read(entry: Entry, query: Any, answer: Any) -> dict[str, Any]:
+    """What query and answer say beside their texts."""
+    usage = extract.usage({"usage": entry.usage}) if entry.usage is not None else None
+    return {
+        "system_prompt": _label(entry.system_prompt) or (extract.system_prompt(query) if query is not None else None),
+        "usage": usage or extract.usage(answer),
+        "model": extract.model(query, answer),
+    }
+
+
+def _json(value: Any) -> Any:
+    return value if value is None or type(value) is str else readable(value)
 
 
 def _metadata(entry: Entry) -> dict[str, Any] | None:
+    if entry.more is None and entry.metadata is None:
+        return None
     more, metadata = readable(entry.more) or {}, readable(entry.metadata)
     if metadata is not None and not isinstance(metadata, dict):
         metadata = {"metadata": metadata}
@@ -155,7 +184,7 @@ def _metadata(entry: Entry) -> dict[str, Any] | None:
 
 
 def _label(value: Any) -> str | None:
-    return None if value is None else extract.as_text(readable(value))
+    return value if value is None or type(value) is str else extract.as_text(readable(value))
 
 
 def moment(value: Any) -> Any:

@@ -24,6 +24,9 @@ class Here(NamedTuple):
 
 NOWHERE = Here()
 
+VARIANT, MARKS = 1 << 62, 7 << 76 | 1 << 63
+"""The bit of a UUIDv7 that is never set, and those that always are: version 7, variant 10."""
+
 here: ContextVar[Here] = ContextVar("tasktap_here", default=NOWHERE)
 latest_task: ContextVar[str | None] = ContextVar("tasktap_latest_task", default=None)
 latest_session: ContextVar[str | None] = ContextVar("tasktap_latest_session", default=None)
@@ -31,8 +34,8 @@ latest_session: ContextVar[str | None] = ContextVar("tasktap_latest_session", de
 
 def new_id() -> str:
     """A UUIDv7: 48 bits of milliseconds, then 74 random ones (RFC 9562, section 5.7). Not for secrets."""
-    dice = random.getrandbits(74)  # an id, not a secret; Python seeds it anew in a forked child
-    digits = f"{time.time_ns() // 1_000_000:012x}7{dice >> 62:03x}{0x8000 | dice >> 48 & 0x3FFF:04x}{dice & 0xFFFFFFFFFFFF:012x}"
+    bits = random.getrandbits(76) & ~VARIANT | MARKS  # an id, not a secret; Python seeds it anew in a forked child
+    digits = f"{time.time_ns() // 1_000_000 << 80 | bits:032x}"
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 

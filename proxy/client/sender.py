@@ -37,7 +37,7 @@ class Settings:
     tick: float = 0.2  # seconds for which tasks gather before they are sent
     timeout: float = 10.0  # seconds for which the desk may be silent
     exit_seconds: float = 2.0  # the longest that the end of the app is held up
-    most: int = 20_000
+    most: int = 100_000
     most_bytes: int = 32 * 1024 * 1024
     spool: Path | None = None
     spool_bytes: int = 256 * 1024 * 1024
@@ -88,6 +88,7 @@ class Sender:
         self._desk = None
         self._spool: Spool | None = None
         self._spool_is_empty = False
+        self._again = 0.0  # when to try the desk again, while it is away
 
     # --- the app's side ---
 
@@ -146,7 +147,7 @@ class Sender:
         """Use other settings from now on, also for what waits."""
         self.settings = settings
         self.outbox.most, self.outbox.most_bytes = settings.most, settings.most_bytes
-        self._failures, self._spool_is_empty = 0, False
+        self._failures, self._spool_is_empty, self._again = 0, False, 0.0
         if settings.spool is not None:  # another process may have left something there
             self.start()
         self.outbox.bell.ring()
@@ -159,8 +160,8 @@ class Sender:
 
     def _run(self) -> None:
         while True:
-            if not len(self.outbox) and (self.settings.spool is None or self._spool_is_empty):
-                self.outbox.bell.wait()
+            if not len(self.outbox):
+                self.outbox.bell.wait(self._idle())
             if len(self.outbox) < BATCH and not self._flushing:
                 self._hurry.wait(self.settings.tick)
             try:
@@ -171,6 +172,12 @@ class Sender:
             if not well:
                 self._hurry.wait(self._pause())
 
+    def _idle(self) -> float | None:
+        """Seconds until there is something to do although nothing was logged: what is on disk; `None`: nothing is."""
+        if self.settings.spool is None or self._spool_is_empty:
+            return None
+        return max(0.0, self._again - time.monotonic()) if self._failures else 0.0
+
     def _pause(self) -> float:
         """Seconds until the next try: 0.5, 1, 2, ... 30; while somebody waits for a flush, a tenth."""
         return 0.1 if self._flushing else float(min(0.5 * 2 ** min(max(0, self._failures - 1), 10), LONGEST_PAUSE))
@@ -180,14 +187,17 @@ class Sender:
         self._batch = batch = self.outbox.take(BATCH, BATCH_BYTES)
         lines = self._lines(batch)
         try:
+            if self._failures and time.monotonic() < self._again and self._keep(lines, self._spooled()):
+                return True
             if lines:
                 self._send(lines)
             lines, batch = [], []
             self._empty_spool()
         except Exception as away:
             self._could_not(away)
-            if not self._keep(lines, self._spooled()):
-                self.outbox.put_back(batch)
+            if self._keep(lines, self._spooled()):
+                return True
+            self.outbox.put_back(batch)
             return False
         else:
             self._could()
@@ -258,6 +268,7 @@ class Sender:
         if not isinstance(why, Away):
             self.fault(why)
         self._failures += 1
+        self._again = time.monotonic() + self._pause()
         self._gave_up = self._ended
         self.counts.last_error = str(why)
         if not self._told:
@@ -279,6 +290,8 @@ class Sender:
         """Put lines on disk, if that is asked for and works."""
         if self.settings.spool is None:
             return False
+        if not lines:
+            return True
         try:
             spool.write(lines)
         except OSError as wrong:

@@ -15,6 +15,7 @@ import marshal
 import math
 import types
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import date, datetime, time
 from enum import Enum
 from typing import Any
@@ -33,7 +34,19 @@ def freeze(values: tuple[Any, ...]) -> bytes:
     try:
         return marshal.dumps(values)
     except ValueError:  # something in it is not plain, or lies deeper than marshal goes
-        return marshal.dumps(tuple(plain(value) for value in values))
+        return marshal.dumps(tuple(value if type(value) in SCALARS else _settled(value) for value in values))
+
+
+def _settled(value: Any) -> Any:
+    """`value`, or as much of it made plain as has to be."""
+    if type(value) not in (dict, list, tuple):
+        with suppress(Exception):  # whatever an object does when it is looked at; `plain` gives what can be had
+            value = _dumped(value) or value
+    try:
+        marshal.dumps(value)
+    except ValueError:
+        return plain(value)
+    return value
 
 
 def thaw(frozen: bytes) -> tuple[Any, ...]:

@@ -29,7 +29,11 @@ def label(name: str, value: str | None, problems: list[str]) -> str | None:
     elif not value or len(value) > LABEL_LENGTH:
         wrong = "is empty" if not value else f"is longer than {LABEL_LENGTH} characters"
     else:
-        wrong = None if all(character >= " " and character != "\x7f" for character in value) else "has control characters"
+        wrong = (
+            None
+            if value.isprintable() or all(ord(each) > 31 and not 127 <= ord(each) < 160 for each in value)
+            else "has control characters"
+        )
     if wrong is None:
         return value
     problems.append(f"{name} was not used, because it {wrong}: {value[:100]!r}")

@@ -12,8 +12,8 @@ from proxy.config.complaints import Path
 from proxy.config.values import NAMED
 
 PREFIX = "TASKTAP_"
-ELSEWHERE = frozenset({"TASKTAP_CONFIG"})
-"""Variables that are ours and are no settings: the name of the file."""
+ELSEWHERE = frozenset({"TASKTAP_CONFIG", "TASKTAP_URL", "TASKTAP_KEY", "TASKTAP_PROJECT"})
+"""Variables that are ours and are no settings: the name of the file, and what apps tell `proxy.client`."""
 
 SERVICE_LINK = re.compile(r"TASKTAP(_[A-Z0-9]+)*_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9]+)*|PORT(_\d+_(TCP|UDP|SCTP)(_[A-Z]+)?)?)")
 """What Kubernetes sets in every pod for a Service named `tasktap` or `tasktap-...` ("service links")."""
