@@ -107,5 +107,9 @@ class Outbox:
             finally:
                 self._lock.release()
 
+    def seen(self) -> int:
+        """How many were ever put in."""
+        return self.accepted + len(self._incoming)
+
     def __len__(self) -> int:
         return len(self._waiting) + len(self._incoming)

@@ -81,6 +81,7 @@ class Sender:
         self._hurry = Bell()
         self._settled = threading.Condition()
         self._batch: list[Item] = []  # what is on its way
+        self._finished = 0  # how many were sent, rejected or spooled
         self._flushing = 0
         self._ended = self._gave_up = False
         self._failures = 0
@@ -113,7 +114,7 @@ class Sender:
 
     def flush(self, seconds: float) -> bool:
         """Wait until all that was put before is sent (or spooled, rejected, dropped), at most `seconds`: is it?"""
-        mark, end = self.outbox.accepted, time.monotonic() + seconds
+        mark, end = self.outbox.seen(), time.monotonic() + seconds
         if self._done() >= mark:
             return True
         self.start()
@@ -154,7 +155,7 @@ class Sender:
         self._hurry.ring()
 
     def _done(self) -> int:
-        return self.outbox.accepted - len(self.outbox) - len(self._batch)
+        return self._finished + self.outbox.dropped
 
     # --- the thread's side ---
 
@@ -198,11 +199,13 @@ class Sender:
             if self._keep(lines, self._spooled()):
                 return True
             self.outbox.put_back(batch)
+            self._batch = []
             return False
         else:
             self._could()
             return True
         finally:
+            self._finished += len(self._batch)
             self._batch = []
             with self._settled:
                 self._settled.notify_all()
