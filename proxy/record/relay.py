@@ -47,7 +47,8 @@ class Relay:
         self.row = row
         self.rules = settings.rules
         self.tap_settings = settings.tap
-        self.stopping = False
+        self.stopping = False  # no caller's connection serves another call
+        self.refusing = False
         self.loop = asyncio.get_running_loop()
         self.upstreams = {each.name: Upstream(each) for each in settings.upstreams}
         self.prepare = Preparer(
@@ -100,7 +101,7 @@ class Relay:
             carry.note(problem)
         self.running.add(carry)
         try:
-            if self.stopping:
+            if self.refusing:
                 carry.refuse("stopping", payload, done)
             elif len(self.running) > self.settings.max_calls:
                 carry.refuse("too_many_calls", payload, done)
@@ -140,9 +141,18 @@ class Relay:
         """Whatever runs has so long to end once we stop; only ever less."""
         self._stop_at = min(self._stop_at, self.loop.time() + seconds)
 
+    async def leave(self) -> None:
+        """Others take the new connections: serve those that are here, each for one more call, until none is left.
+
+        Ends sooner when the time to `hurry` is up.
+        """
+        self.stopping = True
+        while (self.running or self._callers) and self.loop.time() < self._stop_at:  # noqa: ASYNC110 - as below
+            await asyncio.sleep(0.05)
+
     async def stop(self) -> None:
         """Take no new calls, let those that run end, cut what is left when the time to `hurry` is up."""
-        self.stopping = True
+        self.stopping = self.refusing = True
         for caller in tuple(self._callers):
             caller.close_if_idle()
         while self.running and self.loop.time() < self._stop_at:  # noqa: ASYNC110 - an event would cost each call

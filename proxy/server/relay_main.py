@@ -65,16 +65,22 @@ async def _work(told: Told) -> None:
     journal = Journal(JournalSettings(directory=Path(told.data_dir) / "journal", **told.settings["journal"]), told.epoch, row)
     relay = Relay(relay_settings(told), journal, row)
     stop = asyncio.Event()
+    leaving = False
 
     def ask(seconds: float) -> None:
         relay.hurry(seconds)
         stop.set()
 
+    def leave() -> None:
+        nonlocal leaving
+        leaving = True
+        ask(LEAVING_SECONDS)
+
     def orphaned() -> None:
         loop.remove_reader(told.lifeline)
         ask(ORPHAN_SECONDS)
 
-    loop.add_signal_handler(signal.SIGUSR1, ask, LEAVING_SECONDS)
+    loop.add_signal_handler(signal.SIGUSR1, leave)
     loop.add_signal_handler(signal.SIGTERM, ask, max(0.0, told.stop_seconds - DESK_SECONDS))
     loop.add_reader(told.lifeline, orphaned)
     server = await loop.create_server(relay.protocol, sock=socket.socket(fileno=told.socket), backlog=4096)
@@ -83,6 +89,8 @@ async def _work(told: Told) -> None:
     gc.set_threshold(50_000, 20, 100)  # what calls leave behind is freed by reference counts; cycles are few
     await stop.wait()
     server.close()
+    if leaving:
+        await relay.leave()
     await relay.stop()
     await journal.close(FLUSH_SECONDS)
 

@@ -33,6 +33,14 @@ def ask_to_change(house: Tasktap, config: str) -> None:
     os.kill(house.process.pid, signal.SIGHUP)
 
 
+def answers(house: Tasktap) -> bool:
+    """Does the desk, after its own change?"""
+    try:
+        return house.fetch("/healthz")[0] == 200
+    except OSError:
+        return False
+
+
 def test_a_stream_goes_on_while_new_calls_go_the_new_way(tmp_path: Path, upstreams: tuple[Upstream, Upstream]) -> None:
     before, after = upstreams
     changed = threading.Event()
@@ -55,6 +63,7 @@ def test_a_stream_goes_on_while_new_calls_go_the_new_way(tmp_path: Path, upstrea
             assert stream.body.data == event("a") + event("b") + DONE
         soon(lambda: not alive(old), 5, "the old relay has gone")
         assert house.successor("desk", desk)
+        soon(lambda: answers(house), 5)
         assert house.pid("relay") == new
         assert house.task(stream.id, within=5)["output"] == "ab"
         assert house.task(fresh.id)["ending"] == "completed"
@@ -92,6 +101,7 @@ def test_nobody_is_refused_while_it_changes(tmp_path: Path, upstreams: tuple[Ups
             over.set()
             calling.join(10)
         assert not failures, failures
+        soon(lambda: answers(house), 5)
         status = house.quiet()
         assert status["carried"] == status["stored"] == len(ids)
         assert status["lost"] == 0
@@ -125,3 +135,28 @@ def test_new_relays_that_do_not_start_change_nothing(tmp_path: Path, upstreams: 
         before.play(ok(b"as before"))
         assert once(house.calls, chat()).body.data == b"as before"
         assert house.pid("relay") == relay
+
+
+def test_a_connection_that_was_open_gets_one_more_answer_and_is_told_of_its_end(
+    tmp_path: Path, upstreams: tuple[Upstream, Upstream]
+) -> None:
+    before, after = upstreams
+    with serving(tmp_path / "house", CONFIG.format(before.url)) as house:
+        old = house.pid("relay")
+        with Caller(house.calls) as caller, Caller(house.calls) as silent:
+            before.play(ok(b"one"))
+            assert caller.ask(chat()).body.data == b"one"
+            ask_to_change(house, CONFIG.format(after.url))
+            soon(lambda: "changed over" in house.written(), 5)
+
+            def last() -> bool:
+                before.play(ok(b"more"))
+                answer = caller.ask(chat())
+                assert answer.body.data == b"more"
+                return answer.head.values(b"connection") == [b"close"]
+
+            soon(last, 2, "an answer that says it is the last")
+            assert caller.ended() == "fin"
+            before.play(ok(b"the first"))
+            assert silent.ask(chat()).body.data == b"the first"
+        soon(lambda: not alive(old), 5)
