@@ -14,6 +14,7 @@ from typing import Any
 from proxy.record import aliases
 from proxy.record.aliases import ALIASES, is_alias
 from proxy.record.baggage import baggage
+from proxy.record.claude_code import parted
 from proxy.task import JSON, LABEL_LENGTH, Fields, Source
 from proxy.wire.lenient import loads, mend
 
@@ -158,6 +159,8 @@ class _Finder:
         body = self._body
         yield from _members(self._metadata, "metadata.", ("session_id",))
         yield from _members(body, "", aliases.BODY_SESSION)
+        if (claude := parted(self._metadata.get("user_id"))) is not None:
+            yield Source.BODY, "metadata.user_id", claude.session_id
         if b"baggage" in self._given:
             yield from self._baggage(aliases.BAGGAGE_SESSION)
 
@@ -170,7 +173,10 @@ class _Finder:
                 for _, place, value in _members(self._object(name) or {}, f"{name.decode()}: ", keys):
                     yield Source.ALIAS, place, value
         body = self._body
-        yield from _members(self._metadata, "metadata.", ("user_id",))
+        if (claude := parted(self._metadata.get("user_id"))) is None:
+            yield from _members(self._metadata, "metadata.", ("user_id",))
+        elif claude.user_id is not None:
+            yield Source.BODY, "metadata.user_id", claude.user_id
         litellm = body.get("litellm_metadata")
         if isinstance(litellm, dict):
             yield from _members(litellm, "litellm_metadata.", ("user",))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -244,3 +246,35 @@ def test_nothing_makes_it_raise_and_what_it_gives_is_usable(fields, body):
     for label in (found.session_id, found.user_id, found.project_id, found.name, found.parent_task_id):
         assert label is None or (label and len(label) <= 512 and "\x00" not in label and "\n" not in label)
     assert (found.session_id is None) == (found.session_source is None)
+
+
+ACCOUNT, SESSION = "0d5a0f4e-8d57-4c3e-9d0b-3a7c54b7a2f1", "57a121ec-f78c-48c3-a745-e3036a3ecc33"
+
+
+@pytest.mark.parametrize(
+    ("value", "user", "session"),
+    [
+        (f"user_{'ab12' * 16}_account_{ACCOUNT}_session_{SESSION}", ACCOUNT, SESSION),
+        (f"user_{'ab12' * 16}_account__session_{SESSION}", "ab12" * 16, SESSION),
+        (json.dumps({"device_id": "d1", "account_uuid": ACCOUNT, "session_id": SESSION}), ACCOUNT, SESSION),
+        (json.dumps({"device_id": "d1", "account_uuid": "", "session_id": SESSION}), "d1", SESSION),
+        (json.dumps({"session_id": SESSION}), None, SESSION),
+        ("ada", "ada", None),
+        ("user_1", "user_1", None),
+        ('{"session_id": ""}', '{"session_id": ""}', None),
+        ('{"session_id": 7}', '{"session_id": 7}', None),
+        ("{broken", "{broken", None),
+    ],
+)
+def test_claude_code_says_who_and_which_session_in_one_string(value, user, session):
+    found = of(body={"metadata": {"user_id": value}})
+    assert (found.user_id, found.session_id) == (user, session)
+    assert (found.user_source, found.session_source) == (user and Source.BODY, session and Source.BODY)
+    assert found.metadata["user_id"] == value
+
+
+def test_a_session_that_is_said_outright_beats_the_one_in_claude_codes_string():
+    string = f"user_ab_account__session_{SESSION}"
+    assert of(body={"metadata": {"user_id": string, "session_id": "mine"}}).session_id == "mine"
+    assert of(("X-Claude-Code-Session-Id", "newer"), body={"metadata": {"user_id": string}}).session_id == "newer"
+    assert of(("X-User-Id", "ada"), body={"metadata": {"user_id": string}}).user_id == "ada"
