@@ -1,7 +1,7 @@
 """Claude Code's `metadata.user_id`: who it is for and which session, in one string. Pure.
 
-Until 2.1.77 it was `user_<device>_account_<account>_session_<uuid>`, since then it is a JSON object in a string, with `device_id`,
-`account_uuid` (empty where nobody is signed in) and `session_id`.
+Until 2.1.77 it was `user_<device>_account_<account>_session_<uuid>`; since then it is a JSON object in a string, with
+`device_id`, `account_uuid` (empty where nobody is signed in) and `session_id`.
 """
 
 from __future__ import annotations

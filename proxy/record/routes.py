@@ -19,6 +19,8 @@ _KINDS = (
     (b":generateContent", "gemini"),
     (b":streamGenerateContent", "gemini"),
     (b":countTokens", "gemini"),
+    (b":embedContent", "embedding"),
+    (b":batchEmbedContents", "embedding"),
     (b"/api/chat", "ollama_chat"),
     (b"/api/generate", "ollama_generate"),
     (b"/api/embed", "ollama_embed"),
@@ -33,6 +35,11 @@ _KINDS = (
     (b"/audio/translations", "audio"),
 )
 """How the path of a POST ends in each dialect: providers put prefixes of their own before it."""
+
+_CLAUDE = re.compile(
+    rb"/publishers/anthropic/models/[^/]+:(?:streamR|r)awPredict$|/model/[^/]*anthropic[^/]*/invoke(?:-with-response-stream)?$"
+)
+"""Where Vertex AI and Bedrock take Anthropic's messages."""
 
 _RESOURCE = re.compile(rb"/(?:v1|openai)/(responses|files|uploads|batches|models|realtime)(?:/|$)")
 _RESOURCES = {
@@ -104,6 +111,8 @@ def kind(method: bytes, target: bytes) -> str:
         for ends, name in _KINDS:
             if path.endswith(ends):
                 return name
+        if _CLAUDE.search(path) is not None:
+            return "message"
     resource = _RESOURCE.search(path)
     if resource is None or (method == b"POST" and resource[1] == b"models"):  # Gemini's own calls are POSTs to a model
         return "opaque"

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from proxy.task import JSON
+from proxy.wire import gemini_embed
 from proxy.wire.answer import Form, form_of, json_of
 from proxy.wire.completions import prompt_text
 from proxy.wire.dialect import Reading, Said, error_of, text_of
@@ -20,6 +21,8 @@ FLOAT_BYTES = 4
 
 def read(said: Said) -> Reading:
     """Read one call for embeddings."""
+    if gemini_embed.ASKED.search(said.target) is not None:
+        return gemini_embed.read(said)
     asked: JSON = said.request if isinstance(said.request, dict) else {}
     value, problem = json_of(said.pieces) if form_of(said.pieces, said.content_type) is Form.JSON else (None, None)
     if problem is not None and not said.whole:

@@ -11,6 +11,8 @@ from typing import Any
 from proxy.task import JSON
 from proxy.wire import array, ndjson, sse
 from proxy.wire.answer import Form, form_of
+from proxy.wire.dialect import Said
+from proxy.wire.eventstream import CONTENT_TYPE, unwrapped
 from proxy.wire.lenient import loads
 
 _THOUGHT = ("reasoning_content", "reasoning", "thinking")  # one of them; some say the same in two
@@ -19,6 +21,8 @@ _SPOKEN = ("content", "refusal", "text")
 
 def saying(pieces: tuple[bytes, ...], content_type: str, kind: str) -> Iterator[str]:
     """For each piece the text that it adds; of a body that is no stream nothing."""
+    if content_type == CONTENT_TYPE:
+        pieces, content_type = unwrapped(Said(pieces=pieces, content_type=content_type))[0].pieces, "text/event-stream"
     form = form_of(pieces, content_type)
     if form is Form.SSE:
         yield from _events(pieces)
