@@ -116,6 +116,7 @@ def test_every_setting_can_be_set_by_a_variable(monkeypatch):
     texts |= {
         "durability": "power",
         "strip_aliases": "true",
+        "estimate": "true",
         "infer": "false",
         "key_mode": "always",
         "segment_bytes": "2MiB",

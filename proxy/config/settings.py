@@ -224,6 +224,14 @@ class Sessions(Section):
     )
 
 
+class UsageRules(Section):
+    """What is done where the provider counts no tokens."""
+
+    estimate: bool = Field(
+        default=False, description="Whether tokens that the provider did not count are estimated, marked `estimated`."
+    )
+
+
 class Settings(BaseSettings):
     """All settings. `proxy.config.load` makes one from file, environment and flags; made directly it reads neither."""
 
@@ -247,6 +255,7 @@ class Settings(BaseSettings):
     capture: Capture = Field(default_factory=Capture, description="What is kept.")
     desk: DeskDoor = Field(default_factory=DeskDoor, description="The desk.")
     labels: LabelRules = Field(default_factory=LabelRules, description="Labels.")
+    usage: UsageRules = Field(default_factory=UsageRules, description="Tokens.")
     prices: dict[Pattern, Price] = Field(default_factory=dict, description="Own prices, by a pattern of model names.")
     sessions: Sessions = Field(default_factory=Sessions, description="Sessions.")
 

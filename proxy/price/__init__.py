@@ -4,5 +4,8 @@ terms      what an answer says of its own price: a cost, a tier, tokens that hav
 charge     tokens and rates to dollars
 own        the prices of the configuration
 catalogue  the offline price list, loaded at the first price that is looked up
+texts      what of a call a model reads and writes
+count      how many tokens a text is, about
+estimate   usage where the provider sent none
 pricer     which of these holds for a task
 """

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from proxy.price.estimate import estimated
 from proxy.price.pricer import Pricer, pricer_of
 from proxy.query.answers import NotFound
 from proxy.query.api import Act
@@ -28,16 +29,23 @@ class Rules:
 
     pricer: Pricer
     pepper: bytes
+    estimate: bool
 
     @classmethod
     def of(cls, said: Mapping[str, Any], data_dir: Path) -> Rules:
         """The rules in what a desk is told (`proxy.server.parts.desk_part`)."""
         pepper = data_dir / "pepper"
-        return cls(pricer_of(said["prices"], said["upstreams"]), pepper.read_bytes() if pepper.exists() else b"")
+        return cls(
+            pricer_of(said["prices"], said["upstreams"]), pepper.read_bytes() if pepper.exists() else b"", said["estimate"]
+        )
 
     def complete(self, task: Task) -> Task:
         """What is done with each task once it is read."""
-        return self.pricer.price(without_secrets(task, self.pepper))
+        return self.valued(without_secrets(task, self.pepper))
+
+    def valued(self, task: Task) -> Task:
+        """`task` with what it cost; with an estimate of its tokens first, where that is asked for."""
+        return self.pricer.price(estimated(task) if self.estimate else task)
 
 
 def acts(store: Store, rules: Rules) -> dict[str, Act]:

@@ -76,7 +76,7 @@ class _Process:
             told.run,
             self._recovered,
             pepper,
-            self._rules.pricer.price,
+            self._rules.valued,
             Threads(self._store, pepper, sessions["idle_seconds"]) if sessions["infer"] else None,
         )
 

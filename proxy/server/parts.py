@@ -50,6 +50,7 @@ def desk_part(settings: Settings, address: str) -> dict[str, Any]:
         "key": None if key is None else key.get_secret_value(),
         "hosts": list(settings.desk.hosts),
         "address": address,
+        "estimate": settings.usage.estimate,
         "prices": {
             pattern: {name: rate for name, rate in price.model_dump().items() if rate is not None}
             for pattern, price in settings.prices.items()
