@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from operator import sub
 from typing import Any
 
 from proxy.record.labels import Labels, labels, text
@@ -49,6 +49,10 @@ def read(call: Call) -> Task:
         raw_input = reading.asked
     ending = _ending(call, reading)
     began, ended = reading.span or (0.0, (call.ended_at - call.created_at) / 1e6)
+    data = [piece.data for piece in call.response]
+    times = [piece.at for piece in call.response]
+    if began:
+        times = [at - began for at in times]
     metadata = found.metadata
     if reading.system_prompt is not None and "system_prompt" not in metadata:
         metadata = {**metadata, "system_prompt": reading.system_prompt}
@@ -86,10 +90,10 @@ def read(call: Call) -> Task:
         stream=reading.stream,
         request_size=call.request_size,
         response_size=call.response_size,
-        seconds_to_first_byte=_first_byte(call, reading),
-        seconds_to_first_token=None if reading.first is None else max(0.0, call.response[reading.first].at - began),
+        seconds_to_first_byte=call.seconds_to_first_byte if reading.span is None else next((at for at in times if at >= 0), None),
+        seconds_to_first_token=None if reading.first is None else max(0.0, times[reading.first]),
         seconds_total=ended - began,
-        longest_stall=_longest_stall(call, began),
+        longest_stall=_longest_stall(times),
         tokens_per_second=_guarded(
             problems, "the pace", None, tokens_per_second, call, reading.first, reading.usage, reading.raw_output
         ),
@@ -102,9 +106,9 @@ def read(call: Call) -> Task:
         response_headers=_headers(call.response_fields),
         request_body=call.request_body,
         request_coding=request_coding,
-        response_body=call.response_body,
+        response_body=data[0] if len(data) == 1 else b"".join(data),
         response_coding=response_coding,
-        pieces=tuple((max(0.0, piece.at - began), len(piece.data)) for piece in call.response),
+        pieces=tuple(zip([max(0.0, at) for at in times] if began else times, map(len, data), strict=True)),
         redactions=call.redactions,
         carried=_carried(call, ending),
     )
@@ -201,16 +205,11 @@ def _carried(call: Call, ending: Ending) -> JSON:
     return carried
 
 
-def _first_byte(call: Call, reading: Reading) -> float | None:
-    if reading.span is None:
-        return call.seconds_to_first_byte
-    began = reading.span[0]
-    return next((piece.at - began for piece in call.response if piece.at >= began), None)
-
-
-def _longest_stall(call: Call, began: float) -> float | None:
-    times = (piece.at for piece in call.response if piece.at >= began)
-    return max((later - earlier for earlier, later in pairwise(times)), default=None)
+def _longest_stall(times: list[float]) -> float | None:
+    """Of an upgraded connection what came before it was asked (at a time below 0) is not of the answer."""
+    if times and times[0] < 0:
+        times = [at for at in times if at >= 0]
+    return max(map(sub, times[1:], times), default=None)
 
 
 def _request_id(got: dict[bytes, bytes]) -> str | None:

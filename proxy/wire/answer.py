@@ -10,6 +10,7 @@ import orjson
 
 from proxy.task import JSON
 from proxy.wire import sse
+from proxy.wire.alike import LONGEST, Alike, alike
 from proxy.wire.lenient import DEPTH_LIMIT, loads, mend
 
 LOOK = 16  # bytes that tell what a body is
@@ -60,31 +61,45 @@ def json_of(pieces: tuple[bytes, ...]) -> tuple[Any, str | None]:
 class Stream:
     """The JSON objects of a stream of server-sent events, and the piece that each came in. To be iterated once."""
 
-    def __init__(self, pieces: tuple[bytes, ...]) -> None:
+    def __init__(self, pieces: tuple[bytes, ...], lessons: int = 0) -> None:
+        """`lessons`: how often the reader may `learn` in vain what the next events are alike in."""
         self.marked = False  # `[DONE]` came
         self.mending = False  # something in it has to be mended
         self._pieces = pieces
         self._decoder = sse.Decoder()
         self._unreadable = 0
         self._cut = False
+        self._lessons = lessons
+        self._alike: Alike | None = None
+        self._data = b""  # of the event that was given last
 
     def __iter__(self) -> Iterator[tuple[int, bytes, JSON]]:
         """(number of the piece, name of the event, its object). An `error` event that is no object is `{"error": it}`."""
         decoder = self._decoder
         last = len(self._pieces) - 1
+        between = False  # the decoder is between two events
         for number, piece in enumerate(self._pieces):
-            for name, data, _ in decoder.feed(piece):
-                if len(data) <= SHORT:  # said twice, here and in `_object`: a stream has thousands of these
-                    try:
-                        value = orjson.loads(data)
-                    except ValueError:
-                        value = None
-                    if type(value) is dict:
-                        yield number, name, value
+            if len(piece) > LONGEST or not (self._lessons or self._alike):
+                if self._alike is not None:
+                    yield from self._apart(number)
+                yield from self._read(number, piece)
+                between = False
+                continue
+            *blocks, rest = piece.split(b"\n\n")
+            for block in blocks:
+                if self._alike is not None:
+                    if between and self._alike.take(block):
                         continue
-                value = self._object(name, data)
-                if value is not None:
-                    yield number, name, value
+                    yield from self._apart(number)
+                yield from self._read(number, block + b"\n\n")
+                between = True
+            if rest:
+                if self._alike is not None:
+                    yield from self._apart(number)
+                yield from self._read(number, rest)
+                between = False
+        if self._alike is not None:
+            yield from self._apart(last)
         for name, data, _ in decoder.finish():
             before = self._unreadable
             value = self._object(name, data)
@@ -92,6 +107,36 @@ class Stream:
                 yield last, name, value
             if self._unreadable > before:  # a last event that is whole, save for its empty line, is read like any other
                 self._unreadable, self._cut = before, True
+
+    def learn(self, name: bytes, chunk: JSON, said: str, noise: str | None, into: list[str]) -> None:
+        """The last event added `said` to `into`: those that are alike need not be read. `noise` is its padding, if it has any."""
+        if self._lessons and name == b"message":
+            self._lessons -= 1
+            self._alike = alike(self._data, chunk, said, noise, into)
+
+    def _apart(self, number: int) -> Iterator[tuple[int, bytes, JSON]]:
+        """Be done with the events that were alike; those of them that had to be read after all."""
+        pattern, self._alike = self._alike, None
+        if pattern is not None:
+            if pattern.taken:
+                self._lessons += 1
+            for block in pattern.flush():
+                yield from self._read(number, block)
+
+    def _read(self, number: int, piece: bytes) -> Iterator[tuple[int, bytes, JSON]]:
+        for name, data, _ in self._decoder.feed(piece):
+            self._alike, self._data = None, data
+            if len(data) <= SHORT:  # said twice, here and in `_object`: a stream has thousands of these
+                try:
+                    value = orjson.loads(data)
+                except ValueError:
+                    value = None
+                if type(value) is dict:
+                    yield number, name, value
+                    continue
+            value = self._object(name, data)
+            if value is not None:
+                yield number, name, value
 
     def _object(self, name: bytes, data: bytes) -> JSON | None:
         value: Any = None

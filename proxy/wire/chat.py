@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from proxy.task import JSON
+from proxy.wire.alike import LESSONS
 from proxy.wire.answer import Form, Stream, form_of, json_of
 from proxy.wire.deltas import Chunks
 from proxy.wire.dialect import Reading, Said, error_of, text_of
@@ -29,13 +30,13 @@ class _Answer(NamedTuple):
     problems: tuple[str, ...] = ()
 
 
-def read(said: Said) -> Reading:
-    """Read one chat completion."""
+def read(said: Said, lessons: int = LESSONS) -> Reading:
+    """Read one chat completion. Without `lessons` every event is read by itself, which gives the same."""
     asked: JSON = said.request if isinstance(said.request, dict) else {}
     messages = asked.get("messages")
     refused = said.status is not None and said.status >= 400
     form = form_of(said.pieces, said.content_type)
-    answer = _ANSWERS[form](said)
+    answer = _streamed(said, lessons) if form is Form.SSE else _ANSWERS[form](said)
     raw: JSON = answer.raw if isinstance(answer.raw, dict) else {}
     choices = [choice for choice in _list(raw.get("choices")) if isinstance(choice, dict)]
     error = answer.error
@@ -80,8 +81,8 @@ def _json(said: Said) -> _Answer:
     return _Answer(raw=value, error=error)
 
 
-def _streamed(said: Said) -> _Answer:
-    stream, chunks = Stream(said.pieces), Chunks("chat.completion")
+def _streamed(said: Said, lessons: int) -> _Answer:
+    stream, chunks = Stream(said.pieces, lessons), Chunks("chat.completion")
     first: int | None = None
     error: str | None = None
     came = False
@@ -96,8 +97,10 @@ def _streamed(said: Said) -> _Answer:
                 if "error" not in chunk:
                     chunk = {"error": chunk}  # noqa: PLW2901  # the flat shapes, put where all others put it
         chunks.add(chunk)
-        if first is None and _speaks(chunk):
-            first = number
+        if first is None:
+            first = number if _speaks(chunk) else None
+        elif error is None and (grown := chunks.grown(chunk)) is not None:
+            stream.learn(name, chunk, grown[0], _padding(chunk), grown[1])
     raw = chunks.result() if came else None
     error = error or _stopped(raw)
     problems = stream.problems
@@ -109,9 +112,14 @@ def _streamed(said: Said) -> _Answer:
 _ANSWERS: dict[Form, Callable[[Said], _Answer]] = {
     Form.NOTHING: _nothing,
     Form.JSON: _json,
-    Form.SSE: _streamed,
     Form.OTHER: _other,
 }
+
+
+def _padding(chunk: JSON) -> str | None:
+    """What stands in a chunk to hide how long its token is."""
+    padding = chunk.get("obfuscation")
+    return padding if isinstance(padding, str) else None
 
 
 def _speaks(chunk: JSON) -> bool:

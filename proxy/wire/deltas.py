@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Any
 
 from proxy.task import JSON
-from proxy.wire.growth import PADDING, grow, index_of, joined
+from proxy.wire.growth import PADDING, Text, grow, index_of, joined
 
 REPLACED = frozenset(("message",))
 """Members of a choice that are the whole so far, each time (Perplexity)."""
@@ -76,6 +76,26 @@ class Chunks:
                     known[key] = None
             elif key != "index":
                 _settle(known, key, value)
+
+    def grown(self, chunk: JSON) -> tuple[str, Text] | None:
+        """The one text that `chunk`, added last, made longer, and what it grew into; None where one like it might do more."""
+        choices = chunk.get("choices")
+        if not isinstance(choices, list) or len(choices) != 1 or not isinstance(choices[0], dict):
+            return None
+        choice: JSON = choices[0]
+        delta = choice.get("delta")
+        if not isinstance(delta, dict) or any(type(value) in (list, dict) for key, value in choice.items() if key != "delta"):
+            return None
+        have = self._deltas[index_of(choice) or 0]
+        found = None
+        for key, value in delta.items():
+            if type(have.get(key)) is Text:
+                if found is not None or type(value) is not str or not value:
+                    return None
+                found = value, have[key]
+            elif type(value) in (list, dict) or (type(value) is str and type(have.get(key)) is not str and key not in PADDING):
+                return None
+        return found
 
     def result(self) -> JSON:
         """The answer: choices in the order of their index, each with its `message`."""
