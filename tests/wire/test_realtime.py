@@ -247,10 +247,11 @@ def test_what_is_no_json_object_is_counted():
     assert found.problems == ("messages that are not JSON objects: 2",)
 
 
-JSONS = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
-    max_leaves=6,
+ODD = st.sampled_from(
+    [None, True, -1, 1, 1.5, "", "resp_1", SOUND, [], [None], [{}], {}, {"id": 1}, {"id": "resp_1"}, {"output": [1, {}]}]
+)
+JSONS = ODD | st.fixed_dictionaries(
+    {}, optional={"id": ODD, "output": ODD, "content": ODD, "status": ODD, "type": ODD, "usage": ODD}
 )
 KINDS = sorted(
     {json.loads(data[data.index(b"{") :])["type"] for _, data in SPOKEN + TYPED} | {"error", "input_audio_buffer.clear"}
