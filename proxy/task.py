@@ -25,6 +25,10 @@ LABEL_LENGTH = 512
 """The longest label (session, user, project, name): longer ones are noted in `problems` and not used."""
 
 
+OWN_SESSION = "auto-"
+"""How the id of a session begins that no app named."""
+
+
 class Ending(StrEnum):
     """How a call ended: exactly one, always."""
 

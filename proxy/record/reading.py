@@ -7,7 +7,7 @@ from typing import Any
 
 from proxy.record.labels import Labels, labels, text
 from proxy.record.pace import tokens_per_second
-from proxy.task import JSON, Call, Ending, Fields, Source, Task
+from proxy.task import JSON, OWN_SESSION, Call, Ending, Fields, Source, Task
 from proxy.wire import Reading, Said, Turn, dialect_of
 from proxy.wire.coding import OUTPUT_LIMIT, Decoder, UnknownCodingError, codings, decode
 from proxy.wire.form import form_of, is_form
@@ -44,7 +44,10 @@ def read(call: Call) -> Task:
     problems += (*found.problems, *reading.problems)
     session = found.session_id, found.session_source
     if upgraded and found.session_id is None:
-        session = call.part_of or call.id, Source.INFERRED  # what was said on one connection was said in one session
+        session = (
+            f"{OWN_SESSION}{call.part_of or call.id}",
+            Source.INFERRED,
+        )  # a connection is one session
     if upgraded and reading.asked is not None:
         raw_input = reading.asked
     ending = _ending(call, reading)

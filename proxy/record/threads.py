@@ -12,11 +12,10 @@ from typing import Any, Final
 from proxy.record.conversation import History, Looks, history, link, looks
 from proxy.record.keys import Keys
 from proxy.store import Store
-from proxy.task import Source, Task, Traced
+from proxy.task import OWN_SESSION, Source, Task, Traced
 
 MOST_ALIKE: Final = 8  # tasks of one key, the latest ones, that are looked at
 MOST_KEYS: Final = 2000  # in one question to the store
-OWN: Final = "auto-"  # how the id of a session begins that no app named
 
 InThread = Callable[..., Awaitable[Any]]
 """Does a piece of work elsewhere: `await in_thread(act, *arguments)`."""
@@ -89,7 +88,7 @@ class Batch:
             found = link(one, call.looks, self._found, idle)
             call.task = replace(
                 call.task,
-                session_id=f"{OWN}{call.task.own_id or call.task.id}" if found is None else found.session_id,
+                session_id=f"{OWN_SESSION}{call.task.own_id or call.task.id}" if found is None else found.session_id,
                 session_source=Source.INFERRED,
                 session_evidence=None if found is None else found.evidence,
                 traces=one.traces,

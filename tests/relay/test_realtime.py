@@ -182,7 +182,7 @@ def test_without_a_label_what_was_said_on_one_connection_is_one_session(house: T
             say(caller, "input_audio_buffer.commit")
             say(caller, "response.create")
             until(caller, "rate_limits.updated")
-    found = tasks(house, id, 3)
+    found = tasks(house, f"auto-{id}", 3)
     assert {(task["session_source"], task["input"]) for task in found} == {("inferred", "spoken words")}
 
 
@@ -192,7 +192,7 @@ def test_a_connection_without_a_response_is_one_task(house: Tasktap, upstream: U
         id = caller.response.headers["X-Task-Id"] if caller.response else ""
     task = house.task(id)
     assert (task["ending"], task["output"], task["usage"], task["problems"]) == ("completed", None, None, [])
-    assert tasks(house, id, 1)
+    assert tasks(house, f"auto-{id}", 1)
 
 
 def test_a_caller_that_leaves_in_a_response_left_it(house: Tasktap, upstream: Upstream) -> None:
