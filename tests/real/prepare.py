@@ -19,6 +19,10 @@ ENVIRONMENTS = {
     "server": ("xllamacpp==2026.10.11549", "gguf==0.19.0"),  # llama.cpp's own HTTP server, and what writes its model
     "openai3": ("openai>=3,<4",),
     "openai2": ("openai>=2.54,<3",),  # OPENAI_CUSTOM_HEADERS came with 2.54
+    "anthropic": ("anthropic>=0.75",),
+    "ollama": ("ollama>=0.6",),
+    "langchain": ("langchain-openai>=1",),
+    "litellm": ("litellm>=1.80",),
 }
 NODE_PACKAGES = ("openai@6.49.0",)  # the last line that runs on Node 18 and 20
 SECONDS = 600  # for one piece, on a slow line
