@@ -10,8 +10,23 @@ for await (const piece of process.stdin) text += piece;
 
 const client = new OpenAI({ timeout: 20_000, maxRetries: 0 });
 
+// The newer dialects, in the words of speak.py.
+const dialects = {
+  async response(asked) {
+    const answer = asked.stream ? await client.responses.stream(asked).finalResponse() : await client.responses.create(asked);
+    const calls = answer.output.filter((item) => item.type === "function_call").map((item) => [item.name, JSON.parse(item.arguments)]);
+    const usage = [answer.usage?.input_tokens ?? null, answer.usage?.output_tokens ?? null];
+    return { text: answer.output_text, calls, usage, finish: answer.status };
+  },
+  async embed(asked) {
+    const { data, usage } = await client.embeddings.create(asked);
+    return { text: `${data.length} x ${data[0].embedding.length}`, calls: [], usage: [usage.prompt_tokens, null], finish: null };
+  },
+};
+
 async function say(job) {
   try {
+    if (job.call in dialects) return await dialects[job.call](job.with);
     if (!job.with.stream) return { whole: await client.chat.completions.create(job.with) };
     const chunks = [];
     for await (const chunk of await client.chat.completions.create(job.with)) chunks.push(chunk);

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
 from tests.proc import Tasktap, clean_environment, serving, soon
-from tests.real.conftest import HERE, KEY, SDK_SECONDS, piece
+from tests.real.conftest import HERE, KEY, SDK_SECONDS, Sdk, piece
 from tests.tapes.tape import Tape, tapes
 from tests.upstream import Upstream
 
@@ -60,6 +60,10 @@ JOBS = [
     *[Job("litellm", "chat", f"message/{name}", CLAUDE | {"model": "anthropic/m"}) for name in ("plain", "tool_use", "json")],
     Job("litellm", "embed", "embedding/float", {"model": "openai/m", "input": ["one", "two"]}),
 ]
+JOBS += [
+    *[Job("node", "response", f"response/{name}", {"model": "m", "input": "Say hello"}) for name in ("plain", "json")],
+    Job("node", "embed", "embedding/base64", {"model": "m", "input": ["one"]}),
+]
 FINISHES = {"end_turn": "stop", "tool_use": "tool_calls"}
 """LiteLLM says everything in OpenAI's words."""
 
@@ -85,8 +89,11 @@ def answer(tape: Tape) -> bytes:
     return head.encode() + tape.body
 
 
-def speak(sdk: str, base: str, session: str, jobs: list[Job]) -> list[dict[str, Any]]:
+def speak(sdk: str, sdk_named: Callable[[str], Sdk], base: str, session: str, jobs: list[Job]) -> list[dict[str, Any]]:
     """What the SDK understood of each job."""
+    if sdk == "node":
+        asked = [{"call": job.call, "with": job.asked | ({"stream": True} if job.stream else {})} for job in jobs]
+        return sdk_named("node")(base, asked, X_Session_Id=session, X_User_Id="ada")
     labels = json.dumps({"X-Session-Id": session, "X-User-Id": "ada"})
     run = subprocess.run(
         [str(piece(sdk) / "bin/python"), str(HERE / "speak.py"), sdk],
@@ -112,13 +119,15 @@ def calls(task: dict[str, Any]) -> list[list[Any]]:
     return [[line.partition("(")[0], json.loads(line.partition("(")[2][:-1] or "{}")] for line in lines]
 
 
-@pytest.mark.parametrize("sdk", ["anthropic", "ollama", "langchain", "litellm"])
-def test_each_task_is_what_the_sdk_understood(sdk: str, upstream: Upstream, house: Tasktap) -> None:
+@pytest.mark.parametrize("sdk", ["anthropic", "ollama", "langchain", "litellm", "node"])
+def test_each_task_is_what_the_sdk_understood(
+    sdk: str, sdk_named: Callable[[str], Sdk], upstream: Upstream, house: Tasktap
+) -> None:
     jobs = [job for job in JOBS if job.sdk == sdk]
     piece(sdk)
     for job in jobs:
         upstream.play(answer(TAPES[job.tape]))
-    results = speak(sdk, house.run["calls"], f"real-{sdk}", jobs)
+    results = speak(sdk, sdk_named, house.run["calls"], f"real-{sdk}", jobs)
     upstream.check()
 
     def look() -> list[dict[str, Any]] | None:
