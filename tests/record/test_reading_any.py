@@ -111,31 +111,35 @@ UNDERSTOOD = (
     "ending",
     "problems",
 )
+OWN = ("arguments", "args", "input", "parameters", "metadata", "categories")
+"""Members of which every member is somebody's own, and known; so is Gemini's `response`."""
 PLAIN = [
     tape
     for tape in TAPES
     # a body that is cut, or is no JSON, is another one when it is written anew; so is one with a content coding
-    if not any(word in tape.name for word in ("cut", "utf8", "garbage", "surrogate", "no_last", "many_data", "cr", "html", "odd"))
+    if (tape.kind, tape.name) != ("file", "content")  # that is somebody's file, JSON or not
+    and not any(
+        word in tape.name for word in ("cut", "utf8", "garbage", "surrogate", "no_last", "many_data", "cr", "html", "odd")
+    )
 ]
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(st.sampled_from(PLAIN), seeds, st.sampled_from(ODD[:13] + ODD[19:22]))
 def test_a_field_that_nobody_knows_changes_nothing_that_is_understood(tape: Tape, seed: int, value: Any) -> None:
     dice = Random(seed)
 
-    def grown(old: Any, level: int = 0) -> Any:
+    def grown(old: Any) -> Any:
         if isinstance(old, dict):
-            new = {key: grown(item, level + 1) for key, item in old.items()}
-            # of arguments, schemas and the like every member is known: they are somebody's own
-            return new | {"x_unheard_of": value} if dice.random() < 0.5 and level < 2 else new
-        return [grown(item, level + 1) for item in old] if isinstance(old, list) else old
+            new = {
+                key: item if key in OWN or (key == "response" and tape.kind == "gemini") else grown(item)
+                for key, item in old.items()
+            }
+            return new | {"x_unheard_of": value} if dice.random() < 0.5 else new
+        return [grown(item) for item in old] if isinstance(old, list) else old
 
-    plain = objects(tape, lambda value: value)
-    strange = objects(tape, grown)
-    first, second = read(tape.call(plain)), read(tape.call(strange))
-    if "arguments" in json.dumps(tape.expected) or b'"input":' in strange or b'"args"' in strange:
-        return
+    first = read(tape.call(objects(tape, lambda value: value)))
+    second = read(tape.call(objects(tape, grown)))
     assert {name: getattr(second, name) for name in UNDERSTOOD} == {name: getattr(first, name) for name in UNDERSTOOD}
 
 
