@@ -6,8 +6,11 @@ from typing import Any, NamedTuple, Protocol
 
 from proxy.task import JSON
 from proxy.wire.answer import Form, Stream, form_of, json_of
-from proxy.wire.dialect import Said, error_of
+from proxy.wire.dialect import Reading, Said, error_of, text_of
 from proxy.wire.lenient import mend
+from proxy.wire.usage import usage_of
+
+CUT = "the response is cut: its JSON cannot be read"
 
 
 class Sum(Protocol):
@@ -34,6 +37,7 @@ class Answer(NamedTuple):
     marked: bool = False
     first: int | None = None
     problems: tuple[str, ...] = ()
+    stream: bool | None = None  # whether it was a stream, where that is a question
 
     @property
     def whole(self) -> JSON:
@@ -48,6 +52,59 @@ def is_refused(said: Said) -> bool:
 
 def answer_of(said: Said, events: Sum, end: str) -> Answer:
     """The answer. `end` is what a stream of this dialect ends with, for the note where it did not come."""
+    answer = _answer(said, events, end)
+    return answer._replace(stream=was_streamed(said, answer.form))
+
+
+def value_of(said: Said) -> Answer:
+    """The answer of an API that never streams: one JSON value, or nothing that is read."""
+    form = form_of(said.pieces, said.content_type)
+    if form is not Form.JSON:
+        return Answer(form)
+    value, problem = json_of(said.pieces)
+    if problem is not None:
+        return Answer(form, problems=(problem if said.whole else CUT,))
+    return Answer(form, value, error_of(value))
+
+
+def reading_of(
+    said: Said,
+    answer: Answer,
+    *,
+    input: str | None,
+    output: str | None,
+    system_prompt: str | None = None,
+    model_requested: str | None = None,
+    usage: Any = None,
+    finish_reasons: tuple[str | None, ...] = (),
+    raw: Any = None,
+) -> Reading:
+    """What was understood of a call: the words of its dialect, and what every dialect says in the same places.
+
+    `usage` is the provider's object; it stands in the answer where none is given. `raw`: the answer, where not all of it is kept.
+    """
+    asked: JSON = said.request if isinstance(said.request, dict) else {}
+    whole = answer.whole
+    return Reading(
+        raw_output=answer.raw if raw is None else raw,
+        input=input,
+        output=None if is_refused(said) else output,
+        system_prompt=system_prompt,
+        model_requested=model_requested or text_of(asked, "model"),
+        model=text_of(whole, "model"),
+        usage=usage_of(whole.get("usage") if usage is None else usage),
+        finish_reasons=finish_reasons,
+        response_id=text_of(whole, "id"),
+        stream=answer.stream,
+        failed=answer.error is not None,
+        error=answer.error,
+        marked=answer.marked,
+        first=answer.first,
+        problems=answer.problems,
+    )
+
+
+def _answer(said: Said, events: Sum, end: str) -> Answer:
     form = form_of(said.pieces, said.content_type)
     if form is Form.JSON:
         return _json(said)
@@ -76,10 +133,15 @@ def event_error(name: bytes, chunk: JSON) -> str | None:
     return error_of({"error": chunk}) if message is None and named else message
 
 
+def failure_of(event: JSON) -> Any:
+    """What an event that tells of a failure puts into the answer: its `error`, or all that it says."""
+    return event.get("error") or {key: event[key] for key in event if key != "type"}
+
+
 def _json(said: Said) -> Answer:
     value, problem = json_of(said.pieces)
     if problem is not None:
-        return Answer(Form.JSON, problems=(problem if said.whole else "the response is cut: its JSON cannot be read",))
+        return Answer(Form.JSON, problems=(problem if said.whole else CUT,))
     error = error_of(value) if isinstance(value, dict) and not value.get("choices") else None
     return Answer(Form.JSON, value, error)
 

@@ -6,10 +6,9 @@ from typing import Any
 
 from proxy.task import JSON
 from proxy.wire.answer import Form
-from proxy.wire.answered import Answer, answer_of, event_error, is_refused, was_streamed
+from proxy.wire.answered import Answer, answer_of, event_error, failure_of, is_refused, reading_of, was_streamed
 from proxy.wire.dialect import Reading, Said, text_of
 from proxy.wire.marks import answer_mark, base64_size, file_mark
-from proxy.wire.usage import usage_of
 
 TEXTS = ("text/plain", "text/vtt", "application/x-subrip", "text/srt")
 """Media types of a transcript that is no JSON (`response_format` text, srt and vtt)."""
@@ -29,13 +28,14 @@ def _speech(said: Said, asked: JSON) -> Reading:
     events = Sound()
     output = None
     if said.content_type.startswith(SOUNDS):
-        answer = Answer(Form.OTHER)
+        answer = Answer(Form.OTHER, stream=was_streamed(said, Form.OTHER))
         output = answer_mark(said, "audio")
     else:
         answer = answer_of(said, events, "speech.audio.done")
         if events.size:
             output = f"[audio {events.size} bytes]"
-    return _reading(said, asked, answer, text_of(asked, "input"), output, events.usage, text_of(asked, "instructions"))
+    instructions = text_of(asked, "instructions")
+    return reading_of(said, answer, input=text_of(asked, "input"), output=output, system_prompt=instructions, usage=events.usage)
 
 
 def _transcript(said: Said, asked: JSON) -> Reading:
@@ -43,32 +43,12 @@ def _transcript(said: Said, asked: JSON) -> Reading:
     lines = [file_mark("audio", file)] if file else []
     lines += [text for text in (text_of(asked, "prompt"),) if text]
     if said.content_type in TEXTS and not is_refused(said):
-        answer = Answer(Form.OTHER)
+        answer = Answer(Form.OTHER, stream=was_streamed(said, Form.OTHER))
         output: str | None = b"".join(said.pieces).decode("utf-8", "replace").rstrip("\n") or None
     else:
         answer = answer_of(said, Transcript(), "transcript.text.done")
         output = text_of(answer.whole, "text")
-    return _reading(said, asked, answer, "\n".join(lines) or None, output, answer.whole.get("usage"), None)
-
-
-def _reading(
-    said: Said, asked: JSON, answer: Answer, input: str | None, output: str | None, usage: Any, instructions: str | None
-) -> Reading:
-    return Reading(
-        raw_output=answer.raw,
-        input=input,
-        output=None if is_refused(said) else output,
-        system_prompt=instructions,
-        model_requested=text_of(asked, "model"),
-        model=text_of(answer.whole, "model"),
-        usage=usage_of(usage),
-        stream=was_streamed(said, answer.form),
-        failed=answer.error is not None,
-        error=answer.error,
-        marked=answer.marked,
-        first=answer.first,
-        problems=answer.problems,
-    )
+    return reading_of(said, answer, input="\n".join(lines) or None, output=output)
 
 
 class Transcript:
@@ -97,7 +77,7 @@ class Transcript:
             self._last = {key: value for key, value in chunk.items() if key != "type"}
         elif (message := event_error(name, chunk)) is not None:
             self.error = message
-            self._last["error"] = chunk.get("error") or {key: chunk[key] for key in chunk if key != "type"}
+            self._last["error"] = failure_of(chunk)
         return False
 
     def result(self) -> JSON | None:

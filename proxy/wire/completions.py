@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from proxy.task import JSON
-from proxy.wire.answered import answer_of, event_error, is_refused, was_streamed
+from proxy.wire.answered import answer_of, event_error, reading_of
 from proxy.wire.chat import finish_reasons_of, usage_in
 from proxy.wire.deltas import Chunks
 from proxy.wire.dialect import Reading, Said, text_of
 from proxy.wire.growth import index_of
 from proxy.wire.text import BETWEEN_CHOICES, content_text
-from proxy.wire.usage import usage_of
 
 GROWING = ("text", "reasoning", "reasoning_content")
 """Strings of a choice that each chunk brings more of; the rest is merged as a chat's is."""
@@ -25,21 +24,13 @@ def read(said: Said) -> Reading:
     listed = raw.get("choices")
     choices = [choice for choice in listed if isinstance(choice, dict)] if isinstance(listed, list) else []
     texts = [text for text in (text_of(choice, "text") for choice in choices) if text]
-    return Reading(
-        raw_output=answer.raw,
+    return reading_of(
+        said,
+        answer,
         input=_input(asked),
-        output=None if is_refused(said) else BETWEEN_CHOICES.join(texts) or None,
-        model_requested=text_of(asked, "model"),
-        model=text_of(raw, "model"),
-        usage=usage_of(usage_in(raw, choices)),
+        output=BETWEEN_CHOICES.join(texts) or None,
+        usage=usage_in(raw, choices),
         finish_reasons=finish_reasons_of(choices),
-        response_id=text_of(raw, "id"),
-        stream=was_streamed(said, answer.form),
-        failed=answer.error is not None,
-        error=answer.error,
-        marked=answer.marked,
-        first=answer.first,
-        problems=answer.problems,
     )
 
 

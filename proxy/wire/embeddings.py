@@ -9,11 +9,10 @@ from typing import Any
 
 from proxy.task import JSON
 from proxy.wire import gemini_embed
-from proxy.wire.answer import Form, form_of, json_of
+from proxy.wire.answered import reading_of, value_of
 from proxy.wire.completions import prompt_text
-from proxy.wire.dialect import Reading, Said, error_of, text_of
+from proxy.wire.dialect import Reading, Said, text_of
 from proxy.wire.marks import base64_size
-from proxy.wire.usage import usage_of
 
 FLOAT_BYTES = 4
 """What each dimension takes in OpenAI's base64: a little-endian float32."""
@@ -24,26 +23,13 @@ def read(said: Said) -> Reading:
     if gemini_embed.ASKED.search(said.target) is not None:
         return gemini_embed.read(said)
     asked: JSON = said.request if isinstance(said.request, dict) else {}
-    value, problem = json_of(said.pieces) if form_of(said.pieces, said.content_type) is Form.JSON else (None, None)
-    if problem is not None and not said.whole:
-        problem = "the response is cut: its JSON cannot be read"
-    raw: JSON = value if isinstance(value, dict) else {}
+    answer = value_of(said)
+    raw = answer.whole
     vectors = [entry["embedding"] for entry in _entries(raw) if "embedding" in entry]
     floats = text_of(asked, "output_dtype") in (None, "float")  # Voyage gives int8 and single bits in base64, too
     sizes = [_dimensions(vector, floats) for vector in vectors]
-    error = error_of(raw)
-    return Reading(
-        raw_output=_without_vectors(raw, floats) if raw else value,
-        input=prompt_text(asked.get("input")),
-        output=_told(sizes),
-        model_requested=text_of(asked, "model"),
-        model=text_of(raw, "model"),
-        usage=usage_of(raw.get("usage")),
-        response_id=text_of(raw, "id"),
-        failed=error is not None,
-        error=error,
-        problems=() if problem is None else (problem,),
-    )
+    kept = _without_vectors(raw, floats) if raw else answer.raw
+    return reading_of(said, answer, input=prompt_text(asked.get("input")), output=_told(sizes), raw=kept)
 
 
 def _entries(raw: JSON) -> list[JSON]:

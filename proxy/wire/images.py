@@ -8,10 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 from proxy.task import JSON
-from proxy.wire.answered import answer_of, event_error, is_refused, was_streamed
+from proxy.wire.answered import answer_of, event_error, failure_of, reading_of
 from proxy.wire.dialect import Reading, Said, text_of
 from proxy.wire.marks import described, file_mark
-from proxy.wire.usage import usage_of
 
 PICTURES = ("image", "image[]", "images", "mask")
 """Members of a request that are pictures."""
@@ -27,21 +26,7 @@ def read(said: Said) -> Reading:
     if isinstance(raw, dict) and isinstance(raw.get("data"), list):
         raw = raw | {"data": [_without_picture(entry) for entry in raw["data"]]}
     whole: JSON = raw if isinstance(raw, dict) else {}
-    return Reading(
-        raw_output=raw,
-        input=_input(asked),
-        output=None if is_refused(said) else _output(whole),
-        model_requested=text_of(asked, "model"),
-        model=text_of(whole, "model"),
-        usage=usage_of(whole.get("usage")),
-        response_id=text_of(whole, "id"),
-        stream=was_streamed(said, answer.form),
-        failed=answer.error is not None,
-        error=answer.error,
-        marked=answer.marked,
-        first=answer.first,
-        problems=answer.problems,
-    )
+    return reading_of(said, answer, input=_input(asked), output=_output(whole), raw=raw)
 
 
 class Pictures:
@@ -66,7 +51,7 @@ class Pictures:
                 self._whole["created"] = chunk["created_at"]
         elif (message := event_error(name, chunk)) is not None:
             self.error = message
-            self._whole["error"] = chunk.get("error") or {key: chunk[key] for key in chunk if key != "type"}
+            self._whole["error"] = failure_of(chunk)
         return "b64_json" in chunk
 
     def result(self) -> JSON | None:

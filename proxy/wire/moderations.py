@@ -5,34 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from proxy.task import JSON
-from proxy.wire.answer import Form, form_of, json_of
-from proxy.wire.dialect import Reading, Said, error_of, text_of
+from proxy.wire.answered import reading_of, value_of
+from proxy.wire.dialect import Reading, Said
 from proxy.wire.text import content_text
-from proxy.wire.usage import usage_of
 
 
 def read(said: Said) -> Reading:
     """Read one moderation."""
     asked: JSON = said.request if isinstance(said.request, dict) else {}
-    value, problem = json_of(said.pieces) if form_of(said.pieces, said.content_type) is Form.JSON else (None, None)
-    if problem is not None and not said.whole:
-        problem = "the response is cut: its JSON cannot be read"
-    raw: JSON = value if isinstance(value, dict) else {}
-    results = raw.get("results")
+    answer = value_of(said)
+    results = answer.whole.get("results")
     verdicts = [_verdict(result) for result in (results if isinstance(results, list) else ()) if isinstance(result, dict)]
-    error = error_of(raw)
-    return Reading(
-        raw_output=value,
-        input=content_text(asked["input"]) if isinstance(asked.get("input"), str | list) else None,
-        output="\n".join(verdicts) or None,
-        model_requested=text_of(asked, "model"),
-        model=text_of(raw, "model"),
-        usage=usage_of(raw.get("usage")),
-        response_id=text_of(raw, "id"),
-        failed=error is not None,
-        error=error,
-        problems=() if problem is None else (problem,),
-    )
+    given = asked.get("input")
+    text = content_text(given) if isinstance(given, str | list) else None
+    return reading_of(said, answer, input=text, output="\n".join(verdicts) or None)
 
 
 def _verdict(result: JSON) -> str:
