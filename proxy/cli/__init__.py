@@ -71,10 +71,10 @@ def serve(
         for key, value in rows:
             typer.echo(f"{key:<{width}}  {value}")
         return
-    from proxy.config import load
     from proxy.server import serve as start
+    from proxy.server.plan import given
 
-    raise typer.Exit(start(settings, lambda: load(config, data_dir, calls, desk)))
+    start(settings, given(config, data_dir, calls, desk))
 
 
 app.command()(lists.tasks)

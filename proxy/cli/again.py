@@ -172,4 +172,4 @@ async def _pages(settings: Settings, act: str, body: dict[str, Any]) -> AsyncIte
 def _acts(settings: Settings) -> Callable[[Store], Mapping[str, Act]]:
     from proxy.server import again, parts
 
-    return lambda store: again.acts(store, again.Rules.of(parts.desk_part(settings, ""), settings.data_dir))
+    return lambda store: again.acts(store, again.Rules.of(parts.desk_part(settings), settings.data_dir))

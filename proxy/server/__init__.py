@@ -1,6 +1,7 @@
 """Puts the house together: starts its processes, watches over them, stops them in order.
 
 supervisor   holds the data directory, the listening sockets and the counters; starts the others again when they die
+plan         what a run needs of its settings, as plain values; read anew for a change
 child        one of its processes, through all its starts
 change       new relays for old ones, while calls run
 relay_main   one relay worker's process: carries calls, writes its journal
@@ -11,19 +12,28 @@ data_dir     the data directory: lock, modes, run.json
 
 from __future__ import annotations
 
+import json
+import os
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from typing import NoReturn
 
     from proxy.config import Settings
+    from proxy.server.plan import Given
 
 
-def serve(settings: Settings, load: Callable[[], Settings]) -> int:
-    """Run the proxy until SIGTERM or Ctrl-C. Exit status: 0 stopped in order, 1 could not start, 3 already running.
+def serve(settings: Settings, given: Given) -> NoReturn:
+    """Become the supervisor, until SIGTERM or Ctrl-C. Exit status: 0 stopped in order, 1 could not start, 3 already running.
 
-    `load` reads the settings again, on SIGHUP; it raises ConfigError.
+    `given` says where the settings are read again on SIGHUP.
     """
-    from proxy.server.supervisor import Supervisor
+    from proxy.server.plan import plan
 
-    return Supervisor(settings, load).run()
+    fd = os.memfd_create("tasktap-plan", 0)  # in memory, since there are keys in it; inherited
+    with open(fd, "wb", closefd=False) as file:
+        file.write(plan(settings).pack())
+    os.lseek(fd, 0, os.SEEK_SET)
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, "-m", "proxy.server.supervisor", str(fd), json.dumps(given)])  # noqa: S606 - ourselves

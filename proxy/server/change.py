@@ -5,44 +5,46 @@ No connection is refused: the sockets are the supervisor's, and one process or t
 
 from __future__ import annotations
 
+import json
 import signal
-from collections.abc import Callable
+import subprocess
+import sys
+from typing import Final
 
-from proxy.config import ConfigError, Settings
 from proxy.server.child import Child
+from proxy.server.plan import Given, Plan
 
-FIXED = ("data_dir", "listen.calls", "listen.desk", "listen.workers")
-"""What is the supervisor's own, and changes only when it starts."""
+LOAD_SECONDS: Final = 20.0
+FIXED: Final = {"data_dir": "data_dir", "calls": "listen.calls", "desk": "listen.desk", "workers": "listen.workers"}
+"""What is the supervisor's own, and changes only when it starts: fields of the plan, and the settings they come from."""
 
 
 class Refused(Exception):
     """These settings cannot be changed over to. The text says why; calls go on as before."""
 
 
-def fresh(load: Callable[[], Settings], now: Settings) -> Settings:
-    """The settings as they are written by now. Raises Refused."""
+def fresh(given: Given, now: Plan) -> Plan:
+    """The plan that the settings make by now. Raises Refused."""
+    command = [sys.executable, "-m", "proxy.server.plan", json.dumps(given)]
     try:
-        settings = load()
-    except ConfigError as error:
-        raise Refused(str(error)) from None
-    for name in FIXED:
-        before, after = _value(now, name), _value(settings, name)
+        said = subprocess.run(command, capture_output=True, timeout=LOAD_SECONDS, check=False)  # noqa: S603 - ourselves
+    except (OSError, subprocess.TimeoutExpired):
+        raise Refused("the settings could not be read") from None
+    if said.returncode:
+        raise Refused(said.stderr.decode(errors="replace").strip() or "the settings could not be read")
+    plan = Plan.unpack(said.stdout)
+    for field, setting in FIXED.items():
+        before, after = getattr(now, field), getattr(plan, field)
         if before != after:
-            raise Refused(f"{name} is {after} now, {before} at the start: stop tasktap and start it again")
-    return settings
-
-
-def _value(settings: object, name: str) -> object:
-    for part in name.split("."):
-        settings = getattr(settings, part)
-    return settings
+            raise Refused(f"{setting} is {after} now, {before} at the start: stop tasktap and start it again")
+    return plan
 
 
 class Change:
     """One change: who comes for whom."""
 
-    def __init__(self, settings: Settings, old: list[Child]) -> None:
-        self.settings = settings
+    def __init__(self, plan: Plan, old: list[Child]) -> None:
+        self.plan = plan
         self._pairs = [(each, Child(each.role, each.worker, each.sock)) for each in old]
 
     @property

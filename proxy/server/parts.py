@@ -42,14 +42,13 @@ def relay_part(settings: Settings) -> dict[str, Any]:
     }
 
 
-def desk_part(settings: Settings, address: str) -> dict[str, Any]:
-    """What the desk needs of the settings."""
+def desk_part(settings: Settings) -> dict[str, Any]:
+    """What the desk needs of the settings; the supervisor adds the address that it listens on."""
     key = settings.desk.key
     return {
         "store": settings.store.url,
         "key": None if key is None else key.get_secret_value(),
         "hosts": list(settings.desk.hosts),
-        "address": address,
         "estimate": settings.usage.estimate,
         "prices": {
             pattern: {name: rate for name, rate in price.model_dump().items() if rate is not None}

@@ -13,15 +13,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Final
 
-from proxy.config import Settings
 from proxy.record.board import Board, Column
-from proxy.server import data_dir, doors, parts
+from proxy.server import data_dir, doors
 from proxy.server.change import Change, Refused, fresh
 from proxy.server.child import Child
+from proxy.server.plan import Given, Plan
 from proxy.server.told import Told
 
 START_SECONDS: Final = 20.0  # for all processes to be ready
@@ -32,9 +32,9 @@ ALREADY_RUNNING: Final = 3
 class Supervisor:
     """One run of `tasktap serve`."""
 
-    def __init__(self, settings: Settings, load: Callable[[], Settings]) -> None:
-        self._settings = settings
-        self._load = load
+    def __init__(self, plan: Plan, given: Given) -> None:
+        self._plan = plan
+        self._given = given
         self._run = f"{time.time_ns() // 1000:016x}"
         self._board = Board.made()
         self._serial = 0
@@ -51,8 +51,8 @@ class Supervisor:
         from setproctitle import setproctitle
 
         setproctitle("tasktap: supervisor")
-        settings = self._settings
-        path = settings.data_dir
+        plan = self._plan
+        path = self._path
         try:
             data_dir.prepare(path)
             lock = data_dir.lock(path, "lock")
@@ -63,8 +63,8 @@ class Supervisor:
         except OSError as error:
             return _say(f"data_dir: {path} cannot be used: {error.strerror or error}.", 1)
         try:
-            calls = doors.listen(settings.listen.calls, "listen.calls", settings.listen.workers)
-            desk = doors.listen(settings.listen.desk, "listen.desk", 1)
+            calls = doors.listen(plan.calls, "listen.calls", plan.workers)
+            desk = doors.listen(plan.desk, "listen.desk", 1)
         except doors.Taken as error:
             return _say(str(error), 1)
         self._children = [Child("desk", 0, desk[0]), *(Child("relay", number, sock) for number, sock in enumerate(calls))]
@@ -73,6 +73,10 @@ class Supervisor:
         finally:
             (path / "run.json").unlink(missing_ok=True)
             os.close(lock)
+
+    @property
+    def _path(self) -> Path:
+        return Path(self._plan.data_dir)
 
     # -- watching
 
@@ -157,7 +161,7 @@ class Supervisor:
             _say("nothing was changed: a new relay did not start; what it said is above.", 0)
         elif change.works:
             self._change = None
-            self._settings = change.settings
+            self._plan = change.plan
             self._leaving += change.done(self._children)
             desk = self._children[0]
             if desk.process is not None:
@@ -168,27 +172,27 @@ class Supervisor:
 
     def _begin_change(self) -> None:
         try:
-            settings = fresh(self._load, self._settings)
+            plan = fresh(self._given, self._plan)
         except Refused as refused:
             _say(f"nothing was changed: {refused}", 0)
             return
-        change = self._change = Change(settings, [child for child in self._children if child.role == "relay"])
+        change = self._change = Change(plan, [child for child in self._children if child.role == "relay"])
         for child in change.comers:
-            self._start(child, settings)
+            self._start(child, plan)
 
     # -- starting
 
-    def _start(self, child: Child, settings: Settings | None = None) -> None:
-        settings = settings or self._settings
+    def _start(self, child: Child, plan: Plan | None = None) -> None:
+        plan = plan or self._plan
         told = Told(
             run=self._run,
             board=self._board.fd,
             lifeline=self._lifeline_read,
-            data_dir=str(settings.data_dir),
-            stop_seconds=settings.stop_deadline,
+            data_dir=plan.data_dir,
+            stop_seconds=plan.stop_deadline,
         )
         if child.role == "desk":
-            child.start(replace(told, settings=parts.desk_part(settings, doors.url(child.sock))), time.monotonic())
+            child.start(replace(told, settings=plan.desk_part | {"address": doors.url(child.sock)}), time.monotonic())
             return
         self._serial += 1
         row = self._board.row(self._serial)
@@ -197,7 +201,7 @@ class Supervisor:
         row[Column.WORKER] = child.worker
         row[Column.USED] = 1
         child.row = row
-        told = replace(told, worker=child.worker, serial=self._serial, row=self._serial, settings=parts.relay_part(settings))
+        told = replace(told, worker=child.worker, serial=self._serial, row=self._serial, settings=plan.relay_part)
         child.start(told, time.monotonic())
 
     # -- saying
@@ -213,17 +217,15 @@ class Supervisor:
             "desk": doors.url(self._children[0].sock),
             "processes": [own, *others],
         }
-        data_dir.write(self._settings.data_dir / "run.json", json.dumps(what).encode() + b"\n")
+        data_dir.write(self._path / "run.json", json.dumps(what).encode() + b"\n")
 
     def _announce(self) -> None:
         self._write_run_json()
         calls, desk = doors.url(self._children[1].sock), doors.url(self._children[0].sock)
-        settings = self._settings
-        upstream = settings.upstreams[settings.default_upstream]
         rows = [
-            ("calls", f"{calls}  ->  {settings.default_upstream} ({upstream.url})"),
+            ("calls", f"{calls}  ->  {self._plan.upstream}"),
             ("desk", desk),
-            ("data", f"{settings.data_dir}/"),
+            ("data", f"{self._plan.data_dir}/"),
             ("set", f"OPENAI_BASE_URL={calls}/v1"),
             ("look", "tasktap tasks   tasktap tail   tasktap status"),
         ]
@@ -236,7 +238,7 @@ class Supervisor:
         for child in self._children:
             child.sock.close()
         begun = time.monotonic()
-        seconds = self._settings.stop_deadline
+        seconds = self._plan.stop_deadline
         relays = [child for child in (*self._all(), *self._leaving) if child.role == "relay"]
         self._end(relays, begun + max(0.0, seconds - DESK_SECONDS) + 1.0)
         for child in relays:
@@ -267,3 +269,14 @@ def _print(text: str) -> None:
 def _say(text: str, status: int) -> int:
     sys.stderr.write(f"tasktap: {text}\n")
     return status
+
+
+def main() -> int:
+    """Run by the plan in the descriptor that is named; exit status as `proxy.server.serve` says."""
+    with open(int(sys.argv[1]), "rb") as file:
+        plan = Plan.unpack(file.read())
+    return Supervisor(plan, Given(*json.loads(sys.argv[2]))).run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
