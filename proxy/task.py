@@ -370,4 +370,13 @@ class Status:
     lag_seconds: float = 0.0  # age of the oldest journalled end that is not yet stored
     relays: int = 0  # relays alive
     open_connections: int = 0
+    open_streams: int = 0  # streamed answers under way
+    endings: tuple[tuple[Ending, int], ...] = ()  # how the carried calls ended
+    limits: tuple[tuple[str, int], ...] = ()  # how often each limit was met
+    held: tuple[tuple[float, int], ...] = ()  # how many answers waited for the journal for at most so many seconds
+    held_more: int = 0  # ... and for longer
+    held_seconds: float = 0.0  # all of these waits together
+    commits: int = 0  # of the store, by this desk
+    commit_seconds: float = 0.0
+    store_errors: int = 0
     reasons: tuple[str, ...] = ()  # why recording is not well; empty when it is

@@ -12,7 +12,7 @@ from typing import Any
 
 from aiohttp import web
 
-from proxy.query import answers, document
+from proxy.query import answers, document, metrics
 from proxy.query.door import DeskRunner, refuse
 from proxy.query.encoding import encode
 from proxy.query.guard import HEADERS, Desk, refusal
@@ -168,6 +168,10 @@ class _Handlers:
     state: Callable[[], Awaitable[Status]]
     desk: Desk
     decode: Decode
+
+    async def metrics(self, _asked: Asked, _id: str) -> web.Response:
+        text = metrics.of_status(await self.state())
+        return web.Response(body=text.encode(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 
     async def home(self, _asked: Asked, _id: str) -> web.Response:
         return web.Response(text=_front_page(self.desk.version), content_type="text/html")

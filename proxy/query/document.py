@@ -159,9 +159,22 @@ def of_status(status: Status) -> JSON:
             "bodies_dropped": status.bodies_dropped,
             "stalled": status.journal_stalled,
         },
-        "store": {"error": status.store_error},
+        "store": {
+            "error": status.store_error,
+            "errors": status.store_errors,
+            "commits": status.commits,
+            "commit_seconds": status.commit_seconds,
+        },
+        "held": {
+            "seconds": status.held_seconds,
+            "up_to": {f"{most:g}": count for most, count in status.held},
+            "more": status.held_more,
+        },
         "relays": status.relays,
         "open_connections": status.open_connections,
+        "open_streams": status.open_streams,
+        "endings": {str(ending): count for ending, count in status.endings},
+        "limits": dict(status.limits),
         "lag_seconds": status.lag_seconds,
         "reasons": list(status.reasons),
     }

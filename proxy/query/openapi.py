@@ -234,9 +234,30 @@ def _status() -> JSON:
                 "description": "Since this start, but `recovered`. `carried = stored + waiting + lost`.",
             },
             "journal": _object({**journal, "stalled": {"type": "boolean"}}),
-            "store": _object({"error": _typed(get_type_hints(Status)["store_error"])}),
+            "store": _object(
+                {
+                    "error": _typed(get_type_hints(Status)["store_error"]),
+                    "errors": COUNT,
+                    "commits": COUNT,
+                    "commit_seconds": {"type": "number"},
+                }
+            ),
+            "held": _object(
+                {
+                    "seconds": {"type": "number"},
+                    "up_to": {
+                        "type": "object",
+                        "additionalProperties": COUNT,
+                        "description": "How many answers waited for the journal for at most so many seconds, in buckets.",
+                    },
+                    "more": COUNT,
+                }
+            ),
             "relays": COUNT,
             "open_connections": COUNT,
+            "open_streams": COUNT,
+            "endings": {"type": "object", "additionalProperties": COUNT, "description": "How the carried calls ended."},
+            "limits": {"type": "object", "additionalProperties": COUNT, "description": "How often each limit was met."},
             "lag_seconds": {"type": "number"},
             "reasons": TEXTS,
         }

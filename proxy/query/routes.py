@@ -93,6 +93,7 @@ ROUTES = (
     Route(
         path="/api/status", name="status", summary="Where every call since this start is; the figures add up.", answers="Status"
     ),
+    Route(path="/metrics", name="metrics", summary="tasktap's own figures, for Prometheus.", answers="text/plain"),
     Route(path="/api/openapi.json", name="openapi", summary="This document.", answers="application/json"),
     Route(path="/healthz", name="healthz", summary="200 while calls can be carried.", answers="Health", open=True, also=(503,)),
     Route(

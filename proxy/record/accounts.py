@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from typing import Final
 
-from proxy.record.board import Board, Column
+from proxy.record.board import COLUMNS, HELD_SECONDS, LIMITS, Board, Column
 from proxy.record.recorder import Recorder
-from proxy.task import Status
+from proxy.task import Ending, Status
 
 HEARTBEAT_SECONDS: Final = 2.0  # a relay that has not been heard of for longer is not well
 
@@ -21,8 +21,9 @@ def status(board: Board, recorder: Recorder, run: str, recovered: int) -> Status
     """What can be said now."""
     open_epochs = recorder.open_epochs()
     now = time.monotonic_ns() // 1000
-    carried = running = journalled = stored = lost = rejected = lapses = dropped = connections = relays = aside = 0
+    carried = running = journalled = stored = lost = rejected = lapses = dropped = connections = streams = relays = aside = 0
     stalled = False
+    sums = [0] * COLUMNS
     for row in board.used():
         epoch = epoch_of(run, row)
         kept = recorder.stored.get(epoch, 0)
@@ -33,6 +34,7 @@ def status(board: Board, recorder: Recorder, run: str, recovered: int) -> Status
         stored += kept
         aside += put_aside
         lost += max(0, ended - kept - put_aside) if dead and epoch not in open_epochs else row[Column.LOST]
+        sums = [total + count for total, count in zip(sums, row, strict=True)]
         journalled += row[Column.JOURNALLED]
         rejected += row[Column.REJECTED]
         lapses += row[Column.LAPSES]
@@ -40,6 +42,7 @@ def status(board: Board, recorder: Recorder, run: str, recovered: int) -> Status
         if not dead:
             running += max(0, row[Column.BEGUN] - row[Column.ENDED])
             connections += row[Column.CONNECTIONS]
+            streams += row[Column.STREAMS]
             stalled = stalled or bool(row[Column.STALLED])
             relays += now - row[Column.HEARTBEAT] < HEARTBEAT_SECONDS * 1e6
     journal_bytes, segments = recorder.journal_bytes()
@@ -69,5 +72,14 @@ def status(board: Board, recorder: Recorder, run: str, recovered: int) -> Status
         lag_seconds=recorder.lag_seconds(),
         relays=relays,
         open_connections=connections,
+        open_streams=streams,
+        endings=tuple((ending, sums[Column.ENDINGS + at]) for at, ending in enumerate(Ending)),
+        limits=tuple((name, sums[column]) for name, column in LIMITS.items()),
+        held=tuple((most, sums[Column.HELD + at]) for at, most in enumerate(HELD_SECONDS)),
+        held_more=sums[Column.HELD + len(HELD_SECONDS)],
+        held_seconds=sums[Column.HELD_MICROSECONDS] / 1e6,
+        commits=recorder.commits,
+        commit_seconds=recorder.commit_seconds,
+        store_errors=recorder.store_errors,
         reasons=tuple(reasons),
     )

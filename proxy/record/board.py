@@ -10,7 +10,7 @@ import os
 from enum import IntEnum
 
 ROWS = 512  # starts of relays, and one row for the desk
-COLUMNS = 16
+COLUMNS = 48
 SIZE = ROWS * COLUMNS * 8
 
 
@@ -32,6 +32,33 @@ class Column(IntEnum):
     DEAD = 12  # 1 once the supervisor has seen it end
     SERIAL = 13  # which start of a relay this is, from 1
     WORKER = 14
+    STREAMS = 15  # streamed answers under way
+    ENDINGS = 16  # the first of as many as there are endings, in the order of `Ending`
+    HELD = 28  # the first of the buckets of HELD_SECONDS, and one for all that is more
+    HELD_MICROSECONDS = 38  # all waits together
+    # times that a limit was met; see LIMITS
+    CUT = 39
+    TOO_MANY = 40
+    LONG_HEAD = 41
+    LONG_TARGET = 42
+    SLOW_HEAD = 43
+    UNDECODED = 44
+
+
+HELD_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1)
+"""Upper ends of the buckets that count how long the bytes of answers waited for the journal."""
+
+LIMITS = {
+    "capture.max_body": Column.CUT,
+    "journal.max_bytes": Column.BODIES_DROPPED,
+    "journal.patience_ms": Column.LAPSES,
+    "listen.max_calls": Column.TOO_MANY,
+    "listen.max_head_bytes": Column.LONG_HEAD,
+    "listen.max_target_bytes": Column.LONG_TARGET,
+    "listen.header_seconds": Column.SLOW_HEAD,
+    "decompression": Column.UNDECODED,
+}
+"""Limits, by the setting where there is one, and what counts the times that they were met."""
 
 
 class Board:

@@ -45,7 +45,7 @@ class House(Protocol):
 
     def gone(self, caller: Caller) -> None: ...
 
-    def rejected(self) -> None: ...
+    def rejected(self, code: str) -> None: ...
 
 
 class Caller(asyncio.Protocol):
@@ -198,7 +198,7 @@ class Caller(asyncio.Protocol):
         call.request_data(payload, done)
 
     def _reject(self, error: BadMessage) -> None:
-        self._house.rejected()
+        self._house.rejected(error.code)
         self.write(refusal(error.status, error.code, str(error), close=True))
         self._leave()
 

@@ -17,6 +17,7 @@ import fcntl
 import os
 import threading
 import time
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from pathlib import Path
 from typing import Final
 
 from proxy.record import faults
-from proxy.record.board import Column
+from proxy.record.board import HELD_SECONDS, Column
 from proxy.record.frames import HEADER_SIZE, Kind, frame
 
 LAZY_SECONDS: Final = 0.02  # a record that nobody waits for is written at most this late, plus a batch
@@ -32,7 +33,7 @@ SOFT_BACKLOG: Final = 32 * 1024 * 1024  # bytes in memory: above, bodies are dro
 HARD_BACKLOG: Final = 64 * 1024 * 1024  # above, new calls are not recorded
 LATER_SECONDS: Final = 0.08  # pieces of a stream are gathered for so long before they are one record
 _ENDS = (int(Kind.END), int(Kind.WHOLE))
-_JOURNALLED = int(Column.JOURNALLED)
+_JOURNALLED, _HELD, _HELD_MICROSECONDS = map(int, (Column.JOURNALLED, Column.HELD, Column.HELD_MICROSECONDS))
 _WATCH: Final = SOFT_BACKLOG // 2  # bytes in memory at which every record looks whether there is room
 RETRY_SECONDS: Final = 0.25  # between two tries to write
 MEASURE_SECONDS: Final = 1.0  # how often a nearly full journal looks whether the recorder has made room
@@ -169,8 +170,10 @@ class Journal:
         if waiters:
             self._waiters = []
             kept: list[tuple[int, float, Callable[[], None]]] = []
+            asked = self._loop.time() + self._settings.patience
             for waiter in waiters:
                 if waiter[0] <= sequence:
+                    self._count(asked - waiter[1])
                     self._call(waiter[2])
                 else:
                     kept.append(waiter)
@@ -179,6 +182,11 @@ class Journal:
         if self._waiters and not self._kicked:
             self._kicked = True
             self._loop.call_soon(self._hand_over)
+
+    def _count(self, seconds: float) -> None:
+        """Bytes have waited so long."""
+        self._row[_HELD + bisect_left(HELD_SECONDS, seconds)] += 1
+        self._row[_HELD_MICROSECONDS] += int(seconds * 1e6)
 
     def _call(self, callback: Callable[[], None]) -> None:
         try:
@@ -196,6 +204,7 @@ class Journal:
             self._row[Column.STALLED] = 1
             self._row[Column.LAPSES] += len(late)
             for _, _, callback in late:
+                self._count(self._settings.patience)
                 self._call(callback)
         if self._waiters:
             self._patience = self._loop.call_later(max(0.001, self._waiters[0][1] - now), self._lose_patience)

@@ -10,19 +10,21 @@ from proxy.record.prepare import BodyKind
 class KeptBody:
     """What the tap gives of a body that comes in pieces."""
 
-    __slots__ = ("_feed", "_left", "_redactor", "dropped", "size")
+    __slots__ = ("_feed", "_left", "_redactor", "cut", "dropped", "size")
 
     def __init__(self, needles: tuple[bytes, ...], kind: BodyKind, limit: int) -> None:
         self._redactor = redact.Redactor(needles, coding=kind.coding, form=kind.form, parts=kind.parts, limit=limit)
         self._feed = self._redactor.feed
         self._left = limit
         self.size = 0
-        self.dropped = False
+        self.dropped = False  # not all of it is kept
+        self.cut = False  # ... because it is longer than the limit
 
     def keep(self, data: bytes, journal: Journal) -> bytes:
         """What of `data` may be written now."""
         self.size += len(data)
         if self.dropped or self._left <= 0 or not journal.has_room:
+            self.cut = self.cut or (self._left <= 0 and bool(data))
             self.dropped = self.dropped or bool(data)  # for good: behind a gap nobody could tell where a secret begins
             return b""
         return self._within(self._feed(data))
@@ -34,7 +36,7 @@ class KeptBody:
     def _within(self, kept: bytes) -> bytes:
         if len(kept) > self._left:
             kept = kept[: self._left]
-            self.dropped = True
+            self.cut = self.dropped = True
         self._left -= len(kept)
         return kept
 

@@ -77,6 +77,9 @@ class Recorder:
         self.set_aside: dict[str, int] = {}
         self.error: str | None = None  # why the store could not be used
         self.damaged = 0
+        self.commits = 0
+        self.commit_seconds = 0.0
+        self.store_errors = 0
 
     async def recount(self, epochs: list[str]) -> None:
         """Learn what was stored and set aside of these relay starts before this desk began. Raises StoreUnavailable."""
@@ -224,6 +227,7 @@ class Recorder:
         try:
             new = await self._save(batch)
         except StoreUnavailable as error:
+            self.store_errors += 1
             self.error = str(error)
             return False
         if faults.ARMED:
@@ -240,14 +244,18 @@ class Recorder:
     async def _save(self, batch: list[_Read]) -> int:
         if faults.ARMED:
             faults.hit("recorder.save")
+        begun = time.monotonic()
         try:
-            return await self._store.save([each.task for each in batch])
+            new = await self._store.save([each.task for each in batch])
         except StoreRejected:
             if len(batch) == 1:
                 self._put_aside(batch[0].task.origin, batch[0].draft)
                 return 0
             half = len(batch) // 2
             return await self._save(batch[:half]) + await self._save(batch[half:])
+        self.commits += 1
+        self.commit_seconds += time.monotonic() - begun
+        return new
 
     def _put_aside(self, origin: str, draft: Draft) -> None:
         """Keep a call that cannot be read or that the store will never take, as the journal's records."""

@@ -22,6 +22,13 @@ SWEEP_SECONDS: Final = 0.25  # how coarse every time limit is
 LAST_WORDS_SECONDS: Final = 0.2  # for calls that are cut to be told so, once the journal knows it
 
 
+_COUNTED: Final = {
+    "head_too_large": Column.LONG_HEAD,
+    "target_too_long": Column.LONG_TARGET,
+    "header_timeout": Column.SLOW_HEAD,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class RelaySettings:
     """What a relay is told."""
@@ -82,8 +89,11 @@ class Relay:
         self._callers.discard(caller)
         self.row[Column.CONNECTIONS] -= 1
 
-    def rejected(self) -> None:
+    def rejected(self, code: str) -> None:
         self.row[Column.REJECTED] += 1
+        column = _COUNTED.get(code)
+        if column is not None:
+            self.row[column] += 1
 
     def call(self, caller: Caller, asked: tuple[Prepared, int, bytes], payload: bytes, done: bool) -> Carry | None:
         """Serve a call, of whose body `payload` is here already; None where it is over at once."""
@@ -104,6 +114,7 @@ class Relay:
             if self.refusing:
                 carry.refuse("stopping", payload, done)
             elif len(self.running) > self.settings.max_calls:
+                self.row[Column.TOO_MANY] += 1
                 carry.refuse("too_many_calls", payload, done)
             else:
                 carry.start(head, payload, done)

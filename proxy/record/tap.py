@@ -28,7 +28,19 @@ _MOST_PIECES: Final = 64  # pieces that wait to become one record
 _SMALL: Final = 4096  # bytes: a larger piece does not wait
 _clock = time.monotonic_ns
 _BEGIN, _SENT, _HEAD, _DATA, _MARK, _END, _WHOLE, _PIECES = map(int, Kind)
-_BEGUN, _ENDED, _LOST, _DROPPED = map(int, (Column.BEGUN, Column.ENDED, Column.LOST, Column.BODIES_DROPPED))
+_BEGUN, _ENDED, _LOST, _DROPPED, _CUT, _UNDECODED, _STREAMS = map(
+    int,
+    (
+        Column.BEGUN,
+        Column.ENDED,
+        Column.LOST,
+        Column.BODIES_DROPPED,
+        Column.CUT,
+        Column.UNDECODED,
+        Column.STREAMS,
+    ),
+)
+_ENDINGS = {ending: Column.ENDINGS + at for at, ending in enumerate(Ending)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +172,9 @@ class Tap:
             if cleaned:
                 self._redacted("response.headers")
             self._head = b"%d %b\r\n%b\r\n\r\n" % (status, scrubbed(reason, self._needles), lines)
-            self._response_kind = body_kind(found.coding, found.content_type)
+            kind = self._response_kind = body_kind(found.coding, found.content_type)
+            if kind.streams:
+                self._row[_STREAMS] += 1
         except Exception as error:
             self._stumbled(error)
 
@@ -254,7 +268,11 @@ class Tap:
         if self.ended:
             return 0
         self.ended = True
-        self._row[_ENDED] += 1
+        row = self._row
+        row[_ENDED] += 1
+        row[_ENDINGS[ending]] += 1
+        if self._response_kind is not None and self._response_kind.streams:
+            row[_STREAMS] -= 1
         if not self.recorded:
             self._row[_LOST] += 1
             return 0
@@ -354,9 +372,10 @@ class Tap:
             if body.switched_at is not None:
                 now[name + "_switched"] = body.switched_at
         if body.problem is not None:
+            self._row[_UNDECODED] += 1
             self.note(f"{name} body: {body.problem}")
         if body.dropped:
-            self._row[_DROPPED] += 1
+            self._row[_CUT if body.cut else _DROPPED] += 1
             self.note(f"{name} body: only its beginning was kept")
 
     # -- an upgraded connection (see spoken.py)
