@@ -8,7 +8,8 @@ call made again (a sibling), an answer that the app changed, a history that was 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from proxy.record.keys import ASKED, REPLY, Keys, Place, Said, Scope
 from proxy.task import JSON, Task, Trace, Traced
@@ -21,10 +22,9 @@ COUNTING = ("/count_tokens", ":countTokens", "/input_tokens")
 MOST_PLACES = 128  # answers of a history, the last ones, that are looked up
 LAST_ANSWERS = 3  # of a history that may have been trimmed: how many are looked up by themselves
 
-LIGHTEST = 24  # weight of an answer that is worth being found by itself
 ENOUGH_PAIRED = 40  # weight of answers that, with the message before one of them, tell a conversation
-ENOUGH_TWO = 60  # of two answers and more
-ENOUGH_ALONE = 200  # of one answer
+ENOUGH_ALONE = 80  # of answers alone, while their session goes on
+ENOUGH_LATER = 200  # of one alone, after that
 
 Found = Mapping[int, Sequence[Traced]]
 """Tasks by key."""
@@ -71,19 +71,18 @@ class Looks:
         yield from (said.key for said in self.said)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class History:
+class History(NamedTuple):
     """A call's history as keys."""
 
     at: int  # when the call began
-    count: int  # messages
+    length: int  # messages
     instructions: int  # a mark
     references: tuple[tuple[str, int], ...] = ()  # what it goes on from by name: what that is, and its key
     last: Place | None = None  # its last answer
     asked: int | None = None  # all of it
     traces: tuple[Trace, ...] = ()  # what this call leaves behind
-    remarks: tuple[Remark, ...] = field(default=(), repr=False)
-    scope: Scope | None = field(default=None, repr=False)
+    remarks: tuple[Remark, ...] = ()
+    scope: Scope | None = None
 
     @property
     def keys(self) -> Iterable[int]:
@@ -106,7 +105,9 @@ def history(keys: Keys, task: Task) -> History | None:
     handles = [Trace(keys.reference(task.project_id, handle), 0) for handle in handles_of(task.kind, task.raw_output)]
     if references:  # what came along is not all of the history
         named = tuple((reference.kind, keys.reference(task.project_id, reference)) for reference in references)
-        return History(at=task.created_at, count=len(remarks), instructions=instructions, references=named, traces=tuple(handles))
+        return History(
+            at=task.created_at, length=len(remarks), instructions=instructions, references=named, traces=tuple(handles)
+        )
     answers = answers_of(task.kind, task.raw_input, task.raw_output)
     if remarks[0].side == PROMPT:
         asked, left = _prompted(keys, scope, remarks, answers, instructions)
@@ -115,7 +116,7 @@ def history(keys: Keys, task: Task) -> History | None:
         last, asked, left = _walked(keys, scope, remarks, answers, instructions)
     return History(
         at=task.created_at,
-        count=len(remarks),
+        length=len(remarks),
         instructions=instructions,
         last=last,
         asked=asked,
@@ -143,12 +144,12 @@ def looks(keys: Keys, history: History) -> Looks | None:
     changed: list[Place] = []
     said: list[Said] = []
     run: list[Remark] = []
-    before: bytes | None = None
+    before: Remark | None = None
     following = (*remarks[1:], None)
     for count, (remark, after) in enumerate(zip(remarks, following, strict=True), 1):
         if remark.side != ANSWER:
-            before = keys.digest(remark)
-            chain.add(before)
+            before = remark
+            chain.add(keys.digest(remark))
             continue
         if not run:
             changed.append(Place(chain.key(ASKED), count - 1))
@@ -162,7 +163,7 @@ def looks(keys: Keys, history: History) -> Looks | None:
     return Looks(
         places=tuple(places[: -MOST_PLACES - 1 : -1]),
         changed=tuple(changed[: -MOST_PLACES - 1 : -1]),
-        said=tuple([each for each in said[: -LAST_ANSWERS - 1 : -1] if each.weight >= LIGHTEST]),
+        said=tuple([each for each in said[: -LAST_ANSWERS - 1 : -1] if each.weight >= ENOUGH_PAIRED]),
     )
 
 
@@ -170,12 +171,12 @@ def link(history: History, looks: Looks | None, found: Found, idle: int) -> Link
     """What the task continues, as far as `found` tells; `idle` is in microseconds."""
     for kind, key in history.references:
         if (task := _best(history, found.get(key, ()))) is not None:
-            return Link(task.session_id, kind, task.task_id, 0, history.count, True, 1.0)
+            return Link(task.session_id, kind, task.task_id, 0, history.length, True, 1.0)
     places = (history.last,) if history.last is not None else ()
     for place in (*places, *(looks.places if looks is not None else ())):
         if (task := _best(history, found.get(place.key, ()))) is not None:
             confidence = 1.0 if _sessions(history, found[place.key]) == 1 else 0.6
-            return Link(task.session_id, "reply", task.task_id, place.count, history.count, True, confidence)
+            return Link(task.session_id, "reply", task.task_id, place.length, history.length, True, confidence)
     if history.asked is None:
         return None
     return (
@@ -190,30 +191,30 @@ def _walked(
     keys: Keys, scope: Scope, remarks: Sequence[Remark], answers: Sequence[Sequence[Remark]], instructions: int
 ) -> tuple[Place | None, int, list[Trace]]:
     """The key at the last answer of the history, the key of all of it, and what is left for others to find."""
-    chain = scope.begin()
-    last: Place | None = None
-    at_last = next((at for at in range(len(remarks) - 1, -1, -1) if remarks[at].side == ANSWER), None)
-    run: list[Remark] = []
-    before: bytes | None = None
-    digest = keys.digest
-    for at, remark in enumerate(remarks):
-        if remark.side == ANSWER:
-            run.append(remark)
-            if at == at_last:
-                last = Place(chain.key(REPLY, digest(joined(run))), at + 1)
+    blocks: list[Remark] = []  # answers that follow one another are one
+    for remark in remarks:
+        if remark.side == ANSWER and blocks and blocks[-1].side == ANSWER:
+            blocks[-1] = joined((blocks[-1], remark))
         else:
-            if run:
-                chain.add(digest(joined(run)))
-                run = []
-            before = digest(remark)
-            chain.add(before)
-    asked = chain.key(ASKED, digest(joined(run)) if run else b"")  # a run that is left is the beginning of the answer
+            blocks.append(remark)
+    digests = [keys.digest(block) for block in blocks]
+    begun = blocks.pop() if blocks[-1].side == ANSWER else None  # the beginning of the answer that is asked for
+    chain, done = scope.begin(), 0
+    last: Place | None = None
+    for count in range(len(remarks), 0, -1):
+        if remarks[count - 1].side == ANSWER:
+            done = len(blocks) if begun is not None else len(blocks) - len(remarks) + count - 1
+            chain.add(b"".join(digests[:done]))
+            last = Place(chain.key(REPLY, digests[done]), count)
+            break
+    chain.add(b"".join(digests[done : len(blocks)]))
+    asked = chain.key(ASKED, digests[-1] if begun is not None else b"")
     left = []
     for answer in answers:
-        whole = joined((*run, *answer))
-        left.append(Trace(chain.key(REPLY, digest(whole)), instructions))
-        said = keys.said(scope, whole, before, 0)
-        if said.weight >= LIGHTEST:
+        whole = joined(answer if begun is None else (begun, *answer))
+        left.append(Trace(chain.key(REPLY, keys.digest(whole)), instructions))
+        said = keys.said(scope, whole, blocks[-1] if blocks else None, 0)
+        if said.weight >= ENOUGH_PAIRED:
             left.append(Trace(said.key, said.before))
     return last, asked, left
 
@@ -253,7 +254,7 @@ def _sibling(history: History, found: Found, idle: int) -> Link | None:
     alike = [each for each in _living(history, found.get(history.asked, ()), idle) if each.mark == history.instructions]
     if (task := _best(history, alike)) is None:
         return None
-    return Link(task.session_id, "sibling", task.task_id, history.count, history.count, False, 0.9)
+    return Link(task.session_id, "sibling", task.task_id, history.length, history.length, False, 0.9)
 
 
 def _changed(history: History, changed: Sequence[Place], found: Found, idle: int) -> Link | None:
@@ -261,7 +262,7 @@ def _changed(history: History, changed: Sequence[Place], found: Found, idle: int
     for place in changed:
         alike = [each for each in _living(history, found.get(place.key, ()), idle) if each.mark == history.instructions]
         if (task := _best(history, alike)) is not None:
-            return Link(task.session_id, "changed", task.task_id, place.count, history.count, False, 0.7)
+            return Link(task.session_id, "changed", task.task_id, place.length, history.length, False, 0.7)
     return None
 
 
@@ -279,15 +280,16 @@ def _trimmed(history: History, said: Sequence[Said], found: Found, idle: int) ->
     session_id, matched = max(votes.items(), key=lambda item: sum(each.weight for each, _ in item[1]))
     weight = sum(each.weight for each, _ in matched)
     paired = sum(1 for each, task in matched if each.before == task.mark)
-    if weight < (ENOUGH_PAIRED if paired else ENOUGH_TWO if len(matched) > 1 else ENOUGH_ALONE):
-        return None
     task = matched[0][1]  # the last answer comes first
+    alone = ENOUGH_ALONE if history.at - task.last_at <= idle else ENOUGH_LATER
+    if weight < (ENOUGH_PAIRED if paired else ENOUGH_ALONE if len(matched) > 1 else alone):
+        return None
     return Link(
         session_id,
         "trimmed",
         task.task_id,
         len(matched) + paired,
-        history.count,
+        history.length,
         True,
         0.8 if paired or len(matched) > 1 else 0.6,
     )

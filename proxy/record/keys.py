@@ -6,9 +6,9 @@ A key is a signed 64-bit integer. Its first 16 bits are the caller's, so that th
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
+from typing import NamedTuple
 
 from proxy.wire.dialogue import Reference
 from proxy.wire.remark import Remark
@@ -18,6 +18,8 @@ REPLY, ASKED, SAID = b"r", b"a", b"s"
 
 CACHED = 8192  # remarks whose digest is remembered: a history comes again with each call
 CACHED_LENGTH = 2048  # characters of the longest one
+
+LONG = 80  # characters of an answer that is known by itself
 
 DATED = re.compile(
     r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}|\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?"
@@ -29,22 +31,20 @@ DATED = re.compile(
 """Dates and times, with which apps stamp their instructions."""
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
+class Said(NamedTuple):
     """An answer in a history, or a call's own."""
 
     key: int  # as `SAID`
     before: int  # a mark of the message before it
-    weight: int  # characters, white space left out; the id of a tool call counts, too
-    count: int  # messages of the history up to its end
+    weight: int  # characters that it is known by
+    length: int  # messages of the history up to its end
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where a history may have been a whole call before: at an answer in it."""
 
     key: int
-    count: int  # messages up to there
+    length: int  # messages up to there
 
 
 def mark(digest: bytes) -> int:
@@ -80,12 +80,18 @@ class Keys:
         """What tells a remark from others."""
         return self._digest_of(remark) if len(remark.text) > CACHED_LENGTH else self._digest(remark)
 
-    def said(self, scope: Scope, answer: Remark, before: bytes | None, count: int) -> Said:
-        """An answer by itself; the ids of its tool calls count for little, since frameworks make new ones."""
-        calls = tuple([("", name, arguments) for _, name, arguments in answer.calls])
-        plain = answer._replace(calls=calls) if calls else answer
-        weight = len(answer.text) + sum([len(id) + len(arguments) for id, _, arguments in answer.calls])
-        return Said(scope.key(SAID, self.digest(plain)), mark(before or b""), weight, count)
+    def said(self, scope: Scope, answer: Remark, before: Remark | None, count: int) -> Said:
+        """An answer by itself, or a short one with what it answers; ids of tool calls are left out: frameworks make new ones."""
+        weight = len(answer.text)
+        if answer.calls:
+            weight += sum([len(id) + len(arguments) for id, _, arguments in answer.calls])
+            answer = answer._replace(calls=tuple([("", name, arguments) for _, name, arguments in answer.calls]))
+        digest = self.digest(answer)
+        asked = b"" if before is None else self.digest(before)
+        if weight < LONG:
+            digest += asked
+            weight += 0 if before is None else len(before.text)
+        return Said(scope.key(SAID, digest), mark(asked), weight, count)
 
     def reference(self, project_id: str, reference: Reference) -> int:
         """Of what a provider gave as a handle: it is no guess, so the caller and the user do not matter."""

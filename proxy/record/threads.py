@@ -6,13 +6,13 @@ Calls of one batch may go on from one another: they are gone through in the orde
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from proxy.record.conversation import History, Looks, history, link, looks
 from proxy.record.keys import Keys
 from proxy.store import Store
-from proxy.task import OWN_SESSION, Source, Task, Traced
+from proxy.task import OWN_SESSION, Source, Task, Traced, changed
 
 MOST_ALIKE: Final = 8  # tasks of one key, the latest ones, that are looked at
 MOST_KEYS: Final = 2000  # in one question to the store
@@ -86,7 +86,7 @@ class Batch:
     def _place(self, call: _Call, one: History, idle: int) -> None:
         if call.open:
             found = link(one, call.looks, self._found, idle)
-            call.task = replace(
+            call.task = changed(
                 call.task,
                 session_id=f"{OWN_SESSION}{call.task.own_id or call.task.id}" if found is None else found.session_id,
                 session_source=Source.INFERRED,
@@ -94,7 +94,7 @@ class Batch:
                 traces=one.traces,
             )
         else:
-            call.task = replace(call.task, traces=one.traces)
+            call.task = changed(call.task, traces=one.traces)
         task = call.task
         session_id = task.session_id or ""
         ended = self._last[session_id] = max(task.ended_at, self._last.get(session_id, task.ended_at))
@@ -129,7 +129,7 @@ class _Call:
             self.history = history(keys, self.task)
         except Exception as error:  # a provider's JSON may be anything, and a fault in here must not cost the task
             problem = f"the conversation could not be followed: {type(error).__name__}: {str(error)[:200]}"
-            self.task = replace(self.task, problems=(*self.task.problems, problem))
+            self.task = changed(self.task, problems=(*self.task.problems, problem))
 
 
 def _some(keys: Sequence[int], most: int) -> Iterable[Sequence[int]]:

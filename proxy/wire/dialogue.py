@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from proxy.task import JSON
 from proxy.wire.gemini_text import member
 from proxy.wire.remark import ANSWER, PROMPT, REMINDER, TOOL, USER, Remark, call_of, content_of, medium, spoken, written
 from proxy.wire.text import INSTRUCTING
+
+PLAIN = 4096  # characters of a message that is remembered
 
 MOST_ANSWERS = 8
 """Choices of one call that a later call may go on from."""
@@ -84,26 +87,42 @@ def _conversation(value: JSON) -> list[Reference]:
     return [Reference("conversation", id)] if isinstance(id, str) and id else []
 
 
-def _dicts(value: Any) -> Iterator[JSON]:
-    for each in value if isinstance(value, list) else ():
-        if isinstance(each, dict):
-            yield each
+def _dicts(value: Any) -> list[JSON]:
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
 
 
 # -- chat, and Ollama's ------------------------------------------------------------------------------------------------
 
 
-def _chat(asked: JSON) -> Iterator[Remark]:
+@lru_cache(4096)
+def _plain(role: str, content: str) -> Remark | None:
+    """A message that is one text and nothing else, as most are; they come again with every call. None where it is no remark."""
+    if role == "assistant":
+        return spoken(content) if content.strip() else None
+    if role in INSTRUCTING:
+        return None
+    return Remark(TOOL if role in ("tool", "function") else USER, content.strip())
+
+
+def _chat(asked: JSON) -> list[Remark]:
+    found = []
     for message in _dicts(asked.get("messages")):
-        role = message.get("role")
-        if role == "assistant":
+        role, content = message.get("role"), message.get("content")
+        if len(message) == 2 and type(content) is str and type(role) is str and len(content) < PLAIN:
+            remark = _plain(role, content)
+        elif role == "assistant":
             remark = _chat_answer(message)
-            if remark.text or remark.calls:
-                yield remark
+            remark = remark if remark.text or remark.calls else None
         elif role not in INSTRUCTING:
             images = message.get("images")
-            text = content_of(message.get("content"))
-            yield Remark(TOOL if role in ("tool", "function") else USER, text + medium({"images": images}) if images else text)
+            text = content_of(content)
+            side = TOOL if role in ("tool", "function") else USER
+            remark = Remark(side, text + medium({"images": images}) if images else text)
+        else:
+            continue
+        if remark is not None:
+            found.append(remark)
+    return found
 
 
 def _chat_answer(message: JSON) -> Remark:
