@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from proxy.cli import again, export, lists, live, replay
+from proxy.cli import again, export, lists, live, regroup, replay
 from proxy.cli.options import Config, DataDir, Json, Problem, print_json, settings_of
 
 app = typer.Typer(
@@ -88,6 +88,8 @@ app.command()(export.export)
 app.command()(replay.replay)
 app.command()(again.reprice)
 app.command()(again.reread)
+app.command("session-split")(regroup.session_split)
+app.command("session-merge")(regroup.session_merge)
 
 
 def main() -> None:

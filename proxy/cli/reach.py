@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import json as stdlib_json
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from http.client import HTTPException
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.error import HTTPError, URLError
+from urllib.parse import quote
 from urllib.request import ProxyHandler, Request, build_opener
 
 from proxy.cli.options import Problem, database
@@ -24,8 +25,13 @@ ACT_SECONDS = 600.0
 LOCK_SECONDS = 4.0  # a desk whose supervisor was killed is gone within 2
 ALREADY_RUNNING = 3
 
-Do = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
-"""Does the act of that name of `proxy.query.routes.ACTS`, with that body; gives the document of its answer. Raises Problem."""
+
+class Do(Protocol):
+    """Does the act of that name of `proxy.query.routes.ACTS`."""
+
+    async def __call__(self, name: str, body: dict[str, Any], id: str = "") -> dict[str, Any]:
+        """Give the document of its answer; `id` is that of its path. Raises Problem, NotFound."""
+        ...
 
 
 @asynccontextmanager
@@ -33,8 +39,8 @@ async def doing(settings: Settings, acts: Callable[[Store], Mapping[str, Act]]) 
     """What does acts: the desk, or where nothing runs this process with `acts` of the store. Raises Problem, StoreUnavailable."""
     if await asyncio.to_thread(ask, settings, "/api/status") is not None:
 
-        async def through(name: str, body: dict[str, Any]) -> dict[str, Any]:
-            found = await asyncio.to_thread(ask, settings, _path(name), body)
+        async def through(name: str, body: dict[str, Any], id: str = "") -> dict[str, Any]:
+            found = await asyncio.to_thread(ask, settings, _path(name).replace("{id}", quote(id, safe="")), body)
             if found is None:
                 raise Problem("the desk has gone away meanwhile. Try again.", 1)
             return found
@@ -52,8 +58,8 @@ async def doing(settings: Settings, acts: Callable[[Store], Mapping[str, Act]]) 
         try:
             made = acts(store)
 
-            async def here(name: str, body: dict[str, Any]) -> dict[str, Any]:
-                status, document = await made[name]("", stdlib_json.dumps(body).encode(), {})
+            async def here(name: str, body: dict[str, Any], id: str = "") -> dict[str, Any]:
+                status, document = await made[name](id, stdlib_json.dumps(body).encode(), {})
                 if status >= 400:
                     raise Problem(str(document["error"]["message"]), 1)
                 return dict(document)

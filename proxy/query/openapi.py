@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields
 from enum import StrEnum
 from types import NoneType
 from typing import Any, get_args, get_type_hints
 
 from proxy.query.document import HIDDEN
-from proxy.query.parameters import AGAIN, TASK
+from proxy.query.parameters import AGAIN, MERGE, SPLIT, TASK, Member
 from proxy.query.routes import ACTS, ROUTES, Route
 from proxy.task import JSON, Feedback, Session, Signs, Status, Summary, Task, Usage, User
 
@@ -156,6 +157,11 @@ def _schemas() -> JSON:
         "AgainOrOne": _optional({parameter.name: parameter.schema for parameter in (*AGAIN, TASK)}),
         "Reread": _object({**_PAGE_DONE, "skipped": _SKIPPED, "fields": _FIELDS, "examples": _EXAMPLES}),
         "Repriced": _object({**_PAGE_DONE, "models": {"type": "array", "items": _object(_OF_MODEL)}}),
+        "Split": _members(SPLIT),
+        "Merge": _members(MERGE),
+        "Regrouped": _object(
+            {"moved": COUNT, "session": _ref("Session"), "left": {"anyOf": [_ref("Session"), {"type": "null"}]}}
+        ),
         "Health": _object({"ok": {"type": "boolean"}}),
         "Readiness": _object({"ok": {"type": "boolean"}, "reasons": TEXTS}),
         "Error": _object(
@@ -170,6 +176,13 @@ NEXT: JSON = {"type": ["string", "null"], "description": "The `cursor` of the pa
 
 def _object(properties: JSON) -> JSON:
     return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def _members(allowed: Mapping[str, Member]) -> JSON:
+    """The schema of the object that an act takes."""
+    kinds = {str: "string", bool: "boolean"}
+    properties = {name: {"type": kinds[each.type], "description": each.description} for name, each in allowed.items()}
+    return {"type": "object", "properties": properties, "required": [name for name, each in allowed.items() if each.needed]}
 
 
 def _optional(properties: JSON) -> JSON:

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from difflib import get_close_matches
 from typing import Any
 
-from proxy.task import JSON, Ending, Filter, Flag
+from proxy.task import JSON, LABEL_LENGTH, Ending, Filter, Flag
 
 KINDS = (
     "chat", "completion", "response", "embedding", "moderation", "image", "audio", "file", "batch", "model", "realtime",
@@ -45,6 +45,15 @@ class Asked:
     decoded: bool = False
     dry_run: bool = False
     task_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A member of the JSON object that an act takes."""
+
+    description: str
+    type: type[str] | type[bool] = str
+    needed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +97,29 @@ def understand_body(body: bytes, allowed: tuple[Parameter, ...]) -> Asked:
         raise BadFilter("body", "is not a JSON object.")
     pairs = [(name, _said(name, each)) for name, each in value.items() if each is not None]
     return understand(pairs, allowed)
+
+
+def members(body: bytes, allowed: Mapping[str, Member]) -> JSON:
+    """The members of a JSON object that says what to do; `null` is as if it were not there. Raises BadFilter."""
+    try:
+        value = json.loads(body or b"{}")
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise BadFilter("body", "is not a JSON object.")
+    said = {name: each for name, each in value.items() if each is not None}
+    for name, each in said.items():
+        if name not in allowed:
+            raise BadFilter(name[:64], _choice("no such member", name, tuple(allowed)))
+        member = allowed[name]
+        if type(each) is not member.type:
+            raise BadFilter(name, "is not text." if member.type is str else "is neither true nor false.")
+        if isinstance(each, str) and not 0 < len(each) <= LABEL_LENGTH:
+            raise BadFilter(name, f"is empty or longer than {LABEL_LENGTH} characters.")
+    for name, member in allowed.items():
+        if member.needed and name not in said:
+            raise BadFilter(name, "is missing.")
+    return said
 
 
 def _said(name: str, value: Any) -> str:
@@ -210,3 +242,13 @@ DRY_RUN = Parameter(
 AGAIN = (*FILTERS, *PAGING, DRY_RUN)
 """What an act over kept tasks can be told."""
 TASK = Parameter("task_id", "This task alone.", TEXT, lambda asked, value: replace(asked, task_id=value))
+
+_PROJECT = Member("The project of the session; needed where several have one of this id.")
+SPLIT = {
+    "from_task": Member("The id of the first task that moves.", needed=True),
+    "thread": Member("Whether only tasks that go on from it move, and not all later ones.", bool),
+    "into": Member("The id of the new session; one is made where it is left out."),
+    "project_id": _PROJECT,
+}
+MERGE = {"into": Member("The id of the session that all tasks move into.", needed=True), "project_id": _PROJECT}
+"""What splitting and merging sessions take."""

@@ -125,5 +125,23 @@ ACTS: tuple[Route, ...] = (
         method="POST",
         also=(400, 404, 503),
     ),
+    Route(
+        path="/api/sessions/{id}/split",
+        name="split_session",
+        summary="Moves a task and what came after it out of a session, into a new one.",
+        answers="Regrouped",
+        takes="Split",
+        method="POST",
+        also=(400, 404, 409, 503),
+    ),
+    Route(
+        path="/api/sessions/{id}/merge",
+        name="merge_session",
+        summary="Moves all tasks of a session into another one.",
+        answers="Regrouped",
+        takes="Merge",
+        method="POST",
+        also=(400, 404, 409, 503),
+    ),
 )
 """What the desk does when asked by another method than GET; whoever builds the desk brings the acts, by their names."""

@@ -21,12 +21,12 @@ from aiohttp import http as aiohttp_http
 from aiohttp import web
 from setproctitle import setproctitle
 
-from proxy.query.api import Desk, DeskRunner, build
+from proxy.query.api import Act, Desk, DeskRunner, build
 from proxy.record.accounts import epoch_of, status
 from proxy.record.board import Board, Column, desk_row
 from proxy.record.recorder import Recorder
 from proxy.record.threads import Threads
-from proxy.server import again, data_dir
+from proxy.server import again, data_dir, regroup
 from proxy.server.late_store import LateStore
 from proxy.server.told import Told, hear, say_ready
 from proxy.store import StoreUnavailable, open_store
@@ -80,6 +80,9 @@ class _Process:
             Threads(self._store, pepper, sessions["idle_seconds"]) if sessions["infer"] else None,
         )
 
+    def _acts(self) -> dict[str, Act]:
+        return {**again.acts(self._store, self._rules), **regroup.acts(self._store)}
+
     def _recovered(self, count: int) -> None:
         self._own_row[Column.ENDED] += count
 
@@ -116,9 +119,7 @@ class _Process:
         loop.add_signal_handler(signal.SIGTERM, ask, True)
         loop.add_signal_handler(signal.SIGUSR1, ask, False)
         loop.add_reader(told.lifeline, ask, False)
-        runner = DeskRunner(
-            build(self._store, self._status, _desk(told), _decoded, again.acts(self._store, self._rules)), shutdown_timeout=0.2
-        )
+        runner = DeskRunner(build(self._store, self._status, _desk(told), _decoded, self._acts()), shutdown_timeout=0.2)
         await runner.setup()
         await web.SockSite(runner, socket.socket(fileno=told.socket), backlog=128).start()
         recording = loop.create_task(self._record())

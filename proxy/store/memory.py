@@ -45,7 +45,7 @@ class MemoryStore:
         for task in new:
             place = (task.created_at, len(self._tasks), task.id)
             bisect.insort(self._order, place)
-            for trace in task.traces:
+            for trace in {trace.key: trace for trace in reversed(task.traces)}.values():
                 bisect.insort(self._traces.setdefault(trace.key, []), (place, trace))
             self._tasks[task.id] = replace(task, own_id=None, traces=())
             self._origins.add(task.origin)

@@ -12,6 +12,7 @@ from proxy.store import BadCursor, Store, StoreRejected
 from proxy.task import Body, Ending, Feedback, Filter, Flag, Which
 from tests.store.rewriting import RewritingContract
 from tests.store.tasks import NOON, a_task
+from tests.store.tracing import TracingContract
 
 
 async def ids_of(store: Store, filter: Filter, limit: int = 500, **more) -> list[str]:
@@ -28,7 +29,7 @@ async def every(page_of) -> list:
         assert page.items
 
 
-class StoreContract(RewritingContract):
+class StoreContract(RewritingContract, TracingContract):
     async def test_a_kept_task_comes_back_whole(self, store: Store):
         task = a_task(
             1,
