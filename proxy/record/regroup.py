@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from proxy.store import Store
-from proxy.task import JSON, Filter, Source, Summary
+from proxy.task import JSON, Filter, Summary
 
 PERSON = "person"
 """What `by` is in the evidence of a task that a person has moved."""
@@ -63,17 +63,16 @@ async def merge(store: Store, session_id: str, project_id: str | None, into: str
     project, tasks = await _all(store, session_id, project_id)
     if await store.session(into, project) is None:
         raise NotThere(f'There is no session "{into}" in project "{project}".')
-    moved = 0
+    count = 0
     while tasks:
-        moved += await _move(store, tasks, into, "merge", at)
+        count += await _move(store, tasks, into, "merge", at)
         tasks = await _tasks(store, session_id, project)  # what has come in meanwhile
-    return Moved(project, into, moved)
+    return Moved(project, into, count)
 
 
-def settled(task: Summary) -> bool:
-    """Whether the session of a task was found or moved, so that it does not follow from its labels and has to be kept."""
-    evidence = task.session_evidence
-    return task.session_source is Source.INFERRED or (evidence is not None and evidence.get("by") == PERSON)
+def moved(task: Summary) -> bool:
+    """Whether a person has said which session a task is of: then its labels say it no more."""
+    return task.session_evidence is not None and task.session_evidence.get("by") == PERSON
 
 
 async def _all(store: Store, session_id: str, project_id: str | None) -> tuple[str, list[Summary]]:
@@ -123,7 +122,7 @@ async def _free(store: Store, wanted: str, project_id: str) -> str:
 
 
 async def _move(store: Store, tasks: Sequence[Summary], into: str, act: str, at: str) -> int:
-    moved = [
+    changed = [
         replace(
             task,
             session_id=into,
@@ -131,7 +130,7 @@ async def _move(store: Store, tasks: Sequence[Summary], into: str, act: str, at:
         )
         for task in tasks
     ]
-    return await store.rewrite(moved, only=("session_id", "session_evidence"))
+    return await store.rewrite(changed, only=("session_id", "session_evidence"))
 
 
 def _found(task: Summary) -> JSON | None:

@@ -10,13 +10,15 @@ from itertools import pairwise
 from typing import Any
 
 from proxy.record import reading, routes
+from proxy.record.regroup import moved
 from proxy.record.reprice import summary_of
 from proxy.record.second_look import SECOND_LOOK
 from proxy.store import Store
 from proxy.task import JSON, Call, Ending, Filter, Piece, Source, Summary, Task
 
 UNDERSTOOD = (
-    *("kind", "project_id", "name", "session_id", "session_source", "session_final", "user_id", "user_source", "parent_task_id"),
+    *("kind", "project_id", "name", "session_id", "session_source", "session_evidence", "session_final"),
+    *("user_id", "user_source", "parent_task_id"),
     *("input", "output", "system_prompt", "metadata", "model_requested", "model", "usage", "cost", "price", "response_id"),
     *("upstream_request_id", "stream", "seconds_to_first_token", "longest_stall", "tokens_per_second", "ending"),
     *("finish_reasons", "problems"),
@@ -76,15 +78,15 @@ def call_of(task: Task) -> Call | None:
 def again(task: Task, complete: Callable[[Task], Task]) -> Task | None:
     """`task` as it is read today; `None` where nothing of it was read from bytes. `complete` is what the recorder does then.
 
-    What others have said since stays: who inferred or logged its session and user, feedback, events, evaluations.
+    What others have said since stays: who inferred, moved or logged its session and user, feedback, events, evaluations.
     """
     call = call_of(task)
     if call is None:
         return None
     now = complete(reading.read(call))
     found: dict[str, Any] = {name: getattr(now, name) for name in (*UNDERSTOOD, *WITHIN)}
-    if now.session_id is None and task.session_source in (Source.INFERRED, Source.CLIENT):
-        found |= {"session_id": task.session_id, "session_source": task.session_source}
+    if moved(task) or (now.session_id is None and task.session_source in (Source.INFERRED, Source.CLIENT)):
+        found |= {name: getattr(task, name) for name in ("session_id", "session_source", "session_evidence")}
     if now.user_id is None and task.user_source is Source.CLIENT:
         found |= {"user_id": task.user_id, "user_source": task.user_source}
     return replace(task, **found)

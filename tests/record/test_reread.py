@@ -179,3 +179,17 @@ def test_a_secret_that_was_taken_out_of_the_output_stays_out():
     assert SECOND_LOOK in task.redactions
     assert key not in json.dumps(task.raw_output) + str(task.output)
     assert again(task, complete) == task
+
+
+async def test_what_a_person_said_of_sessions_stays_and_what_was_inferred_gives_way_to_an_id(store):
+    named = {"request_headers": (("Content-Type", "application/json"), ("X-Session-Id", "named"))}
+    await store.save(
+        [
+            read_as_before(0, session_id="moved", session_source=Source.HEADER, session_evidence={"by": "person"}, **named),
+            read_as_before(1, session_id="guessed", session_source=Source.INFERRED, session_evidence={"by": "reply"}, **named),
+        ]
+    )
+    await reread(store, complete, Filter(), limit=9)
+    moved, found = [await store.get(id) for id in ("t0", "t1")]
+    assert (moved.session_id, moved.session_evidence, moved.output) == ("moved", {"by": "person"}, "Hello")
+    assert (found.session_id, found.session_source, found.session_evidence) == ("named", Source.HEADER, None)

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import pytest
 
-from proxy.record.regroup import NotThere, Pointless, merge, settled, split
+from proxy.record.regroup import NotThere, Pointless, merge, moved, split
 from proxy.record.threads import Threads
 from proxy.store import open_store
 from proxy.store.memory import MemoryStore
@@ -48,21 +48,21 @@ async def ids(store, session: str) -> list[str]:
 
 async def test_a_task_and_what_came_after_it_move_into_a_session_of_their_own(store):
     await store.save([a_task(n, session_id="s", user_id=f"u{n % 2}") for n in range(5)])
-    moved = await split(store, "s", None, "id-2", thread=False, at=AT)
-    assert (moved.session_id, moved.tasks) == ("auto-id-2", 3)
+    done = await split(store, "s", None, "id-2", thread=False, at=AT)
+    assert (done.session_id, done.tasks) == ("auto-id-2", 3)
     assert await ids(store, "s") == ["id-0", "id-1"]
     assert await ids(store, "auto-id-2") == ["id-2", "id-3", "id-4"]
     evidence = (await store.get("id-3")).session_evidence
     assert evidence == {"by": "person", "act": "split", "at": AT, "from": "s", "found": None}
-    assert settled(await store.get("id-3"))
-    assert not settled(await store.get("id-1"))
+    assert moved(await store.get("id-3"))
+    assert not moved(await store.get("id-1"))
     await must_add_up(store)
 
 
 async def test_two_sessions_become_one(store):
     await store.save([a_task(n, session_id="st"[n % 2], user_id="u") for n in range(5)])
-    moved = await merge(store, "s", "default", "t", at=AT)
-    assert (moved.session_id, moved.tasks) == ("t", 3)
+    done = await merge(store, "s", "default", "t", at=AT)
+    assert (done.session_id, done.tasks) == ("t", 3)
     assert await store.session("s") is None
     assert await ids(store, "t") == [f"id-{n}" for n in range(5)]
     assert (await store.user("u")).sessions == 1
@@ -93,12 +93,12 @@ async def test_only_the_thread_of_a_task_moves_where_that_is_asked_and_later_cal
     on_one = await said([*hello, model("I am one."), user("Good.")], model("Yes."), 2)
     on_two = await said([*hello, model("I am two."), user("Bad.")], model("No."), 3)
     assert len({task.session_id for task in (one, two, on_one, on_two)}) == 1
-    moved = await split(store, one.session_id, None, two.id, thread=True, at=AT)
-    assert (moved.session_id, moved.tasks) == (f"auto-{two.id}", 2)
+    done = await split(store, one.session_id, None, two.id, thread=True, at=AT)
+    assert (done.session_id, done.tasks) == (f"auto-{two.id}", 2)
     assert await ids(store, one.session_id) == [one.id, on_one.id]
     later = await said([*hello, model("I am two."), user("Bad."), model("No."), user("Well.")], model("Hm."), 4)
     other = await said([*hello, model("I am one."), user("Good."), model("Yes."), user("Well.")], model("Hm."), 5)
-    assert (later.session_id, other.session_id) == (moved.session_id, one.session_id)
+    assert (later.session_id, other.session_id) == (done.session_id, one.session_id)
     await must_add_up(store)
 
 
