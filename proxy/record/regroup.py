@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from proxy.store import Store
-from proxy.task import JSON, Filter, Summary
+from proxy.task import JSON, OWN_SESSION, Filter, Summary
 
 PERSON = "person"
 """What `by` is in the evidence of a task that a person has moved."""
@@ -49,7 +49,7 @@ async def split(
     if len(moving) == len(tasks):
         raise Pointless(f'Task "{from_task}" and what follows it are all that session "{session_id}" has.')
     if into is None:
-        into = await _free(store, f"auto-{from_task}", project)
+        into = await _free(store, f"{OWN_SESSION}{from_task}", project)
     elif await store.session(into, project) is not None:
         raise Pointless(f'There is a session "{into}" already. To put them together, merge.')
     await _move(store, moving, into, "split", at)
