@@ -34,6 +34,10 @@ class Do(Protocol):
         ...
 
 
+class Busy(Problem):
+    """The desk cannot do this just now. Ask again."""
+
+
 @asynccontextmanager
 async def doing(settings: Settings, acts: Callable[[Store], Mapping[str, Act]]) -> AsyncIterator[Do]:
     """What does acts: the desk, or where nothing runs this process with `acts` of the store. Raises Problem, StoreUnavailable."""
@@ -52,7 +56,7 @@ async def doing(settings: Settings, acts: Callable[[Store], Mapping[str, Act]]) 
     file = database(settings)
     if file is None or not file.exists():
         raise StoreMissing(f"nothing is stored yet in {settings.data_dir}")
-    locks = _locked(settings)
+    locks = locked(settings)
     try:
         store = await open_store(settings.store.url, settings.data_dir, write=True)
         try:
@@ -72,7 +76,8 @@ async def doing(settings: Settings, acts: Callable[[Store], Mapping[str, Act]]) 
             os.close(lock)
 
 
-def _locked(settings: Settings) -> list[int]:
+def locked(settings: Settings) -> list[int]:
+    """Take the data directory, as `tasktap serve` does; close what is given to let it go. Raises Problem."""
     from proxy.server import data_dir
 
     path, held = settings.data_dir, list[int]()
@@ -126,6 +131,8 @@ def ask(settings: Settings, path: str, body: dict[str, Any] | None = None) -> di
 def _refused(desk: str, refused: HTTPError, *, told: bool) -> Problem:
     if refused.code in {401, 403}:
         return Problem(f"the desk at {desk} wants another key than `desk.key` of this configuration.", 1)
+    if refused.code in {429, 503}:
+        return Busy(f"the desk at {desk} answers {refused.code}: it cannot do this just now.", 1)
     if told:
         try:
             return Problem(str(stdlib_json.loads(refused.read())["error"]["message"]), 2 if refused.code == 400 else 1)
