@@ -5,6 +5,7 @@ from __future__ import annotations
 from proxy.record import redact
 from proxy.record.journal import Journal
 from proxy.record.prepare import BodyKind
+from proxy.record.redact_keys import KeyRedactor
 
 
 class KeptBody:
@@ -13,7 +14,11 @@ class KeptBody:
     __slots__ = ("_feed", "_left", "_redactor", "cut", "dropped", "size")
 
     def __init__(self, needles: tuple[bytes, ...], kind: BodyKind, limit: int) -> None:
-        self._redactor = redact.Redactor(needles, coding=kind.coding, form=kind.form, parts=kind.parts, limit=limit)
+        self._redactor: redact.Redactor | KeyRedactor
+        if kind.keys:
+            self._redactor = KeyRedactor(needles, kind.coding, limit)
+        else:
+            self._redactor = redact.Redactor(needles, coding=kind.coding, form=kind.form, parts=kind.parts, limit=limit)
         self._feed = self._redactor.feed
         self._left = limit
         self.size = 0

@@ -46,20 +46,21 @@ def _length_line(head: bytes) -> tuple[int, int, int]:
 class BodyKind:
     """What of a body the record has to know: its coding, and whether its fields are looked at one by one."""
 
-    __slots__ = ("coding", "form", "parts", "plain", "streams")
+    __slots__ = ("coding", "form", "keys", "parts", "plain", "streams")
 
-    def __init__(self, coding: str | None, content_type: bytes) -> None:
+    def __init__(self, coding: str | None, content_type: bytes, keys: bool) -> None:
         self.coding = coding
         self.form = content_type[: len(_FORM)].lower() == _FORM
         self.parts = boundary(content_type)
         self.streams = content_type.lower().startswith(_STREAMS)  # an end marker may come in it
-        self.plain = coding is None and not self.form and self.parts is None
+        self.keys = keys  # it may hand out a key that no name tells
+        self.plain = coding is None and not self.form and self.parts is None and not keys
 
 
 @lru_cache(maxsize=1024)
-def body_kind(coding: str | None, content_type: bytes) -> BodyKind:
+def body_kind(coding: str | None, content_type: bytes, keys: bool = False) -> BodyKind:
     """The one BodyKind for these."""
-    return BodyKind(coding, content_type)
+    return BodyKind(coding, content_type, keys)
 
 
 class Prepared:
@@ -70,6 +71,7 @@ class Prepared:
         "before",
         "body",
         "expects",
+        "gives_keys",
         "kept",
         "markers",
         "meta",
@@ -90,6 +92,7 @@ class Prepared:
         self.websocket = (
             request.upgrade is not None and request.upgrade.lower() == b"websocket" and b"upgrade" in request.connection
         )
+        self.gives_keys = route.kind == "realtime" and request.method == b"POST"
         self.markers = markers(route.kind)
         self.task_id: bytes | None = None
         self.before = self.after = b""  # the head for the upstream, around its Content-Length line

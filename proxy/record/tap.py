@@ -172,7 +172,7 @@ class Tap:
             if cleaned:
                 self._redacted("response.headers")
             self._head = b"%d %b\r\n%b\r\n\r\n" % (status, scrubbed(reason, self._needles), lines)
-            kind = self._response_kind = body_kind(found.coding, found.content_type)
+            kind = self._response_kind = body_kind(found.coding, found.content_type, self._prepared.gives_keys)
             if kind.streams:
                 self._row[_STREAMS] += 1
         except Exception as error:

@@ -67,7 +67,7 @@ def split(data: bytes, at: list[int]) -> list[bytes]:
     return [data[a:b] for a, b in pairwise(ends)] or [b""]
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(some_tape, cuts)
 def test_any_cuts_give_the_same_task(tape: Tape, at: list[int]) -> None:
     assert said(read(tape.call(*split(tape.body, at)))) == said(read(tape.call()))
@@ -124,7 +124,7 @@ PLAIN = [
 ]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.sampled_from(PLAIN), seeds, st.sampled_from(ODD[:13] + ODD[19:22]))
 def test_a_field_that_nobody_knows_changes_nothing_that_is_understood(tape: Tape, seed: int, value: Any) -> None:
     dice = Random(seed)
@@ -190,7 +190,7 @@ def spoiled_said(tape: Tape, dice: Random) -> Said:
 
 
 @pytest.mark.parametrize("kind", sorted(DIALECTS))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(seed=seeds)
 def test_no_input_makes_a_reader_raise(kind: str, seed: int) -> None:
     """Each reader, with tapes of its own dialect and of all others."""
@@ -202,7 +202,7 @@ def test_no_input_makes_a_reader_raise(kind: str, seed: int) -> None:
     DIALECTS[kind].read(said)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.sampled_from(sorted(DIALECTS)), st.lists(st.binary(max_size=40), max_size=5), st.sampled_from(ODD), st.booleans())
 def test_no_bytes_make_a_reader_raise(kind: str, pieces: list[bytes], request: Any, whole: bool) -> None:
     for content_type in ("text/event-stream", "application/json", ""):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gzip
 import json
 import os
 import signal
@@ -19,7 +20,9 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 from websockets.sync.server import Server, ServerConnection, serve
 
+from tests import upstream as plays
 from tests.proc import Tasktap, alive, serving, soon
+from tests.relay.caller import Caller, request
 
 SOUND = b64encode(bytes(range(256)) * 3).decode()
 KEY = "sk-realtime-canary-77aa31"
@@ -364,3 +367,33 @@ def test_the_responses_api_on_a_websocket_is_read_like_the_one_on_http(house: Ta
         assert task["raw_input"] == {"model": "gpt-9", "input": task["input"], "instructions": "Shout."}
         assert task["problems"] == []
         assert task["seconds_to_first_token"] is not None
+
+
+@pytest.mark.parametrize("coding", [b"", b"gzip"])
+@pytest.mark.parametrize("pieces", [1, 3])
+def test_a_key_that_is_handed_out_to_a_browser_is_not_written(tmp_path: Path, coding: bytes, pieces: int) -> None:
+    """`{"value": "ek_..."}`: no name says that this is a key."""
+    key = b"ek_68af296e8e408191a1120ab6383263c2"
+    said = {
+        "value": key.decode(),
+        "expires_at": 1,
+        "session": {"type": "realtime", "model": "gpt-realtime", "instructions": "Hush."},
+    }
+    plain = json.dumps(said).encode()
+    body = gzip.compress(plain) if coding else plain
+    size = -(-len(body) // pieces)
+    lines = (b"Content-Encoding: " + coding,) if coding else ()
+    raw = plays.Upstream()
+    raw.play(plays.chunked([body[at : at + size] for at in range(0, len(body), size)], *lines))
+    with serving(tmp_path, f'default_upstream = "raw"\n[upstreams.raw]\nurl = "{raw.url}"\n') as house:
+        with Caller(house.calls) as caller:
+            asked = b'{"session": {"type": "realtime", "model": "gpt-realtime"}}'
+            answer = caller.ask(request(b"POST", b"/v1/realtime/client_secrets", body=asked))
+            assert answer.body.data == body
+        task = house.task(answer.id)
+        assert (task["kind"], task["model"], task["model_requested"]) == ("realtime", "gpt-realtime", "gpt-realtime")
+        assert (task["system_prompt"], task["redactions"]) == ("Hush.", ["response.body"])
+        assert task["raw_output"]["value"] == "[redacted]"
+        files = [path for path in Path(house.data).rglob("*") if path.is_file()]
+        assert not [path.name for path in files if key in path.read_bytes()]
+    raw.close()
