@@ -33,6 +33,7 @@ _ENDS: Final[dict[str, tuple[bytes, ...]]] = {
 
 _BEGINS: Final = (b'"response.create"', b'"response.created"')
 _STATE: Final = (b'"session.created"', b'"session.updated"')
+_LISTENING: Final = (b'"input_audio_buffer.append"',)
 _SOUND: Final = (b'audio.delta"', b'"input_audio_buffer.append"')
 
 
@@ -119,6 +120,8 @@ class Spoken:
         if self._done or self._tap is None:
             if message.opcode == CLOSE:
                 return 0
+            if self._done and _type(message.data, _LISTENING):
+                return self._keep(message, sent=True)  # an open microphone must not cut off what still comes of the response
             self._settle()
             self._begin()
         if self._ends and _type(message.data, _BEGINS):

@@ -71,6 +71,8 @@ class Heard:
         id = text_of(event, "item_id") or ""
         if kind in ("session.created", "session.updated") and isinstance(event.get("session"), dict):
             self.session = event["session"]
+        elif kind in ("conversation.item.added", "conversation.item.created") and isinstance(event.get("item"), dict):
+            self._named(event["item"])
         elif kind == "input_audio_buffer.committed":
             self._lines.append((id, f"[audio {self._sound} bytes]" if self._sound else "[audio]"))
             self._sound = 0
@@ -89,14 +91,22 @@ class Heard:
             return
         text = given_text(item)
         if text:
-            self._lines.append((text_of(item, "id"), text))
+            self._lines.append((text_of(item, "id") or ("" if _has_sound(item) else None), text))
+
+    def _named(self, item: JSON) -> None:
+        """The upstream gives a sound that the caller has put into the conversation its id."""
+        id = text_of(item, "id")
+        if id is not None and _has_sound(item) and all(id != known for known, _ in self._lines):
+            at = next((at for at, (known, _) in enumerate(self._lines) if known == ""), None)
+            if at is not None:
+                self._lines[at] = id, self._lines[at][1]
 
     def text(self, answered: bool) -> str | None:
-        """What was asked. Sound that nobody has answered yet is part of it only where nothing was `answered`."""
+        """What was asked. Of what was `answered`, sound that came since is no part, nor the late transcript of an older turn."""
         known = {id: "".join(parts) for id, parts in self._deltas.items()} | self.transcripts
         lines = [(known.get(id) or text) if id is not None else text for id, text in self._lines]
         ids = {id for id, _ in self._lines}
-        lines += [text for id, text in known.items() if text and id not in ids]
+        lines += [text for id, text in known.items() if text and id not in ids and not answered]
         if self._sound and not (answered and lines):
             lines.append(f"[audio {self._sound} bytes]")
         return "\n".join(lines) or None
@@ -178,6 +188,12 @@ def _which(events: list[Event]) -> str | None:
 def _id_of(event: JSON) -> str | None:
     response = event.get("response")
     return text_of(response, "id") if isinstance(response, dict) else text_of(event, "response_id")
+
+
+def _has_sound(item: JSON) -> bool:
+    content = item.get("content")
+    parts = content if isinstance(content, list) else []
+    return any(isinstance(part, dict) and part.get("type") == "input_audio" for part in parts)
 
 
 def _without_sound(item: JSON) -> JSON:

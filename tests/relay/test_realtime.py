@@ -189,6 +189,29 @@ def test_without_a_label_what_was_said_on_one_connection_is_one_session(house: T
     assert {(task["session_source"], task["input"]) for task in found} == {("inferred", "spoken words")}
 
 
+def test_an_open_microphone_does_not_cut_off_what_comes_behind_a_response(house: Tasktap, upstream: Upstream) -> None:
+    said_all = threading.Event()
+
+    def late(connection: ServerConnection) -> None:
+        connection.recv()
+        tell(connection, "input_audio_buffer.committed", item_id="heard")
+        reply(connection, 1, "fine")
+        connection.recv()  # the next sound is here already
+        done = "conversation.item.input_audio_transcription.completed"
+        tell(connection, done, item_id="heard", transcript="spoken words")
+        assert said_all.wait(10)
+
+    upstream.model = late
+    with dial(house, fields={"X-Session-Id": "microphone"}) as caller:
+        say(caller, "input_audio_buffer.append", audio=SOUND)
+        until(caller, "response.done")
+        say(caller, "input_audio_buffer.append", audio=SOUND)
+        until(caller, "conversation.item.input_audio_transcription.completed")
+        [task] = tasks(house, "microphone", 1)
+        said_all.set()
+    assert (task["input"], task["output"]) == ("spoken words", "fine")
+
+
 def test_a_connection_without_a_response_is_one_task(house: Tasktap, upstream: Upstream) -> None:
     with dial(house) as caller:
         until(caller, "session.created")

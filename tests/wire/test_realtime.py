@@ -156,6 +156,33 @@ def test_a_typed_turn_says_what_was_typed_and_given_and_why_it_is_incomplete():
     assert found.asked["events"][2]["item"]["content"][0]["audio"]["bytes"] == 480
 
 
+DONE = "conversation.item.input_audio_transcription.completed"
+
+
+def test_a_sound_that_was_put_into_the_conversation_is_told_by_its_transcript():
+    sound = {"type": "message", "role": "user", "content": [{"type": "input_audio", "audio": SOUND}]}
+    found = reading(
+        up("conversation.item.create", item=sound),
+        down("conversation.item.added", item=sound | {"id": "item_9"}),
+        up("response.create"),
+        down(DONE, item_id="item_9", transcript="Hello."),
+        down("response.done", response=response()),
+    )
+
+    assert found.input == "Hello."
+
+
+def test_the_late_transcript_of_an_older_turn_is_no_part_of_this_one():
+    found = reading(
+        down(DONE, item_id="item_before", transcript="That was before."),
+        down("input_audio_buffer.committed", item_id="item_1"),
+        down(DONE, item_id="item_1", transcript="This is now."),
+        down("response.done", response=response()),
+    )
+
+    assert found.input == "This is now."
+
+
 def test_the_beta_names_of_events_are_read_too():
     found = reading(
         up("response.create"),
@@ -196,13 +223,12 @@ def test_a_failed_response_and_an_error_without_one_are_failures_and_an_error_be
 
 def test_a_connection_that_only_writes_down_is_read_as_its_transcripts():
     used = {"type": "tokens", "total_tokens": 7, "input_tokens": 5, "output_tokens": 2}
-    done = "conversation.item.input_audio_transcription.completed"
     found = reading(
         up("input_audio_buffer.append", audio=SOUND),
         down("input_audio_buffer.committed", item_id="a"),
-        down(done, item_id="a", transcript="One.", usage=used),
+        down(DONE, item_id="a", transcript="One.", usage=used),
         down("conversation.item.input_audio_transcription.delta", item_id="b", delta="Tw"),
-        down(done, item_id="b", transcript="Two.", usage=used),
+        down(DONE, item_id="b", transcript="Two.", usage=used),
     )
 
     assert (found.input, found.output) == (None, "One.\nTwo.")
