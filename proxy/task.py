@@ -161,8 +161,7 @@ class Trace(NamedTuple):
     mark: int  # tells apart tasks of the same key: 31 bits, whose meaning depends on what the key is of
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Traced:
+class Traced(NamedTuple):
     """A task that was found by a trace, and the session it is in now."""
 
     key: int

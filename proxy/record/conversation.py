@@ -30,8 +30,7 @@ Found = Mapping[int, Sequence[Traced]]
 """Tasks by key."""
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(NamedTuple):
     """The session of a task, and why."""
 
     session_id: str

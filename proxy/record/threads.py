@@ -50,13 +50,10 @@ class Batch:
         self._calls = [_Call(task) for task in tasks]
         for call in self._calls:
             call.look(keys)
+        self.first_keys = {key for call in self._calls if call.history is not None and call.open for key in call.history.keys}
+        """What the store is asked for first; a call that names its session asks for nothing."""
         self._found: dict[int, list[Traced]] = {}
         self._last: dict[str, int] = {}  # when sessions ended, those of this batch included
-
-    @property
-    def first_keys(self) -> set[int]:
-        """What the store is asked for first; a call that names its session asks for nothing."""
-        return {key for call in self._calls if call.history is not None and call.open for key in call.history.keys}
 
     def take(self, found: Sequence[Traced]) -> None:
         """What the store has found."""
@@ -66,11 +63,10 @@ class Batch:
     def look_further(self) -> set[int]:
         """What the store is asked for then, for calls of which nothing that they go on from is known, here or there."""
         left = {trace.key for call in self._calls if call.history is not None for trace in call.history.traces}
-        asked = self.first_keys
         for call in self._calls:
             if call.history is not None and call.open and not self._knows(call.history, left):
                 call.looks = looks(self._keys, call.history)
-        return {key for call in self._calls if call.looks is not None for key in call.looks.keys} - asked
+        return {key for call in self._calls if call.looks is not None for key in call.looks.keys} - self.first_keys
 
     def _knows(self, one: History, left: set[int]) -> bool:
         keys = [key for _, key in one.references] or ([one.last.key] if one.last is not None else [])
