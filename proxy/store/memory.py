@@ -147,7 +147,8 @@ class MemoryStore:
             )
             for key in keys
             for (_, _, id), trace in self._traces.get(key, ())[-most:]
-            if (task := self._tasks[id]).session_id is not None
+            if (task := self._tasks.get(id)) is not None
+            and task.session_id is not None
             and (session := self._sessions.get((task.project_id, task.session_id))) is not None
         ]
 

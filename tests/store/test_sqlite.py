@@ -27,7 +27,7 @@ from proxy.store import (
 from proxy.store.difference import Packer
 from proxy.store.sqlite_file import APPLICATION_ID, migrations, open_writer
 from proxy.store.sqlite_reader import Reader
-from proxy.task import Ending, Filter, Flag, Session, Signs, Task, Usage, User
+from proxy.task import Ending, Filter, Flag, Session, Signs, Task, Trace, Usage, User
 from tests.store.contract import StoreContract, ids_of
 from tests.store.tasks import NOON, a_task, tasks
 
@@ -554,3 +554,13 @@ async def test_a_rejected_batch_leaves_the_writer_as_it_was(store):
     with pytest.raises(StoreRejected):
         await store.save([a_task(1, kind=None)])
     assert await store.save([a_task(1)]) == 1
+
+
+async def test_the_traces_of_a_task_go_with_it(tmp_path):
+    store = await open_store("sqlite:", tmp_path, write=True)
+    await store.save([a_task(n, traces=(Trace(n, 0),)) for n in (1, 2)])
+    await store.close()
+    db = sqlite3.connect(tmp_path / "tasktap.db")
+    db.execute("DELETE FROM task WHERE id = 'id-1'")
+    assert db.execute("SELECT key FROM trace").fetchall() == [(2,)]
+    db.close()
