@@ -355,6 +355,55 @@ class Filter:
     words: tuple[str, ...] = ()  # each must be in input or output; one with spaces is a phrase
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forget:
+    """Which tasks are to be forgotten. Every field that is not `None` must hold; `before` is exclusive (microseconds)."""
+
+    task_id: str | None = None
+    session_id: str | None = None
+    user_id: str | None = None
+    project_id: str | None = None
+    other_projects: tuple[str, ...] = ()  # in none of these
+    since: int | None = None  # began then or later
+    before: int | None = None  # began before
+    ended_by: int | None = None  # ended then or earlier
+
+    def holds(self, task: Summary) -> bool:
+        """Whether this task is one of them."""
+        return (
+            self.task_id in (None, task.id)
+            and self.session_id in (None, task.session_id)
+            and self.user_id in (None, task.user_id)
+            and self.project_id in (None, task.project_id)
+            and task.project_id not in self.other_projects
+            and (self.since is None or task.created_at >= self.since)
+            and (self.before is None or task.created_at < self.before)
+            and (self.ended_by is None or task.ended_at <= self.ended_by)
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forgotten:
+    """What was forgotten."""
+
+    tasks: int = 0
+    sessions: int = 0  # those of which no task is left
+    users: int = 0
+    feedback: int = 0
+    bytes: int = 0  # that headers and bodies took, as kept
+    through: int | None = None  # `created_at` of the latest of the tasks
+
+    def __add__(self, other: Forgotten) -> Forgotten:
+        return Forgotten(
+            tasks=self.tasks + other.tasks,
+            sessions=self.sessions + other.sessions,
+            users=self.users + other.users,
+            feedback=self.feedback + other.feedback,
+            bytes=self.bytes + other.bytes,
+            through=max((at for at in (self.through, other.through) if at is not None), default=None),
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
     """Some items, and where the next ones start (`None`: there are no more)."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from proxy.store import Store, StoreUnavailable
-from proxy.task import Body, Filter, Page, Session, Summary, Task, Traced, User, Which
+from proxy.task import Body, Filter, Forget, Forgotten, Page, Session, Summary, Task, Traced, User, Which
 
 
 class LateStore:
@@ -35,6 +35,30 @@ class LateStore:
 
     async def rewrite(self, tasks: Sequence[Summary], *, only: Collection[str] | None = None) -> int:
         return await self._there.rewrite(tasks, only=only)
+
+    async def doomed(self, what: Forget, *, limit: int) -> Sequence[str]:
+        return await self._there.doomed(what, limit=limit)
+
+    async def doomed_of(self, what: Forget, origins: Sequence[str]) -> set[str]:
+        return await self._there.doomed_of(what, origins)
+
+    async def doomed_count(self, what: Forget) -> int:
+        return await self._there.doomed_count(what)
+
+    async def forget(self, ids: Sequence[str]) -> Forgotten:
+        return await self._there.forget(ids)
+
+    async def forget_feedback(self, user_id: str, project_id: str | None = None) -> int:
+        return await self._there.forget_feedback(user_id, project_id)
+
+    async def scrub(self) -> bool:
+        return await self._there.scrub()
+
+    async def give_back(self) -> bool:
+        return await self._there.give_back()
+
+    async def size(self) -> int:
+        return await self._there.size()
 
     async def stored(self, epoch: str) -> int:
         return await self._there.stored(epoch)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from proxy.task import Body, Filter, Page, Session, Summary, Task, Traced, User, Which
+from proxy.task import Body, Filter, Forget, Forgotten, Page, Session, Summary, Task, Traced, User, Which
 
 
 class StoreUnavailable(Exception):
@@ -51,6 +51,44 @@ class Store(Protocol):
 
         Raises StoreUnavailable, StoreRejected.
         """
+        ...
+
+    async def doomed(self, what: Forget, *, limit: int) -> Sequence[str]:
+        """The ids of the first tasks, oldest first, that `what` tells to forget."""
+        ...
+
+    async def doomed_of(self, what: Forget, origins: Sequence[str]) -> set[str]:
+        """Those of `origins` whose tasks `what` tells to forget."""
+        ...
+
+    async def doomed_count(self, what: Forget) -> int:
+        """How many tasks `what` tells to forget. Counts them: for a person who is about to decide."""
+        ...
+
+    async def forget(self, ids: Sequence[str]) -> Forgotten:
+        """Forget these tasks, durably, all or none, and all that is known by them: sums, full text, feedback, prompts.
+
+        A `stored` counter stays as it is. What is not there is left alone. Raises StoreUnavailable.
+        """
+        ...
+
+    async def forget_feedback(self, user_id: str, project_id: str | None = None) -> int:
+        """Forget what this user said of tasks that stay; return how many times that was. Raises StoreUnavailable."""
+        ...
+
+    async def scrub(self) -> bool:
+        """Leave nothing of what was forgotten in the free places of files; whether all of it could be done.
+
+        In small steps, between which saves go on. Raises StoreUnavailable.
+        """
+        ...
+
+    async def give_back(self) -> bool:
+        """Give some free room back to the disk; whether there is more."""
+        ...
+
+    async def size(self) -> int:
+        """Bytes in use on disk; free room in files does not count."""
         ...
 
     async def stored(self, epoch: str) -> int:

@@ -14,7 +14,7 @@ from proxy.store.memory_sums import add_up
 from proxy.store.naming import epoch_of, named
 from proxy.store.rollup import Key
 from proxy.store.rows import check
-from proxy.task import Body, Filter, Page, Session, Summary, Task, Trace, Traced, User, Which
+from proxy.task import Body, Filter, Forget, Forgotten, Page, Session, Summary, Task, Trace, Traced, User, Which
 
 T = TypeVar("T")
 
@@ -66,6 +66,53 @@ class MemoryStore:
         self._tasks |= after
         self._stale = self._stale or bool(after)
         return len(after)
+
+    async def doomed(self, what: Forget, *, limit: int) -> Sequence[str]:
+        return [id for _, _, id in self._order if what.holds(self._tasks[id])][:limit]
+
+    async def doomed_of(self, what: Forget, origins: Sequence[str]) -> set[str]:
+        wanted = set(origins)
+        return {task.origin for task in self._tasks.values() if task.origin in wanted and what.holds(task)}
+
+    async def doomed_count(self, what: Forget) -> int:
+        return sum(what.holds(task) for task in self._tasks.values())
+
+    async def forget(self, ids: Sequence[str]) -> Forgotten:
+        self._up_to_date()
+        sessions, users = len(self._sessions), len(self._users)
+        gone = [task for id in dict.fromkeys(ids) if (task := self._tasks.pop(id, None)) is not None]
+        self._order = [place for place in self._order if place[2] in self._tasks]
+        self._origins -= {task.origin for task in gone}
+        self._stale = self._stale or bool(gone)
+        self._up_to_date()
+        return Forgotten(
+            tasks=len(gone),
+            sessions=sessions - len(self._sessions),
+            users=users - len(self._users),
+            feedback=sum(len(task.feedback) for task in gone),
+            bytes=sum(len(task.request_body) + len(task.response_body) for task in gone),
+            through=max((task.created_at for task in gone), default=None),
+        )
+
+    async def forget_feedback(self, user_id: str, project_id: str | None = None) -> int:
+        count = 0
+        for id, task in self._tasks.items():
+            left = tuple(said for said in task.feedback if said.user_id != user_id)
+            if len(left) < len(task.feedback) and project_id in (None, task.project_id):
+                count += len(task.feedback) - len(left)
+                flag = next((said.flag for said in reversed(left) if said.flag is not None), None)
+                self._tasks[id] = replace(task, feedback=left, flag=flag)
+                self._stale = True
+        return count
+
+    async def scrub(self) -> bool:
+        return True
+
+    async def give_back(self) -> bool:
+        return False
+
+    async def size(self) -> int:
+        return sum(len(task.request_body) + len(task.response_body) for task in self._tasks.values())
 
     def _up_to_date(self) -> None:
         if self._stale:

@@ -70,10 +70,12 @@ class Shelf:
         """Delete the records of `keys`, those kept against them first made independent; returns the bytes they took."""
         gone = set(keys)
         self._let_go(db, gone)
-        size = sum(db.execute("SELECT length(data) FROM record WHERE key = ?", (key,)).fetchone()[0] for key in gone)
+        size: int = sum(
+            length for key in gone for (length,) in db.execute("SELECT length(data) FROM record WHERE key = ?", (key,))
+        )
         db.executemany("UPDATE record SET base = NULL WHERE key = ?", [(key,) for key in gone])
         db.executemany("DELETE FROM record WHERE key = ?", [(key,) for key in gone])
-        return int(size)
+        return size
 
     # -- putting
 

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from proxy.store import StoreUnavailable, questions, rows, sqlite_traces
+from proxy.store import StoreUnavailable, questions, rows, sqlite_forget, sqlite_traces
 from proxy.store import cursor as cursors
 from proxy.store.difference import Damaged, place_of, unpacked
 from proxy.store.record import Record, read
@@ -16,8 +16,9 @@ from proxy.store.rows import FEEDBACK_COLUMNS, SUMMARY_SELECT, Row
 from proxy.store.shelf import CHAIN
 from proxy.store.sqlite_reader import Readers
 from proxy.store.sqlite_writer import Writer
-from proxy.task import Body, Filter, Page, Session, Summary, Task, Traced, User, Which
+from proxy.task import Body, Filter, Forget, Forgotten, Page, Session, Summary, Task, Traced, User, Which
 
+_AT_ONCE = 500  # origins in one question
 _MUCH = 512
 """KiB to unpack past which a record is read in a thread, so that other answers go on."""
 
@@ -46,14 +47,43 @@ class SqliteStore:
         self._writer = writer
 
     async def save(self, tasks: Sequence[Task]) -> int:
-        if self._writer is None:
-            raise StoreUnavailable("This store was opened for reading only.")
-        return await self._writer.save(tasks) if tasks else 0
+        writer = self._must_write()
+        return await writer.save(tasks) if tasks else 0
 
     async def rewrite(self, tasks: Sequence[Summary], *, only: Collection[str] | None = None) -> int:
-        if self._writer is None:
-            raise StoreUnavailable("This store was opened for reading only.")
-        return await self._writer.rewrite(tasks, only) if tasks else 0
+        writer = self._must_write()
+        return await writer.rewrite(tasks, only) if tasks else 0
+
+    async def doomed(self, what: Forget, *, limit: int) -> Sequence[str]:
+        question = sqlite_forget.doomed(what, limit=limit)
+        return [id for (id,) in await self._readers.rows(question.sql, question.values)]
+
+    async def doomed_of(self, what: Forget, origins: Sequence[str]) -> set[str]:
+        found: set[str] = set()
+        for start in range(0, len(origins), _AT_ONCE):
+            question = sqlite_forget.doomed_of(what, origins[start : start + _AT_ONCE])
+            found.update(origin for (origin,) in await self._readers.rows(question.sql, question.values))
+        return found
+
+    async def doomed_count(self, what: Forget) -> int:
+        question = sqlite_forget.doomed_count(what)
+        return int((await self._readers.rows(question.sql, question.values))[0][0])
+
+    async def forget(self, ids: Sequence[str]) -> Forgotten:
+        return await self._must_write().forget(ids)
+
+    async def forget_feedback(self, user_id: str, project_id: str | None = None) -> int:
+        return await self._must_write().forget_feedback(user_id, project_id)
+
+    async def scrub(self) -> bool:
+        return await self._must_write().scrub()
+
+    async def give_back(self) -> bool:
+        return await self._must_write().give_back()
+
+    async def size(self) -> int:
+        sql = "SELECT (page_count - freelist_count) * page_size FROM pragma_page_count, pragma_freelist_count, pragma_page_size"
+        return int((await self._readers.rows(sql))[0][0])
 
     async def stored(self, epoch: str) -> int:
         found = await self._readers.rows("SELECT tasks FROM epoch WHERE epoch = ?", (epoch,))
@@ -126,6 +156,11 @@ class SqliteStore:
 
     async def traced(self, keys: Sequence[int], most: int) -> list[Traced]:
         return list(map(sqlite_traces.traced, await self._readers.rows(sqlite_traces.FOUND, sqlite_traces.wanted(keys, most))))
+
+    def _must_write(self) -> Writer:
+        if self._writer is None:
+            raise StoreUnavailable("This store was opened for reading only.")
+        return self._writer
 
     async def close(self) -> None:
         await self._readers.close()

@@ -7,18 +7,24 @@ import contextlib
 import sqlite3
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
+from typing import Final, TypeVar
 
 from proxy.store import StoreRejected, StoreUnavailable
 from proxy.store.shelf import Shelf
 from proxy.store.sqlite_file import identity, open_writer, unavailable
+from proxy.store.sqlite_forget import forget, forget_feedback
 from proxy.store.sqlite_rewrite import rewrite
 from proxy.store.sqlite_rollups import backfill
 from proxy.store.sqlite_save import save
-from proxy.task import Summary, Task
+from proxy.store.sqlite_scrub import Scrubber
+from proxy.task import Forgotten, Summary, Task
 
-Act = Callable[[sqlite3.Connection], int]
-"""Something done to the database, inside a transaction; how many tasks it concerned."""
+T = TypeVar("T")
+
+MOST_TRIES: Final = 20  # to have the whole log in the file
+PAUSE_SECONDS: Final = 0.1
 
 
 class Writer:
@@ -30,6 +36,7 @@ class Writer:
         self._db: sqlite3.Connection | None = None
         self._identity: tuple[int, int] | None = None
         self._shelf = Shelf()
+        self._scrubber = Scrubber(path)
         self._closed = False
 
     async def open(self) -> None:
@@ -46,10 +53,44 @@ class Writer:
         batch = tuple(tasks)
         return await self._done(lambda db: rewrite(db, self._shelf, batch, only))
 
-    async def _done(self, act: Act) -> int:
+    async def forget(self, ids: Sequence[str]) -> Forgotten:
+        """See `Store.forget`."""
+        wanted = tuple(dict.fromkeys(ids))
+        return await self._done(lambda db: forget(db, self._shelf, wanted))
+
+    async def forget_feedback(self, user_id: str, project_id: str | None) -> int:
+        """See `Store.forget_feedback`."""
+        return await self._done(lambda db: forget_feedback(db, user_id, project_id))
+
+    async def scrub(self) -> bool:
+        """See `Store.scrub`."""
+        await self._done(Scrubber.begin_to_merge)
+        while await self._done(Scrubber.merge):
+            pass
+        while await self.give_back():
+            pass
+        place: int | None = 1
+        tries = 0
+        while place is not None:
+            following = await self._in_thread(partial(self._outside, partial(self._scrubber.sweep, first=place)))
+            if following == place:  # somebody reads what is only in the log
+                if (tries := tries + 1) > MOST_TRIES:
+                    return False
+                await asyncio.sleep(PAUSE_SECONDS)
+            place = following
+        return True
+
+    async def give_back(self) -> bool:
+        """See `Store.give_back`."""
+        return await self._in_thread(lambda: self._outside(Scrubber.give_back))
+
+    async def _done(self, act: Callable[[sqlite3.Connection], T]) -> T:
+        return await self._in_thread(lambda: self._committed(act))
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
         if self._closed:
             raise StoreUnavailable("The store is closed.")
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._committed, act)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     async def close(self) -> None:
         """End, after the saves that have begun."""
@@ -57,6 +98,7 @@ class Writer:
             self._closed = True
             await asyncio.get_running_loop().run_in_executor(self._thread, self._drop)
             self._thread.shutdown()
+            self._scrubber.close()
 
     def _connected(self) -> sqlite3.Connection:
         if self._db is None:
@@ -81,7 +123,7 @@ class Writer:
                 self._drop()
                 raise
 
-    def _committed(self, act: Act) -> int:
+    def _committed(self, act: Callable[[sqlite3.Connection], T]) -> T:
         """What `act` gives, done in one transaction: all of it or nothing."""
         db = self._connected()
         try:
@@ -104,6 +146,17 @@ class Writer:
             # what JSON cannot say), and would be wrong every time.
             self._undo(db)
             raise _refused(error) from error
+        return done
+
+    def _outside(self, act: Callable[[sqlite3.Connection], T]) -> T:
+        """What `act` gives, done outside of a transaction."""
+        db = self._connected()
+        try:
+            done = act(db)
+            self._must_be_the_same_file()
+        except (sqlite3.Error, OSError, ValueError, StoreUnavailable) as error:
+            self._drop()
+            raise error if isinstance(error, StoreUnavailable) else unavailable(self._path, error) from error
         return done
 
     def _must_be_the_same_file(self) -> None:
