@@ -432,6 +432,8 @@ class Status:
     journal_stalled: bool = False
     store_error: str | None = None
     lag_seconds: float = 0.0  # age of the oldest journalled end that is not yet stored
+    retired_tasks: int = 0  # let go of by age or size
+    retired_bytes: int = 0  # that their headers and bodies took, as kept
     relays: int = 0  # relays alive
     open_connections: int = 0
     open_streams: int = 0  # streamed answers under way

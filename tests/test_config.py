@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from proxy.config import ConfigError, Durability, KeyMode, Settings, address, describe, leaves, load
 from proxy.config.complaints import line_of
 from proxy.config.environment import name_of
+from proxy.config.values import age_of
 
 SECRET = "sk-canary-7f3a9c"
 

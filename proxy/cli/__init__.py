@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from proxy.cli import again, export, importing, lists, live, regroup, replay
+from proxy.cli import again, export, forget, importing, lists, live, regroup, replay
 from proxy.cli.options import Config, DataDir, Json, Problem, print_json, settings_of
 
 app = typer.Typer(
@@ -87,6 +87,7 @@ app.command()(live.status)
 app.command()(export.export)
 app.command("import")(importing.import_)
 app.command()(replay.replay)
+app.command()(forget.forget)
 app.command()(again.reprice)
 app.command()(again.reread)
 app.command("session-split")(regroup.session_split)

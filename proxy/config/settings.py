@@ -191,6 +191,21 @@ class LabelRules(Section):
     )
 
 
+Projects = Annotated[tuple[str, ...], BeforeValidator(_comma_list), AfterValidator(values.ages)]
+
+
+class Retention(Section):
+    """How long tasks are kept, and how much room they may take."""
+
+    max_age: Seconds | None = Field(default=None, gt=0, description="Days for which tasks are kept; left out, for ever.")
+    max_bytes: Bytes | None = Field(
+        default=None, ge=16 * MIB, description="Most that the store may take; past it the oldest tasks go. Left out, no limit."
+    )
+    projects: Projects = Field(
+        default=(), description="Projects with an age of their own, each as `NAME=DAYS` or `NAME=forever`."
+    )
+
+
 Dollars = Annotated[float, BeforeValidator(values.not_a_bool), Field(allow_inf_nan=False)]
 Pattern = Annotated[str, AfterValidator(values.model_pattern)]
 
@@ -256,6 +271,7 @@ class Settings(BaseSettings):
     desk: DeskDoor = Field(default_factory=DeskDoor, description="The desk.")
     labels: LabelRules = Field(default_factory=LabelRules, description="Labels.")
     usage: UsageRules = Field(default_factory=UsageRules, description="Tokens.")
+    retention: Retention = Field(default_factory=Retention, description="Retention.")
     prices: dict[Pattern, Price] = Field(default_factory=dict, description="Own prices, by a pattern of model names.")
     sessions: Sessions = Field(default_factory=Sessions, description="Sessions.")
 

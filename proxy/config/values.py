@@ -182,6 +182,24 @@ def secret(given: object) -> object:
     return value
 
 
+def ages(given: tuple[str, ...]) -> tuple[str, ...]:
+    """Each `NAME=DAYS` or `NAME=forever`."""
+    for text in given:
+        age_of(text)
+    if len({text.partition("=")[0] for text in given}) < len(given):
+        raise ValueError("names a project twice")
+    return given
+
+
+def age_of(text: str) -> tuple[str, float | None]:
+    """The project and its days in `NAME=DAYS`; None for `NAME=forever`."""
+    name, _, age = text.rpartition("=")
+    days = None if age == "forever" else float(age) if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", age) else 0.0
+    if not name or days == 0:
+        raise ValueError('must be like "NAME=30", in days, or "NAME=forever"')
+    return name, days
+
+
 def store_url(text: str) -> str:
     """`sqlite:` in the data directory, `sqlite:PATH`, or `memory:`."""
     scheme, colon, rest = text.partition(":")

@@ -9,7 +9,7 @@ from types import NoneType
 from typing import Any, get_args, get_type_hints
 
 from proxy.query.document import HIDDEN
-from proxy.query.parameters import AGAIN, MERGE, SPLIT, TASK, Member
+from proxy.query.parameters import AGAIN, FORGET, MERGE, SPLIT, TASK, Member
 from proxy.query.routes import ACTS, ROUTES, Route
 from proxy.task import JSON, Feedback, Session, Signs, Status, Summary, Task, Usage, User
 
@@ -162,6 +162,8 @@ def _schemas() -> JSON:
         "Regrouped": _object(
             {"moved": COUNT, "session": _ref("Session"), "left": {"anyOf": [_ref("Session"), {"type": "null"}]}}
         ),
+        "Forget": _optional({parameter.name: parameter.schema for parameter in FORGET}),
+        "Forgotten": _FORGOTTEN,
         "Health": _object({"ok": {"type": "boolean"}}),
         "Readiness": _object({"ok": {"type": "boolean"}, "reasons": TEXTS}),
         "Error": _object(
@@ -237,6 +239,17 @@ def _typed(hint: Any) -> JSON:
     return {"type": [names[only], "null"] if nullable else names[only]}
 
 
+_FORGOTTEN: JSON = {
+    "type": "object",
+    "properties": {
+        **dict.fromkeys(("tasks", "sessions", "users", "feedback", "bytes", "journal_records", "set_aside", "unreadable"), COUNT),
+        "clean": {"type": "boolean", "description": "Nothing of it is left in the free places of the store's files."},
+        "dry_run": {"type": "boolean"},
+    },
+    "required": ["tasks", "dry_run"],
+}
+
+
 def _status() -> JSON:
     calls = ("carried", "running", "journalled", "stored", "waiting", "lost", "rejected", "recovered", "set_aside")
     journal: JSON = dict.fromkeys(("bytes", "segments", "lapses", "bodies_dropped"), COUNT)
@@ -266,6 +279,7 @@ def _status() -> JSON:
                     "more": COUNT,
                 }
             ),
+            "retention": {**_object({"tasks": COUNT, "bytes": COUNT}), "description": "What was let go of, since this start."},
             "relays": COUNT,
             "open_connections": COUNT,
             "open_streams": COUNT,

@@ -239,6 +239,16 @@ DRY_RUN = Parameter(
     {"type": "boolean"},
     lambda asked, value: replace(asked, dry_run=_one_of("dry_run", value, ("0", "1")) == "1"),
 )
+FORGET = (
+    USER,
+    SESSION,
+    Parameter("task_id", "This task.", TEXT, lambda asked, value: replace(asked, task_id=value)),
+    PROJECT,
+    Parameter("before", "Tasks that began before this time.", TIME, _narrow("until", lambda value: time("before", value))),
+    DRY_RUN,
+)
+"""What is to be forgotten: what all of these hold for."""
+
 AGAIN = (*FILTERS, *PAGING, DRY_RUN)
 """What an act over kept tasks can be told."""
 TASK = Parameter("task_id", "This task alone.", TEXT, lambda asked, value: replace(asked, task_id=value))

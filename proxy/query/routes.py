@@ -143,5 +143,14 @@ ACTS: tuple[Route, ...] = (
         method="POST",
         also=(400, 404, 409, 503),
     ),
+    Route(
+        path="/api/forget",
+        name="forget",
+        summary="Forgets tasks for ever, in the store, the journal and the free places of their files; says what went.",
+        answers="Forgotten",
+        takes="Forget",
+        method="POST",
+        also=(400, 503),
+    ),
 )
 """What the desk does when asked by another method than GET; whoever builds the desk brings the acts, by their names."""

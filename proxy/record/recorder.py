@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from proxy.record import assembly, faults, reading
 from proxy.record.frames import frame
@@ -27,6 +27,8 @@ from proxy.record.segments import Tail, epochs
 from proxy.record.threads import Threads
 from proxy.store import Store, StoreRejected, StoreUnavailable
 from proxy.task import Task
+
+T = TypeVar("T")
 
 POLL_SECONDS: Final = 0.05  # how often a journal with nothing new is looked at
 RETRY_SECONDS: Final = 0.5  # after the store could not be used
@@ -73,6 +75,7 @@ class Recorder:
         self._tries = 0  # to read the first of them
         self._waiting: list[_Read] = []  # read, not stored yet
         self._linked = False  # they have been given their sessions
+        self._rests = 0  # steps that found nothing to do
         self.stored: dict[str, int] = {}  # by epoch of this run
         self.set_aside: dict[str, int] = {}
         self.error: str | None = None  # why the store could not be used
@@ -134,6 +137,7 @@ class Recorder:
                 return False
             del self._waiting[: len(batch)]
         await loop.run_in_executor(self._executor, self._forget)
+        self._rests += not worked
         return worked
 
     async def _link(self) -> bool:
@@ -154,6 +158,19 @@ class Recorder:
 
     async def _at_once(self, act: Callable[..., Any], *arguments: Any) -> Any:
         return act(*arguments)
+
+    async def settled(self, seconds: float) -> bool:
+        """Wait, while this runs, until what has ended by now is stored; False where that takes longer than `seconds`."""
+        rests, deadline = self._rests, time.monotonic() + seconds
+        while self._rests < rests + 2:  # the first may have begun before
+            if time.monotonic() >= deadline:
+                return False
+            await asyncio.sleep(POLL_SECONDS)
+        return True
+
+    async def apart(self, act: Callable[[Path, Path], T]) -> T:
+        """What `act` gives, done to the journal's directory and that of what was set aside while nothing is read from them."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor, act, self._directory, self._aside)
 
     # -- in the thread
 

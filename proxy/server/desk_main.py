@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import sys
+from dataclasses import replace
 from importlib import metadata
 from ipaddress import ip_address
 from pathlib import Path
@@ -25,8 +26,9 @@ from proxy.query.api import Act, Desk, DeskRunner, build
 from proxy.record.accounts import epoch_of, status
 from proxy.record.board import Board, Column, desk_row
 from proxy.record.recorder import Recorder
+from proxy.record.retention import Retention, Rules
 from proxy.record.threads import Threads
-from proxy.server import again, data_dir, regroup
+from proxy.server import again, data_dir, forgetting, regroup
 from proxy.server.late_store import LateStore
 from proxy.server.told import Told, hear, say_ready
 from proxy.store import StoreUnavailable, open_store
@@ -80,15 +82,25 @@ class _Process:
             Threads(self._store, pepper, sessions["idle_seconds"]) if sessions["infer"] else None,
         )
 
+        said = told.settings["retention"]
+        projects = tuple((name, days) for name, days in said["projects"])
+        self._forgetting = asyncio.Lock()
+        self._retention = Retention(self._store, self._recorder, Rules(**{**said, "projects": projects}), self._forgetting)
+
     def _acts(self) -> dict[str, Act]:
-        return {**again.acts(self._store, self._rules), **regroup.acts(self._store)}
+        return {
+            **again.acts(self._store, self._rules),
+            **regroup.acts(self._store),
+            **forgetting.acts(self._store, self._recorder, self._forgetting, running=True),
+        }
 
     def _recovered(self, count: int) -> None:
         self._own_row[Column.ENDED] += count
 
     async def _status(self) -> Status:
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(None, status, self._board, self._recorder, self._told.run, self._own_row[Column.ENDED])
+        found = await loop.run_in_executor(None, status, self._board, self._recorder, self._told.run, self._own_row[Column.ENDED])
+        return replace(found, retired_tasks=self._retention.retired.tasks, retired_bytes=self._retention.retired.bytes)
 
     async def _open_store(self) -> None:
         while True:
@@ -123,11 +135,13 @@ class _Process:
         await runner.setup()
         await web.SockSite(runner, socket.socket(fileno=told.socket), backlog=128).start()
         recording = loop.create_task(self._record())
+        retaining = loop.create_task(self._retention.run())
         say_ready(told)
         drain = await stop
         loop.remove_reader(told.lifeline)
         recording.cancel()
-        await asyncio.gather(recording, return_exceptions=True)
+        retaining.cancel()
+        await asyncio.gather(recording, retaining, return_exceptions=True)
         if drain and self._store.is_open:
             try:
                 await self._recorder.drain()

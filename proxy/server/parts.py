@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from proxy.config import Settings
+from proxy.config.values import age_of
 
 
 def relay_part(settings: Settings) -> dict[str, Any]:
@@ -50,6 +51,11 @@ def desk_part(settings: Settings) -> dict[str, Any]:
         "key": None if key is None else key.get_secret_value(),
         "hosts": list(settings.desk.hosts),
         "estimate": settings.usage.estimate,
+        "retention": {
+            "max_age": settings.retention.max_age,
+            "max_bytes": settings.retention.max_bytes,
+            "projects": [age_of(text) for text in settings.retention.projects],
+        },
         "prices": {
             pattern: {name: rate for name, rate in price.model_dump().items() if rate is not None}
             for pattern, price in settings.prices.items()

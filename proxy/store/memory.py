@@ -83,6 +83,9 @@ class MemoryStore:
         gone = [task for id in dict.fromkeys(ids) if (task := self._tasks.pop(id, None)) is not None]
         self._order = [place for place in self._order if place[2] in self._tasks]
         self._origins -= {task.origin for task in gone}
+        self._traces = {
+            key: left for key, of in self._traces.items() if (left := [each for each in of if each[0][2] in self._tasks])
+        }
         self._stale = self._stale or bool(gone)
         self._up_to_date()
         return Forgotten(

@@ -1,0 +1,101 @@
+"""Lets go of what is older, or takes more room, than is wished: by itself, in steps so small that no save waits for long."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from proxy.record.blank import blank
+from proxy.record.forget import journalled
+from proxy.record.recorder import Recorder
+from proxy.store import Store, StoreRejected, StoreUnavailable
+from proxy.task import Filter, Forget, Forgotten
+
+ROUND_SECONDS: Final = 60.0  # between two looks at what has grown too old
+RETRY_SECONDS: Final = 1.0  # after the store could not be used
+STEP: Final = 50  # tasks in one commit
+STEP_BY_SIZE: Final = 500  # between two looks at the size
+PAUSE_SECONDS: Final = 0.02  # after each commit: saves go first
+DAY: Final = 86_400_000_000  # microseconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """How long tasks are kept, and how much room they may take. `None`: no limit."""
+
+    max_age: float | None = None  # days
+    max_bytes: int | None = None
+    projects: tuple[tuple[str, float | None], ...] = ()  # projects with an age of their own, in days
+
+    def too_old(self, now: int) -> list[Forget]:
+        """What is older than it may be at `now` (microseconds)."""
+        named = [Forget(project_id=name, before=now - round(days * DAY)) for name, days in self.projects if days is not None]
+        if self.max_age is None:
+            return named
+        others = tuple(name for name, _ in self.projects)
+        return [*named, Forget(other_projects=others, before=now - round(self.max_age * DAY))]
+
+    def __bool__(self) -> bool:
+        return self.max_age is not None or self.max_bytes is not None or any(days is not None for _, days in self.projects)
+
+
+class Retention:
+    """Works in the desk. What it has let go of since its start is counted in `retired`.
+
+    `turn` is held for each step, so that nothing moves in the store's files while they are searched for what was forgotten.
+    """
+
+    def __init__(self, store: Store, recorder: Recorder, rules: Rules, turn: asyncio.Lock) -> None:
+        self._turn = turn
+        self._store = store
+        self._recorder = recorder
+        self._rules = rules
+        self.retired = Forgotten()
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        while self._rules:
+            pause = RETRY_SECONDS
+            with contextlib.suppress(StoreUnavailable, StoreRejected, OSError):  # the recorder meets it too, and says so
+                await self.round(time.time_ns() // 1000)
+                pause = ROUND_SECONDS
+            await asyncio.sleep(pause)
+
+    async def round(self, now: int) -> None:
+        """Let go of all that is too old at `now` (microseconds), then of the oldest that there is no room for.
+
+        Raises StoreUnavailable, OSError.
+        """
+        for what in self._rules.too_old(now):
+            if await self._store.doomed(what, limit=1):
+                await self._out_of_the_journal(what)
+                while ids := await self._store.doomed(what, limit=STEP):
+                    await self._let_go(ids)
+        if self._rules.max_bytes is not None:
+            await self._make_room(self._rules.max_bytes)
+
+    async def _make_room(self, most: int) -> None:
+        while await self._store.size() > most:
+            oldest = (await self._store.find(Filter(), limit=STEP_BY_SIZE, oldest_first=True)).items
+            if not oldest:
+                return  # nothing is left that could go
+            await self._out_of_the_journal(Forget(before=oldest[-1].created_at + 1))
+            for at in range(0, len(oldest), STEP):
+                await self._let_go([task.id for task in oldest[at : at + STEP]])
+                if await self._store.size() <= most:
+                    return
+
+    async def _out_of_the_journal(self, what: Forget) -> None:
+        gone = await journalled(self._store, self._recorder, what)
+        if gone:
+            await self._recorder.apart(lambda journal, _: blank(journal, gone))
+
+    async def _let_go(self, ids: Sequence[str]) -> None:
+        async with self._turn:
+            self.retired += replace(await self._store.forget(ids), through=None)
+            await self._store.give_back()
+        await asyncio.sleep(PAUSE_SECONDS)

@@ -1,0 +1,48 @@
+"""The desk's act of forgetting; a command does the same where no desk runs."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+
+from proxy.query.api import Act
+from proxy.query.parameters import FORGET, BadFilter, understand_body
+from proxy.record.forget import forget
+from proxy.record.recorder import Recorder
+from proxy.store import Store
+from proxy.task import Forget
+
+SETTLE_SECONDS: Final = 5.0  # for what has ended to be stored
+
+
+def acts(store: Store, recorder: Recorder, one_at_a_time: asyncio.Lock, *, running: bool) -> dict[str, Act]:
+    """By the names of their routes; `running`: the recorder works by itself, else what is in the journal is stored first."""
+
+    async def settle() -> None:
+        if running:
+            await recorder.settled(SETTLE_SECONDS)
+        else:
+            recorder.sweep()
+            await recorder.drain()
+
+    async def act(_id: str, body: bytes, _headers: Mapping[str, str]) -> tuple[int, Any]:
+        asked = understand_body(body, FORGET)
+        narrow = asked.filter
+        what = Forget(
+            task_id=asked.task_id,
+            session_id=narrow.session_id,
+            user_id=narrow.user_id,
+            project_id=narrow.project_id,
+            before=narrow.until,
+        )
+        if (what.task_id, what.session_id, what.user_id, what.before) == (None,) * 4:
+            raise BadFilter("body", "says nothing to forget by. Give `user_id`, `session_id`, `task_id` or `before`.")
+        if asked.dry_run:
+            return 200, {"tasks": await store.doomed_count(what), "dry_run": True}
+        async with one_at_a_time:
+            report = await forget(store, recorder, what, time.time_ns() // 1000, settle)
+        return 200, {**report.document(), "dry_run": False}
+
+    return {"forget": act}

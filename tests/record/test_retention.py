@@ -1,0 +1,128 @@
+"""Retention: what is too old goes, then the oldest that there is no room for; and the journal does not bring it back."""
+
+import asyncio
+
+import pytest
+
+from proxy.record.blank import blank, held
+from proxy.record.forget import forget
+from proxy.record.retention import DAY, Retention, Rules
+from proxy.store import open_store
+from proxy.task import Filter, Forget
+from tests.record.test_recorder import EPOCH, House
+from tests.store.tasks import NOON, a_task
+
+NOW = NOON + 100 * DAY
+
+
+@pytest.fixture
+async def house(tmp_path):
+    made = House(tmp_path)
+    yield made
+    await made.close()
+
+
+def aged(*days: float, project: str = "default", first: int = 0):
+    """Tasks that began so many days ago."""
+    return [
+        a_task(first + n, created_at=NOW - round(each * DAY), project_id=project, session_id=None) for n, each in enumerate(days)
+    ]
+
+
+async def ids(store) -> set[str]:
+    return {task.id for task in (await store.find(Filter(), limit=500)).items}
+
+
+async def test_what_is_older_than_it_may_be_goes_and_each_project_has_its_own_age(house):
+    await house.store.save(aged(1, 29, 31, 99))
+    await house.store.save(aged(1, 31, project="legal", first=10) + aged(0.5, 2, 3, project="scratch", first=20))
+    rules = Rules(max_age=30, projects=(("legal", None), ("scratch", 1)))
+    retention = Retention(house.store, house.recorder, rules, asyncio.Lock())
+    await retention.round(NOW)
+    assert await ids(house.store) == {"id-0", "id-1", "id-10", "id-11", "id-20"}
+    assert retention.retired.tasks == 4
+    await retention.round(NOW)
+    assert retention.retired.tasks == 4
+
+
+async def test_without_rules_it_does_nothing(house):
+    await house.store.save(aged(1000))
+    retention = Retention(house.store, house.recorder, Rules(projects=(("legal", None),)), asyncio.Lock())
+    assert not Rules(projects=(("legal", None),))
+    await retention.run()  # ends at once
+    await retention.round(NOW)
+    assert await ids(house.store) == {"id-0"}
+
+
+async def test_the_oldest_go_until_there_is_room(house, tmp_path):
+    store = await open_store("sqlite:", tmp_path, write=True)
+    tasks = [a_task(n, request_body=n.to_bytes(4, "big") * 5000, response_body=b"", session_id=None) for n in range(300)]
+    noise = [a_task(n, request_body=bytes((n * k) % 251 for k in range(9000)), session_id=None) for n in range(300, 900)]
+    await store.save(tasks + noise)
+    full = await store.size()
+    retention = Retention(store, house.recorder, Rules(max_bytes=full // 2), asyncio.Lock())
+    await retention.round(NOW)
+    left = sorted(int(id.removeprefix("id-")) for id in await ids(store))
+    assert await store.size() <= full // 2
+    assert 0 < len(left) < 900
+    assert left[-1] == 899
+    assert retention.retired.bytes > 0
+    await retention.round(NOW)
+    assert len(await ids(store)) == min(500, 900 - retention.retired.tasks)
+    await store.close()
+
+
+async def test_a_store_with_no_room_at_all_ends_empty_and_not_in_a_loop(house, tmp_path):
+    store = await open_store("sqlite:", tmp_path, write=True)
+    await store.save(aged(1, 2, 3))
+    await Retention(store, house.recorder, Rules(max_bytes=1), asyncio.Lock()).round(NOW)
+    assert await ids(store) == set()
+    await store.close()
+
+
+async def test_what_was_let_go_does_not_come_back_from_the_journal(house):
+    await house.carried("t1", "t2")
+    await house.recorder.step()
+    retention = Retention(house.store, house.recorder, Rules(max_age=0.0001), asyncio.Lock())
+    await retention.round(2**51)
+    assert await ids(house.store) == set()
+    await house.recorder.close()
+    house.recorder = house.new_recorder()
+    await house.recorder.recount([EPOCH])
+    await house.carried("t3")
+    await house.recorder.step()
+    assert await ids(house.store) == {"t3"}
+    assert (house.status().stored, house.status().carried) == (3, 3)
+
+
+async def test_calls_are_blanked_in_the_journal_and_their_mates_are_still_read(house):
+    await house.carried("t1", "t2", "t3")
+    assert held(house.path / "journal") == {EPOCH: {1, 2, 3}}
+    assert blank(house.path / "journal", {EPOCH: {2}, "other": {1}}) == 2
+    data = b"".join(path.read_bytes() for path in (house.path / "journal").iterdir())
+    assert (b'"t1"' in data, b'"t2"' in data) == (True, False)
+    assert held(house.path / "journal") == {EPOCH: {1, 3}}
+    assert blank(house.path / "journal", {EPOCH: {2}}) == 0
+    await house.carried("t4")
+    await house.recorder.step()
+    assert await ids(house.store) == {"t1", "t3", "t4"}
+    assert house.recorder.damaged == 0
+
+
+async def test_what_was_set_aside_is_forgotten_too(house):
+    await house.carried("t1", "t2")
+    await house.recorder.step()
+    for name in ("t1", "t2"):
+        await house.store.forget([name])
+    [segment] = (house.path / "journal").glob("*.journal")
+    (house.path / "aside" / f"{EPOCH}.1.journal").write_bytes(segment.read_bytes().rstrip(b"\0"))
+    (house.path / "aside" / f"{EPOCH}.9.journal").write_bytes(b"nothing that can be read")
+
+    async def settle() -> None:
+        return
+
+    report = await forget(house.store, house.recorder, Forget(session_id="nobody"), 2**51, settle)
+    assert (report.set_aside, report.unreadable) == (0, 1)
+    report = await forget(house.store, house.recorder, Forget(session_id="s1"), 2**51, settle)
+    assert (report.set_aside, report.unreadable) == (1, 1)
+    assert [path.name for path in (house.path / "aside").iterdir()] == [f"{EPOCH}.9.journal"]
