@@ -109,6 +109,15 @@ def test_a_variable_gives_a_list_with_commas(monkeypatch):
     assert load().desk.hosts == ("tasktap.internal", "desk.example")
 
 
+@pytest.mark.parametrize("text", ["legal", "=3", "legal=", "legal=0", "legal=-1", "legal=soon", "legal=1e9", "a=1,a=2"])
+def test_the_age_of_a_project_is_in_days_or_for_ever(monkeypatch, text):
+    monkeypatch.setenv("TASKTAP_RETENTION__PROJECTS", "legal=forever, scratch=0.5, a=b=30")
+    assert list(map(age_of, load().retention.projects)) == [("legal", None), ("scratch", 0.5), ("a=b", 30.0)]
+    monkeypatch.setenv("TASKTAP_RETENTION__PROJECTS", text)
+    with pytest.raises(ConfigError, match="TASKTAP_RETENTION__PROJECTS"):
+        load()
+
+
 def test_every_setting_can_be_set_by_a_variable(monkeypatch):
     """What `describe` shows of each setting changes with its variable, so none is out of reach."""
     Path("ca.pem").write_text("")
@@ -122,6 +131,7 @@ def test_every_setting_can_be_set_by_a_variable(monkeypatch):
         "key_mode": "always",
         "segment_bytes": "2MiB",
         "max_bytes": "3MiB",
+        "projects": "a=1",
     }
     before = dict(describe(load()))
     for leaf in leaves():

@@ -93,6 +93,7 @@ def _say(found: dict[str, Any]) -> None:
 
 def _acts(settings: Settings) -> Callable[[Store], Mapping[str, Act]]:
     from proxy.record.recorder import Recorder
+    from proxy.record.threads import Threads
     from proxy.server import again, data_dir, forgetting, parts
 
     def made(store: Store) -> Mapping[str, Act]:
@@ -100,7 +101,9 @@ def _acts(settings: Settings) -> Callable[[Store], Mapping[str, Act]]:
         data_dir.prepare(path)
         price = again.Rules.of(parts.desk_part(settings, ""), path).pricer.price
         pepper = (path / "pepper").read_bytes()
-        recorder = Recorder(path / data_dir.JOURNAL, path / data_dir.ASIDE, store, "-", lambda _: None, pepper, price)
+        infer, idle = settings.sessions.infer, settings.sessions.idle_minutes * 60
+        threads = Threads(store, pepper, idle) if infer else None
+        recorder = Recorder(path / data_dir.JOURNAL, path / data_dir.ASIDE, store, "-", lambda _: None, pepper, price, threads)
         return forgetting.acts(store, recorder, asyncio.Lock(), running=False)
 
     return made

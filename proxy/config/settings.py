@@ -199,7 +199,7 @@ class Retention(Section):
 
     max_age: Seconds | None = Field(default=None, gt=0, description="Days for which tasks are kept; left out, for ever.")
     max_bytes: Bytes | None = Field(
-        default=None, ge=16 * MIB, description="Most that the store may take; past it the oldest tasks go. Left out, no limit."
+        default=None, ge=MIB, description="Most that the store may take; past it the oldest tasks go. Left out, no limit."
     )
     projects: Projects = Field(
         default=(), description="Projects with an age of their own, each as `NAME=DAYS` or `NAME=forever`."
