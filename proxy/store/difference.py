@@ -19,6 +19,9 @@ else:
     from backports import zstd
 
 LEVEL = 3
+SHORT, LONG = 2**15, 2**20
+"""Bytes of a record up to which zstd's level 1 is as good; of two past which it has to be told how far to look back."""
+
 MOST_IN_RUN = 64
 MOST_HEADS = 16
 MOST_WORK = 64 * 2**20
@@ -28,7 +31,7 @@ _Parameter = zstd.CompressionParameter
 _HEADER = struct.Struct("<BBBI32s")
 _PLAIN, _ZSTD = 0, 1  # as the first schema had them: one byte, then the record, without a digest
 _ALONE, _ALONE_ZSTD, _DIFFERENCE = 2, 3, 4
-_WINDOW = 20  # log2 of bytes: past this, zstd would not look back far enough by itself
+_QUICK = 2**18  # bytes of a record and its base up to which level 1 finds what the two share; level 2 does up to `LONG`
 _SHORTEST = 8  # bytes that zstd takes as a prefix
 
 
@@ -60,10 +63,12 @@ class Packer:
 
     def __init__(self) -> None:
         self._compressor = zstd.ZstdCompressor(level=LEVEL)
+        self._quick = zstd.ZstdCompressor(level=1)
 
     def alone(self, record: bytes) -> bytes:
         """`record` by itself."""
-        packed = self._compressor.compress(record, zstd.ZstdCompressor.FLUSH_FRAME)
+        compressor = self._quick if len(record) <= SHORT else self._compressor
+        packed = compressor.compress(record, zstd.ZstdCompressor.FLUSH_FRAME)
         kind, kept = (_ALONE_ZSTD, packed) if len(packed) < len(record) else (_ALONE, record)
         return _HEADER.pack(kind, 0, 0, _kib(len(record)), sha256(record).digest()) + kept
 
@@ -73,11 +78,12 @@ class Packer:
         if together > MOST_WORK or len(base) < _SHORTEST:
             return None
         prefix = zstd.ZstdDict(base, is_raw=True).as_prefix
-        if together <= 1 << _WINDOW:
-            packed = zstd.ZstdCompressor(LEVEL, None, prefix).compress(record, zstd.ZstdCompressor.FLUSH_FRAME)
+        if together <= LONG:
+            level = 1 if together <= _QUICK else 2
+            packed = zstd.ZstdCompressor(level, None, prefix).compress(record, zstd.ZstdCompressor.FLUSH_FRAME)
         else:
             options: dict[int, int] = {
-                _Parameter.compression_level: LEVEL,
+                _Parameter.compression_level: 1,
                 _Parameter.window_log: together.bit_length(),
                 _Parameter.enable_long_distance_matching: 1,
             }
