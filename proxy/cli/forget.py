@@ -87,6 +87,8 @@ def _say(found: dict[str, Any]) -> None:
     )
     if found["unreadable"]:
         note(f"{found['unreadable']:,} calls that were set aside cannot be read: look at them in `aside` of the data directory.")
+    if not found["settled"]:
+        note("calls that have ended are still being stored: some may have come too late to be forgotten. Say it again later.")
     if not found["clean"]:
         note("something reads the store all the time: copies may be left in free places of its files. Say it again later.")
 

@@ -243,6 +243,7 @@ _FORGOTTEN: JSON = {
     "type": "object",
     "properties": {
         **dict.fromkeys(("tasks", "sessions", "users", "feedback", "bytes", "journal_records", "set_aside", "unreadable"), COUNT),
+        "settled": {"type": "boolean", "description": "All that had ended by then was stored before."},
         "clean": {"type": "boolean", "description": "Nothing of it is left in the free places of the store's files."},
         "dry_run": {"type": "boolean"},
     },

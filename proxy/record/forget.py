@@ -1,6 +1,7 @@
 """Forgets tasks everywhere: in the journal, among what was set aside, in the store, and in the free places of its files.
 
-The journal first: were it the store first, a crash in between would bring back from the journal what the store has forgotten.
+The journal first, and of all that is stored: what an app or a person said of a task lies there beside the task itself. Were it
+the store first, a crash in between would bring back from the journal what the store has forgotten.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from proxy.record.blank import blank, drop_set_aside, held
 from proxy.record.recorder import Recorder
 from proxy.store import Store
 from proxy.task import JSON, Forget, Forgotten
@@ -26,6 +26,7 @@ class Report:
     journal_records: int = 0
     set_aside: int = 0
     unreadable: int = 0  # calls set aside that nobody can read: they may be among those that were meant
+    settled: bool = True  # all that had ended was stored first: none of it can come later
     clean: bool = True  # nothing is left in the free places of the store's files
 
     def document(self) -> JSON:
@@ -39,22 +40,22 @@ class Report:
             "journal_records": self.journal_records,
             "set_aside": self.set_aside,
             "unreadable": self.unreadable,
+            "settled": self.settled,
             "clean": self.clean,
         }
 
 
-async def forget(store: Store, recorder: Recorder, what: Forget, now: int, settle: Callable[[], Awaitable[object]]) -> Report:
+async def forget(store: Store, recorder: Recorder, what: Forget, now: int, settle: Callable[[], Awaitable[bool]]) -> Report:
     """Forget what `what` tells and had ended by `now` (microseconds). Raises StoreUnavailable, OSError.
 
-    `settle` sees to it that what has ended is stored.
+    `settle` sees to it that what has ended is stored, and says whether it is.
 
     It can be told again after a failure: what is left is forgotten then.
     """
     what = replace(what, ended_by=now)
-    await settle()
-    gone = await journalled(store, recorder, what)
-    records = await recorder.apart(lambda journal, _: blank(journal, gone))
-    set_aside, unreadable = await recorder.apart(lambda _, aside: drop_set_aside(aside, what.holds))
+    settled = await settle()
+    records = await recorder.blank()
+    set_aside, unreadable = await recorder.forget_set_aside(what.holds)
     total = Forgotten()
     while ids := await store.doomed(what, limit=STEP):
         total += await store.forget(ids)
@@ -62,14 +63,4 @@ async def forget(store: Store, recorder: Recorder, what: Forget, now: int, settl
     if what.user_id is not None and what == Forget(user_id=what.user_id, project_id=what.project_id, ended_by=now):
         total += Forgotten(feedback=await store.forget_feedback(what.user_id, what.project_id))
     clean = await store.scrub()
-    return Report(store=total, journal_records=records, set_aside=set_aside, unreadable=unreadable, clean=clean)
-
-
-async def journalled(store: Store, recorder: Recorder, what: Forget) -> dict[str, set[int]]:
-    """The stored calls that `what` tells to forget and that the journal still holds, by relay start. Raises StoreUnavailable."""
-    gone: dict[str, set[int]] = {}
-    for epoch, numbers in (await recorder.apart(lambda journal, _: held(journal))).items():
-        origins = await store.doomed_of(what, [f"{epoch}.{number}" for number in sorted(numbers)])
-        if origins:
-            gone[epoch] = {int(origin.rpartition(".")[2]) for origin in origins}
-    return gone
+    return Report(store=total, journal_records=records, set_aside=set_aside, unreadable=unreadable, settled=settled, clean=clean)

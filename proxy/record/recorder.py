@@ -16,9 +16,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from proxy.record import assembly, faults, reading
+from proxy.record.blank import drop_set_aside
 from proxy.record.frames import frame
 from proxy.record.journal import UNFINISHED
 from proxy.record.parts import Draft
@@ -27,8 +28,6 @@ from proxy.record.segments import Tail, epochs
 from proxy.record.threads import Threads
 from proxy.store import Store, StoreRejected, StoreUnavailable
 from proxy.task import Task
-
-T = TypeVar("T")
 
 POLL_SECONDS: Final = 0.05  # how often a journal with nothing new is looked at
 RETRY_SECONDS: Final = 0.5  # after the store could not be used
@@ -168,9 +167,21 @@ class Recorder:
             await asyncio.sleep(POLL_SECONDS)
         return True
 
-    async def apart(self, act: Callable[[Path, Path], T]) -> T:
-        """What `act` gives, done to the journal's directory and that of what was set aside while nothing is read from them."""
-        return await asyncio.get_running_loop().run_in_executor(self._executor, act, self._directory, self._aside)
+    async def blank(self) -> int:
+        """Leave nothing in the journal of what is stored; how many records that were. Raises OSError."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor, self._blank)
+
+    async def forget_set_aside(self, wanted: Callable[[Task], bool]) -> tuple[int, int]:
+        """See `drop_set_aside`. They stay counted as waiting until this desk ends."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor, drop_set_aside, self._aside, wanted)
+
+    def _blank(self) -> int:
+        # In the thread that reads: nothing becomes unread or waiting meanwhile, and what ceases to wait is stored.
+        pending = [*self._unread, *((_epoch(each.task), each.draft) for each in list(self._waiting))]
+        keep: dict[str, set[int]] = {}
+        for epoch, draft in pending:
+            keep.setdefault(epoch, set()).add(draft.records[0].number)
+        return sum(tail.blank(keep.get(epoch, set())) for epoch, tail in self._tails.items())
 
     # -- in the thread
 

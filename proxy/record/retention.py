@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from proxy.record.blank import blank
-from proxy.record.forget import journalled
 from proxy.record.recorder import Recorder
 from proxy.store import Store, StoreRejected, StoreUnavailable
 from proxy.task import Filter, Forget, Forgotten
@@ -70,9 +68,10 @@ class Retention:
 
         Raises StoreUnavailable, OSError.
         """
-        for what in self._rules.too_old(now):
+        for rule in self._rules.too_old(now):
+            what = replace(rule, ended_by=now)  # what comes meanwhile is in the journal still
             if await self._store.doomed(what, limit=1):
-                await self._out_of_the_journal(what)
+                await self._recorder.blank()  # else a desk that starts anew would find there what the store has let go
                 while ids := await self._store.doomed(what, limit=STEP):
                     await self._let_go(ids)
         if self._rules.max_bytes is not None:
@@ -83,16 +82,11 @@ class Retention:
             oldest = (await self._store.find(Filter(), limit=STEP_BY_SIZE, oldest_first=True)).items
             if not oldest:
                 return  # nothing is left that could go
-            await self._out_of_the_journal(Forget(before=oldest[-1].created_at + 1))
+            await self._recorder.blank()
             for at in range(0, len(oldest), STEP):
                 await self._let_go([task.id for task in oldest[at : at + STEP]])
                 if await self._store.size() <= most:
                     return
-
-    async def _out_of_the_journal(self, what: Forget) -> None:
-        gone = await journalled(self._store, self._recorder, what)
-        if gone:
-            await self._recorder.apart(lambda journal, _: blank(journal, gone))
 
     async def _let_go(self, ids: Sequence[str]) -> None:
         async with self._turn:

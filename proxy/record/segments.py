@@ -6,12 +6,13 @@ import fcntl
 import os
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from proxy.record import faults, parts
+from proxy.record.blank import blank
 from proxy.record.frames import HEADER_SIZE, Kind, Record, next_record, record_at, wanted
 from proxy.record.parts import Draft
 
@@ -168,6 +169,11 @@ class Tail:
     def empty(self) -> bool:
         """Whether no segment is left."""
         return not self._segments
+
+    def blank(self, keep: Collection[int]) -> int:
+        """Leave nothing of what has been read and is not needed any more; `keep` are calls that are not stored yet."""
+        needed = {*keep, *self._drafts}
+        return sum(blank(segment.path, segment.offset, needed) for segment in self._segments)
 
     def close(self) -> None:
         """Let go of the files."""

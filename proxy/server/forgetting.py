@@ -20,12 +20,12 @@ SETTLE_SECONDS: Final = 5.0  # for what has ended to be stored
 def acts(store: Store, recorder: Recorder, one_at_a_time: asyncio.Lock, *, running: bool) -> dict[str, Act]:
     """By the names of their routes; `running`: the recorder works by itself, else what is in the journal is stored first."""
 
-    async def settle() -> None:
+    async def settle() -> bool:
         if running:
-            await recorder.settled(SETTLE_SECONDS)
-        else:
-            recorder.sweep()
-            await recorder.drain()
+            return await recorder.settled(SETTLE_SECONDS)
+        recorder.sweep()
+        await recorder.drain()
+        return True
 
     async def act(_id: str, body: bytes, _headers: Mapping[str, str]) -> tuple[int, Any]:
         asked = understand_body(body, FORGET)

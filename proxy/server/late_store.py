@@ -39,9 +39,6 @@ class LateStore:
     async def doomed(self, what: Forget, *, limit: int) -> Sequence[str]:
         return await self._there.doomed(what, limit=limit)
 
-    async def doomed_of(self, what: Forget, origins: Sequence[str]) -> set[str]:
-        return await self._there.doomed_of(what, origins)
-
     async def doomed_count(self, what: Forget) -> int:
         return await self._there.doomed_count(what)
 

@@ -57,10 +57,6 @@ class Store(Protocol):
         """The ids of the first tasks, oldest first, that `what` tells to forget."""
         ...
 
-    async def doomed_of(self, what: Forget, origins: Sequence[str]) -> set[str]:
-        """Those of `origins` whose tasks `what` tells to forget."""
-        ...
-
     async def doomed_count(self, what: Forget) -> int:
         """How many tasks `what` tells to forget. Counts them: for a person who is about to decide."""
         ...

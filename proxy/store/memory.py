@@ -70,10 +70,6 @@ class MemoryStore:
     async def doomed(self, what: Forget, *, limit: int) -> Sequence[str]:
         return [id for _, _, id in self._order if what.holds(self._tasks[id])][:limit]
 
-    async def doomed_of(self, what: Forget, origins: Sequence[str]) -> set[str]:
-        wanted = set(origins)
-        return {task.origin for task in self._tasks.values() if task.origin in wanted and what.holds(task)}
-
     async def doomed_count(self, what: Forget) -> int:
         return sum(what.holds(task) for task in self._tasks.values())
 

@@ -18,7 +18,6 @@ from proxy.store.sqlite_reader import Readers
 from proxy.store.sqlite_writer import Writer
 from proxy.task import Body, Filter, Forget, Forgotten, Page, Session, Summary, Task, Traced, User, Which
 
-_AT_ONCE = 500  # origins in one question
 _MUCH = 512
 """KiB to unpack past which a record is read in a thread, so that other answers go on."""
 
@@ -57,13 +56,6 @@ class SqliteStore:
     async def doomed(self, what: Forget, *, limit: int) -> Sequence[str]:
         question = sqlite_forget.doomed(what, limit=limit)
         return [id for (id,) in await self._readers.rows(question.sql, question.values)]
-
-    async def doomed_of(self, what: Forget, origins: Sequence[str]) -> set[str]:
-        found: set[str] = set()
-        for start in range(0, len(origins), _AT_ONCE):
-            question = sqlite_forget.doomed_of(what, origins[start : start + _AT_ONCE])
-            found.update(origin for (origin,) in await self._readers.rows(question.sql, question.values))
-        return found
 
     async def doomed_count(self, what: Forget) -> int:
         question = sqlite_forget.doomed_count(what)

@@ -25,30 +25,23 @@ def doomed(what: Forget, *, limit: int) -> Question:
     return Question(f"SELECT id FROM task WHERE {where} ORDER BY key LIMIT {int(limit)}", values)
 
 
-def doomed_of(what: Forget, origins: Sequence[str]) -> Question:
-    """Those of the origins that are to be forgotten."""
-    where, values = _where(what, walked=False)
-    marks = ", ".join("?" * len(origins))
-    return Question(f"SELECT origin FROM task WHERE origin IN ({marks}) AND {where}", (*origins, *values))
-
-
 def doomed_count(what: Forget) -> Question:
     """How many are to be forgotten."""
     where, values = _where(what)
     return Question(f"SELECT count(*) FROM task WHERE {where}", values)
 
 
-def _where(what: Forget, *, walked: bool = True) -> tuple[str, tuple[str | int, ...]]:
+def _where(what: Forget) -> tuple[str, tuple[str | int, ...]]:
     """The conditions: the first of the columns that is asked for is walked, the plus sign keeps SQLite from another index."""
     parts: list[str] = []
     values: list[str | int] = []
     for column, value in (("id", what.task_id), ("session_id", what.session_id), ("user_id", what.user_id)):
         if value is not None:
-            parts.append(f"{'' if walked and not parts else '+'}{column} = ?")
+            parts.append(f"{'+' if parts else ''}{column} = ?")
             values.append(value)
     lowest = keys.LOWEST if what.since is None else keys.bound(what.since)
     highest = keys.HIGHEST if what.before is None else keys.bound(what.before) - 1
-    parts.append(f"{'' if walked else '+'}key BETWEEN ? AND ?")
+    parts.append("key BETWEEN ? AND ?")
     values += [lowest, highest]
     if what.project_id is not None:
         parts.append("+project_id = ?")

@@ -4,12 +4,13 @@ import asyncio
 
 import pytest
 
-from proxy.record.blank import blank, held
+from proxy.record.board import Column
 from proxy.record.forget import forget
+from proxy.record.frames import Kind
 from proxy.record.retention import DAY, Retention, Rules
 from proxy.store import open_store
 from proxy.task import Filter, Forget
-from tests.record.test_recorder import EPOCH, House
+from tests.record.test_recorder import EPOCH, House, Moody, begin, whole
 from tests.store.tasks import NOON, a_task
 
 NOW = NOON + 100 * DAY
@@ -27,6 +28,13 @@ def aged(*days: float, project: str = "default", first: int = 0):
     return [
         a_task(first + n, created_at=NOW - round(each * DAY), project_id=project, session_id=None) for n, each in enumerate(days)
     ]
+
+
+async def written(house) -> None:
+    """Wait until what was appended is in the journal's file."""
+    done = asyncio.get_running_loop().create_future()
+    house.journal.wait(house.journal.append(Kind.MARK, 3, b"x"), lambda: done.set_result(None))
+    await done
 
 
 async def ids(store) -> set[str]:
@@ -95,18 +103,38 @@ async def test_what_was_let_go_does_not_come_back_from_the_journal(house):
     assert (house.status().stored, house.status().carried) == (3, 3)
 
 
-async def test_calls_are_blanked_in_the_journal_and_their_mates_are_still_read(house):
-    await house.carried("t1", "t2", "t3")
-    assert held(house.path / "journal") == {EPOCH: {1, 2, 3}}
-    assert blank(house.path / "journal", {EPOCH: {2}, "other": {1}}) == 2
-    data = b"".join(path.read_bytes() for path in (house.path / "journal").iterdir())
-    assert (b'"t1"' in data, b'"t2"' in data) == (True, False)
-    assert held(house.path / "journal") == {EPOCH: {1, 3}}
-    assert blank(house.path / "journal", {EPOCH: {2}}) == 0
-    await house.carried("t4")
+async def test_what_is_stored_is_blanked_in_the_journal_and_the_rest_is_still_read(house):
+    await house.carried("t1", "t2")
+    house.row[Column.BEGUN] += 1
+    house.journal.append(Kind.BEGIN, 3, begin(3, "t3"))  # it runs still
+    await written(house)
     await house.recorder.step()
-    assert await ids(house.store) == {"t1", "t3", "t4"}
+    await house.carried("t5")  # not read yet
+    assert await house.recorder.blank() == 4
+    data = b"".join(path.read_bytes() for path in (house.path / "journal").iterdir())
+    assert [f'"t{n}"'.encode() in data for n in (1, 2, 3, 5)] == [False, False, True, True]
+    assert await house.recorder.blank() == 0
+    await house.recorder.close()
+    house.recorder = house.new_recorder()
+    await house.recorder.recount([EPOCH])
+    house.journal.append(Kind.WHOLE, 3, whole())
+    await house.carried("t6")
+    await house.recorder.step()
+    assert await ids(house.store) == {"t1", "t2", "t3", "t5", "t6"}
     assert house.recorder.damaged == 0
+
+
+async def test_what_waits_for_the_store_is_not_blanked(tmp_path):
+    moody = House(tmp_path, Moody())
+    moody.store.away = True
+    await moody.carried("t1", "t2")
+    await moody.recorder.step()
+    assert await moody.recorder.blank() == 0
+    moody.store.away = False
+    await moody.recorder.step()
+    assert await ids(moody.store) == {"t1", "t2"}
+    assert await moody.recorder.blank() == 4
+    await moody.close()
 
 
 async def test_what_was_set_aside_is_forgotten_too(house):
@@ -118,11 +146,11 @@ async def test_what_was_set_aside_is_forgotten_too(house):
     (house.path / "aside" / f"{EPOCH}.1.journal").write_bytes(segment.read_bytes().rstrip(b"\0"))
     (house.path / "aside" / f"{EPOCH}.9.journal").write_bytes(b"nothing that can be read")
 
-    async def settle() -> None:
-        return
+    async def settle() -> bool:
+        return False
 
     report = await forget(house.store, house.recorder, Forget(session_id="nobody"), 2**51, settle)
     assert (report.set_aside, report.unreadable) == (0, 1)
     report = await forget(house.store, house.recorder, Forget(session_id="s1"), 2**51, settle)
-    assert (report.set_aside, report.unreadable) == (1, 1)
+    assert (report.set_aside, report.unreadable, report.settled) == (1, 1, False)
     assert [path.name for path in (house.path / "aside").iterdir()] == [f"{EPOCH}.9.journal"]
