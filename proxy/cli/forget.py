@@ -101,7 +101,7 @@ def _acts(settings: Settings) -> Callable[[Store], Mapping[str, Act]]:
     def made(store: Store) -> Mapping[str, Act]:
         path = settings.data_dir
         data_dir.prepare(path)
-        price = again.Rules.of(parts.desk_part(settings, ""), path).pricer.price
+        price = again.Rules.of(parts.desk_part(settings), path).pricer.price
         pepper = (path / "pepper").read_bytes()
         infer, idle = settings.sessions.infer, settings.sessions.idle_minutes * 60
         threads = Threads(store, pepper, idle) if infer else None

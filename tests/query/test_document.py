@@ -67,6 +67,7 @@ def test_every_figure_of_the_status_is_somewhere_in_its_document():
         *written["journal"].values(),
         *written["store"].values(),
         *written["held"].values(),
+        *written["retention"].values(),
         *written.values(),
     ]
     assert {value for value in flat if isinstance(value, int) and not isinstance(value, bool)} == set(figures.values())
