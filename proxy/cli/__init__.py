@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from proxy.cli import again, export, forget, importing, lists, live, regroup, replay
+from proxy.cli import again, demo, export, forget, importing, lists, live, regroup, replay
 from proxy.cli.options import Config, DataDir, Json, Problem, print_json, settings_of
 
 app = typer.Typer(
@@ -92,6 +92,7 @@ app.command()(again.reprice)
 app.command()(again.reread)
 app.command("session-split")(regroup.session_split)
 app.command("session-merge")(regroup.session_merge)
+app.command()(demo.demo)
 
 
 def main() -> None:

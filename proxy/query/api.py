@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import html
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -13,6 +12,8 @@ from typing import Any
 from aiohttp import web
 
 from proxy.query import answers, document, metrics
+from proxy.query.dashboard import pages
+from proxy.query.dashboard.room import Act, Room
 from proxy.query.door import DeskRunner, refuse
 from proxy.query.encoding import encode
 from proxy.query.guard import HEADERS, Desk, refusal
@@ -30,39 +31,41 @@ Decode = Callable[[bytes, str], bytes]
 """Bytes and their content coding, to plain bytes; raises ValueError where they are not that or the coding is not known."""
 
 
-Act = Callable[[str, bytes, Mapping[str, str]], Awaitable[tuple[int, Any]]]
-"""Does what a route of `ACTS` is for: given the path's id, the plain bytes of the body and the header fields, it gives the status
-and the document of the answer."""
-
-
 def build(
     store: Store,
     status: Callable[[], Awaitable[Status]],
     desk: Desk,
     decode: Decode,
     acts: Mapping[str, Act] | None = None,
+    *,
+    calls: str | None = None,
 ) -> web.Application:
     """The application; run it with `DeskRunner`, which keeps aiohttp's own words from going out.
 
-    `acts` are what the routes of `ACTS` do, by name.
+    `acts` are what the routes of `ACTS` do, by name; `calls` is where apps call, for pages that say so.
     """
-    app = web.Application(middlewares=[_well_mannered(desk)], client_max_size=0)  # each act says itself how much it takes
+    room = Room(store, status, desk, decode, acts or {}, calls=calls)
+    manners = [pages.speaking_html(room), _well_mannered(desk)]
+    app = web.Application(middlewares=manners, client_max_size=0)  # each act says itself how much it takes
     handlers = _Handlers(store, status, desk, decode)
     for route in ROUTES:
         app.router.add_get(route.path.replace("{id}", "{id:[^/]+}"), _handler(route, handlers), name=route.name)
     for route in ACTS:
         act = (acts or {}).get(route.name)
         app.router.add_route(route.method, route.path.replace("{id}", "{id:[^/]+}"), _acting(route, act, decode), name=route.name)
+    pages.put(app, room)
     app.on_response_prepare.append(_dress)
     return app
 
 
 async def _dress(_request: web.Request, response: web.StreamResponse) -> None:
-    response.headers.update(HEADERS)
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
+    response.headers["Server"] = HEADERS["Server"]  # aiohttp's own would be there
 
 
 def _well_mannered(desk: Desk) -> Callable[..., Awaitable[web.StreamResponse]]:
-    opens = {route.path for route in ROUTES if route.open}
+    opens = {route.path for route in ROUTES if route.open} | pages.OPEN
 
     @web.middleware
     async def well_mannered(request: web.Request, handler: Callable[..., Any]) -> web.StreamResponse:
@@ -173,9 +176,6 @@ class _Handlers:
         text = metrics.of_status(await self.state())
         return web.Response(body=text.encode(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 
-    async def home(self, _asked: Asked, _id: str) -> web.Response:
-        return web.Response(text=_front_page(self.desk.version), content_type="text/html")
-
     async def tasks(self, asked: Asked, _id: str) -> web.Response:
         return _json(await answers.tasks(self.store, asked))
 
@@ -238,24 +238,3 @@ class _Handlers:
 
 
 NO_RELAY = "no relay is alive: calls cannot be carried"
-
-
-def _front_page(version: str) -> str:
-    rows = "\n".join(
-        f'<li><a href="{route.path}">{route.path}</a> {html.escape(route.summary)}</li>'
-        for route in ROUTES
-        if not route.has_id and route.path != "/"
-    )
-    return f"""<!doctype html>
-<html lang="en">
-<head><meta charset="utf-8"><title>tasktap</title><meta name="viewport" content="width=device-width"></head>
-<body>
-<h1>tasktap</h1>
-<p>This is the desk of tasktap {html.escape(version)}. Every call is carried, and kept as a task with its session and user.</p>
-<ul>
-{rows}
-</ul>
-<p>In a terminal: <code>tasktap tasks</code>, <code>tasktap tail</code>, <code>tasktap status</code>.</p>
-</body>
-</html>
-"""

@@ -6,12 +6,16 @@ A browser that visits an evil page can be made to speak to loopback: CVE-2018-14
 from __future__ import annotations
 
 import hmac
+import time
 from dataclasses import dataclass, field
 from hashlib import sha256
+from http.cookies import CookieError, SimpleCookie
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from multidict import MultiMapping
+
+from proxy.query import cookie
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 ALWAYS_HOSTS = ("localhost", "127.0.0.1", "::1")
@@ -71,7 +75,7 @@ def refusal(method: str, headers: MultiMapping[str], address: str | None, desk: 
         if desk.loopback:
             return None
         return Refusal(status=403, code="key_not_set", message="A desk that is not on loopback needs a key. Set `desk.key`.")
-    if not any(_opens(given, desk.key) for given in headers.getall("Authorization", [])):
+    if not any(_opens(given, desk.key) for given in headers.getall("Authorization", [])) and not _signed_in(headers, desk.key):
         return Refusal(status=401, code="invalid_key", message="Send the desk's key: `Authorization: Bearer KEY` (`desk.key`).")
     return None
 
@@ -105,9 +109,25 @@ def same_origin(origin: str, host: str) -> bool:
 
 def _opens(authorization: str, key: str) -> bool:
     scheme, _, given = authorization.partition(" ")
-    same = hmac.compare_digest(_digest(given.strip()), _digest(key))  # digests: their length tells nothing
-    return same and scheme.lower() == "bearer"
+    return same_key(given.strip(), key) and scheme.lower() == "bearer"
 
 
-def _digest(text: str) -> bytes:
+def same_key(given: str, key: str) -> bool:
+    """Whether this is the key, in a time that does not tell how much of it is."""
+    return hmac.compare_digest(_digest(given), _digest(key))
+
+
+def _signed_in(headers: MultiMapping[str], key: str) -> bool:
+    """Whether a browser shows the cookie that it got for the key."""
+    for given in headers.getall("Cookie", []):
+        try:
+            morsel = SimpleCookie(given).get(cookie.NAME)
+        except CookieError:
+            continue
+        if morsel is not None and cookie.opens(morsel.value, key, int(time.time())):
+            return True
+    return False
+
+
+def _digest(text: str) -> bytes:  # its length tells nothing
     return sha256(text.encode("utf-8", "surrogateescape")).digest()

@@ -1,4 +1,4 @@
-"""Pure: the desk's routes, two tables from which the router, the OpenAPI document and the front page are made."""
+"""Pure: the desk's routes, two tables from which the router and the OpenAPI document are made."""
 
 from __future__ import annotations
 
@@ -32,7 +32,6 @@ class Route:
 OCTETS = "application/octet-stream"
 
 ROUTES = (
-    Route(path="/", name="home", summary="A page that says what this is.", answers="text/html"),
     Route(
         path="/api/tasks",
         name="tasks",

@@ -44,7 +44,7 @@ def relay_part(settings: Settings) -> dict[str, Any]:
 
 
 def desk_part(settings: Settings) -> dict[str, Any]:
-    """What the desk needs of the settings; the supervisor adds the address that it listens on."""
+    """What the desk needs of the settings; the supervisor adds the address that it listens on, and that of the calls door."""
     key = settings.desk.key
     return {
         "store": settings.store.url,

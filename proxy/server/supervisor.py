@@ -192,7 +192,9 @@ class Supervisor:
             stop_seconds=plan.stop_deadline,
         )
         if child.role == "desk":
-            child.start(replace(told, settings=plan.desk_part | {"address": doors.url(child.sock)}), time.monotonic())
+            calls = next(one.sock for one in self._children if one.role != "desk")
+            doors_of = {"address": doors.url(child.sock), "calls": doors.url(calls)}
+            child.start(replace(told, settings=plan.desk_part | doors_of), time.monotonic())
             return
         self._serial += 1
         row = self._board.row(self._serial)

@@ -196,17 +196,6 @@ async def test_health_and_readiness_tell_themselves_apart(ask: Ask):
     assert (await fetch(unready, "/readyz", 503))["reasons"] == ["disk full"]
 
 
-async def test_the_front_page_links_to_every_list_and_escapes_what_it_shows(ask: Ask):
-    client = await ask()
-    async with client.get("/") as answer:
-        page = await answer.text()
-        assert (answer.status, answer.content_type) == (200, "text/html")
-    for route in ROUTES:
-        assert route.has_id or route.path == "/" or f'href="{route.path}"' in page
-    assert "http://" not in page
-    assert "https://" not in page
-
-
 @pytest.mark.parametrize(
     "path", ["/nothing", "/api", "/api/", "/api/tasks/", "/api/tasks/a/b", "/api/sessions/a/b", "/api/../etc"]
 )

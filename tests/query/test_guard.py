@@ -9,6 +9,7 @@ from aiohttp.test_utils import TestClient
 from multidict import CIMultiDict
 
 from proxy.query.api import ACTS, ROUTES
+from proxy.query.dashboard.pages import PAGES
 from proxy.query.guard import HEADERS, Desk, bare, refusal, same_origin
 from tests.query.conftest import Ask
 from tests.query.examples import LOCKED, OPEN, desk
@@ -20,7 +21,7 @@ CLOSED = [route.path.replace("{id}", "t-full") for route in ROUTES if not route.
 
 async def test_the_table_is_the_router_so_that_every_route_is_tested_here(store):
     served = {resource.canonical for resource in desk(store).router.resources()}
-    assert served == {route.path for route in (*ROUTES, *ACTS)}
+    assert served == {route.path for route in (*ROUTES, *ACTS, *PAGES)}
 
 
 async def test_only_health_and_readiness_are_answered_without_the_key():

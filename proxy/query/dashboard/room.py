@@ -1,0 +1,73 @@
+"""What every page has at hand: the store, the state of the house, the time, and how to answer."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl
+
+from aiohttp import web
+
+from proxy.query.dashboard import paper
+from proxy.query.guard import Desk
+from proxy.store import Store
+from proxy.task import JSON, Status
+
+FORM_BYTES = 65_536
+THEMES = ("light", "dark")
+Act = Callable[[str, bytes, Mapping[str, str]], Awaitable[tuple[int, Any]]]
+"""Does what a route of `ACTS` is for: given the path's id, the plain bytes of the body and the header fields, it gives the status
+and the document of the answer."""
+
+Watch = Callable[[], AsyncIterator[JSON]]
+"""Gives what running calls do, as it happens, until it is closed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """See above."""
+
+    store: Store
+    state: Callable[[], Awaitable[Status]]
+    desk: Desk
+    decode: Callable[[bytes, str], bytes]
+    acts: Mapping[str, Act]
+    watch: Watch | None = None
+    calls: str | None = None  # where apps call, for what people copy
+
+    @staticmethod
+    def now() -> int:
+        """Microseconds since the epoch."""
+        return time.time_ns() // 1000
+
+    async def show(
+        self, request: web.Request, template: str, *, status: int = 200, here: str = "", **values: Any
+    ) -> web.Response:
+        """A page. `here` is the part of the house that it is in."""
+        theme = request.cookies.get("theme")
+        common = {
+            "here": here,
+            "status": status,
+            "theme": theme if theme in THEMES else None,
+            "version": self.desk.version,
+            "locked": self.desk.key is not None,
+            "live": self.watch is not None,
+            "now": self.now(),
+            "calls": self.calls or "http://127.0.0.1:8900",
+        }
+        html = await asyncio.to_thread(paper.drawn, template, **common, **values)
+        return paper.answer(html, "gzip" in request.headers.get("Accept-Encoding", ""), status)
+
+
+async def form(request: web.Request) -> dict[str, str]:
+    """What a form of ours sent. Raises HTTPRequestEntityTooLarge past `FORM_BYTES`."""
+    parts, size = list[bytes](), 0
+    async for part in request.content.iter_any():
+        size += len(part)
+        if size > FORM_BYTES:
+            raise web.HTTPRequestEntityTooLarge(FORM_BYTES, size)
+        parts.append(part)
+    return dict(parse_qsl(b"".join(parts).decode("utf-8", "replace"), keep_blank_values=True))

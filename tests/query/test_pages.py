@@ -1,0 +1,379 @@
+"""The dashboard over HTTP: every page is there, harmless whatever was recorded, and open to nobody without the key."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import replace
+from html.parser import HTMLParser
+from urllib.parse import quote
+
+import pytest
+from aiohttp.test_utils import TestClient
+from yarl import URL
+
+from proxy.query import cookie
+from proxy.query.dashboard.pages import PAGES
+from proxy.store.memory import MemoryStore
+from proxy.task import Ending, Status, Task
+from tests.query.conftest import Ask
+from tests.query.examples import BARE, FULL, LOCKED, MORNING, others
+
+HTML = {"Accept": "text/html"}
+EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>![p](http://evil.example/pixel.png) [l](javascript:alert(3))"
+
+
+class Seen(HTMLParser):
+    """What a browser would find in a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def addresses(self) -> list[str]:
+        return [value for tag, attrs in self.tags for name, value in attrs.items() if name in ("src", "href", "action") and value]
+
+
+async def page(client: TestClient, path: str, status: int = 200) -> str:
+    async with client.get(URL(path, encoded=True), headers=HTML, allow_redirects=False) as answer:
+        text = await answer.text()
+        assert answer.status == status, text
+        assert answer.content_type == "text/html"
+        assert "'unsafe" not in answer.headers["Content-Security-Policy"]
+        assert "script-src 'self';" in answer.headers["Content-Security-Policy"]
+        return text
+
+
+CHOSEN = "/tasks?q=good&period=30d&cols=cost&cols=kind"
+ADDRESSES = [
+    "/", "/tasks", "/tasks/t-full", "/tasks/t-bare", "/sessions", "/sessions/s%2F1%20%C3%BC", "/sessions/long", "/users",
+    "/users/ada", "/health", "/sign-in", "/tasks/t-full/as/curl?page", CHOSEN,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", ADDRESSES)
+async def test_each_page_is_there_and_does_nothing_inline(ask: Ask, path: str):
+    seen = Seen(await page(await ask(), path))
+    assert [tag for tag, _ in seen.tags].count("h1") == 1
+    assert {tag for tag, _ in seen.tags} >= {"main", "nav", "title"}
+    assert not [attrs for _, attrs in seen.tags if "style" in attrs or any(name.startswith("on") for name in attrs)]
+    assert all("src" in attrs for tag, attrs in seen.tags if tag == "script")
+    assert "style" not in {tag for tag, _ in seen.tags}
+    assert not [address for address in seen.addresses() if not address.startswith(("/", "#"))]
+
+
+@pytest.mark.parametrize("path", ADDRESSES)
+async def test_each_link_of_ours_leads_somewhere(ask: Ask, path: str):
+    client = await ask()
+    for address in {
+        one for one in Seen(await page(client, path)).addresses() if one.startswith("/") and not one.startswith("/sign-out")
+    }:
+        async with client.get(URL(address, encoded=True), headers=HTML) as answer:
+            dangling = ("/tasks/t-parent", "/tasks/t-first", "/insights", "/live")
+            assert answer.status == (404 if address in dangling and answer.status == 404 else 200), address
+
+
+async def test_whatever_was_said_is_shown_and_does_nothing(ask: Ask, store: MemoryStore):
+    picture = {"type": "image_url", "image_url": {"url": "http://evil.example/x.png"}}
+    call = {"function": {"name": EVIL, "arguments": EVIL}}
+    hostile = replace(
+        FULL,
+        id="t-evil",
+        origin="e.evil",
+        input=EVIL,
+        output=EVIL,
+        session_id=EVIL,
+        user_id=EVIL,
+        name=EVIL,
+        model=EVIL,
+        system_prompt=EVIL,
+        metadata={EVIL: EVIL},
+        problems=(EVIL,),
+        path=EVIL,
+        request_headers=((EVIL, EVIL),),
+        raw_input={"messages": [{"role": EVIL, "content": EVIL}, {"role": "user", "content": [picture]}]},
+        raw_output={"choices": [{"message": {"role": "assistant", "content": EVIL, "tool_calls": [call]}}]},
+    )
+    await store.save([hostile])
+    client = await ask()
+    for path in (
+        "/tasks/t-evil",
+        "/tasks",
+        "/sessions",
+        "/users",
+        f"/sessions/{quote(EVIL, safe='')}",
+        f"/users/{quote(EVIL, safe='')}",
+        "/",
+    ):
+        text = await page(client, path)
+        seen = Seen(text)
+        assert "<script>" not in text
+        assert not [tag for tag, _ in seen.tags if tag in ("img", "iframe", "object", "embed", "base")]
+        assert not [attrs for _, attrs in seen.tags if any(name.startswith("on") for name in attrs)]
+        assert not [
+            one
+            for one in seen.addresses()
+            if one.startswith(("javascript", "data")) or "evil.example" in one.split("?")[0].split("%")[0]
+        ]
+        assert "alert(1)" in text, path
+
+
+async def test_control_characters_are_spelled_out(ask: Ask, store: MemoryStore):
+    await store.save([replace(BARE, id="t-rtl", origin="e.rtl", input="a\u202eb\x00c\u200bd", output="\u2066x\x1b[31m")])
+    text = await page(await ask(), "/tasks/t-rtl")
+    assert "a\\u202eb\\x00c\\u200bd" in text
+    assert "\\u2066x\\x1b[31m" in text
+    assert not {"\u202e", "\x00", "\u200b", "\u2066", "\x1b"} & set(text)
+
+
+async def test_a_picture_of_the_request_is_given_by_a_route_of_ours_and_nothing_else_is(ask: Ask, store: MemoryStore):
+    parts = [
+        {"type": "image_url", "image_url": {"url": f"data:{kind};base64,aGVsbG8="}}
+        for kind in ("image/png", "image/svg+xml", "text/html")
+    ]
+    await store.save([replace(BARE, id="t-pic", origin="e.pic", raw_input={"messages": [{"role": "user", "content": parts}]})])
+    client = await ask()
+    assert "/tasks/t-pic/pictures/0" in Seen(await page(client, "/tasks/t-pic")).addresses()
+    async with client.get("/tasks/t-pic/pictures/0") as answer:
+        assert (await answer.read(), answer.content_type) == (b"hello", "image/png")
+    for number in (1, 2, 3):
+        async with client.get(f"/tasks/t-pic/pictures/{number}") as answer:
+            assert answer.status == 404
+
+
+async def test_five_megabytes_of_output_make_a_small_page(ask: Ask, store: MemoryStore):
+    long = "# heading\n\n" + "word **strong** `code` " * 230_000
+    await store.save(
+        [
+            replace(
+                BARE,
+                id="t-long",
+                origin="e.long",
+                input="x",
+                output=long,
+                session_id="sl",
+                raw_output={"choices": [{"message": {"content": long}}]},
+            )
+        ]
+    )
+    client = await ask()
+    for path in ("/tasks/t-long", "/tasks", "/sessions/sl"):
+        assert len((await page(client, path)).encode()) < 300_000, path
+
+
+async def test_a_list_is_given_as_csv_and_json_of_the_same_filter(ask: Ask, store: MemoryStore):
+    await store.save([replace(BARE, id="t-sum", origin="e.sum", kind="chat", input="=1+1")])
+    client = await ask()
+    async with client.get("/tasks.csv?kind=chat") as answer:
+        rows = list(csv.DictReader(io.StringIO(await answer.text())))
+    async with client.get("/tasks.json?kind=chat") as answer:
+        documents = json.loads(await answer.text())
+    async with client.get("/api/tasks?kind=chat") as answer:
+        listed = (await answer.json())["items"]
+    assert [row["id"] for row in rows] == [one["id"] for one in documents] == [one["id"] for one in listed]
+    assert rows[-1]["input"] == "'=1+1"
+    assert rows[5]["usage.input_tokens"] == "7"
+    for path in (
+        "/sessions.csv",
+        "/sessions.json",
+        "/users.csv",
+        "/users.json",
+        "/sessions/long/tasks.csv",
+        "/sessions/long/tasks.json",
+    ):
+        async with client.get(path) as answer:
+            assert answer.status == 200
+            assert "attachment" in answer.headers["Content-Disposition"]
+            assert len(await answer.text()) > 20
+
+
+async def test_an_empty_list_as_a_file_is_empty(ask: Ask):
+    client = await ask(over=MemoryStore())
+    async with client.get("/tasks.json") as answer:
+        assert await answer.json() == []
+    async with client.get("/tasks.csv") as answer:
+        assert await answer.text() == ""
+    for path in ("/", "/tasks", "/sessions", "/users", "/tasks?kind=chat"):
+        assert "empty" in await page(client, path)
+
+
+async def test_pages_follow_one_another(ask: Ask):
+    client = await ask()
+    first = await page(client, "/tasks?limit=3&kind=chat")
+    following = next(attrs["href"] for tag, attrs in Seen(first).tags if attrs.get("rel") == "next")
+    second = await page(client, str(following))
+    assert "/tasks/t-004" in first
+    assert "/tasks/t-004" not in second
+    assert "/tasks/t-001" in second
+
+
+async def test_found_words_are_marked(ask: Ask, store: MemoryStore):
+    await store.save([replace(BARE, id="t-far", origin="e.far", input="word " * 100 + "the needle & <hay>")])
+    text = await page(await ask(), "/tasks?q=needle")
+    assert "<mark>needle</mark> &amp; &lt;hay&gt;" in text
+
+
+async def test_columns_are_chosen_and_remembered(ask: Ask):
+    client = await ask()
+    assert 'class="upstream"' not in await page(client, "/tasks")
+    assert '<th class="upstream">' in await page(client, "/tasks?cols=upstream&cols=kind")
+    assert '<th class="upstream">' in await page(client, "/tasks")
+    assert '<th class="cost">' not in await page(client, "/tasks")
+
+
+async def test_the_turn_before_is_compared(ask: Ask, store: MemoryStore):
+    def turn(number: int, *messages: tuple[str, str], **more: object) -> Task:
+        body = {"model": "m", "messages": [{"role": role, "content": text} for role, text in messages], **more}
+        return replace(
+            BARE, id=f"t-turn{number}", origin=f"e.turn{number}", created_at=MORNING + number, session_id="diff", raw_input=body
+        )
+
+    opening = (("user", "one"), ("assistant", "two"))
+    await store.save(
+        [
+            turn(1, ("system", "Be brief."), ("user", "one")),
+            turn(2, ("system", "Be very brief."), *opening, ("user", "three"), temperature=1),
+        ]
+    )
+    text = await page(await ask(), "/tasks/t-turn2")
+    assert "1 kept" in text
+    assert "+2 new" in text
+    assert "<ins>very</ins>" in text
+    assert "temperature" in text
+    assert "Against the turn before" not in await page(await ask(), "/tasks/t-turn1")
+
+
+async def test_an_error_is_a_page_to_a_browser_and_json_to_others(ask: Ask):
+    client = await ask()
+    assert "There is no task" in await page(client, "/tasks/nobody", 404)
+    assert "none of 1h" in await page(client, "/tasks?period=1y", 400)
+    assert "is no column" in await page(client, "/tasks?cols=nope", 400)
+    async with client.get("/tasks/nobody") as answer:
+        assert (await answer.json())["error"]["code"] == "not_found"
+    async with client.get("/api/tasks/nobody", headers=HTML) as answer:
+        assert answer.content_type == "application/json"
+
+
+async def test_what_is_wrong_is_said_in_words(ask: Ask):
+    bad = await ask(status=Status(relays=1, lost=3, lapses=2, reasons=("the disk is full",)))
+    for path in ("/health", "/"):
+        text = await page(bad, path)
+        assert "the disk is full" in text
+        assert "3 calls were carried but could not be kept" in text
+    assert "All is well" in await page(await ask(status=Status(relays=1)), "/health")
+
+
+async def test_without_the_key_every_page_leads_to_signing_in(ask: Ask):
+    client = await ask(who=LOCKED)
+    host = {"Host": "desk.example", **HTML}
+    for one in PAGES:
+        if one.method == "GET" and not one.open:
+            path = one.path.replace("{id}", "x").replace("{number}", "0").replace("{way}", "curl")
+            async with client.get(path, headers=host, allow_redirects=False) as answer:
+                assert answer.status == 303, path
+                assert answer.headers["Location"].startswith("/sign-in?next=")
+    async with client.get("/tasks", headers={"Host": "desk.example"}) as answer:
+        assert answer.status == 401
+
+
+async def test_the_key_opens_the_desk_by_a_cookie_that_no_script_reads(ask: Ask):
+    client = await ask(who=LOCKED)
+    host = {"Host": "desk.example", **HTML}
+    async with client.post("/sign-in", data={"key": "wrong", "next": "/tasks"}, headers=host) as answer:
+        assert answer.status == 403
+        assert "Set-Cookie" not in answer.headers
+    async with client.post(
+        "/sign-in", data={"key": LOCKED.key, "next": "/tasks?q=a"}, headers=host, allow_redirects=False
+    ) as answer:
+        assert (answer.status, answer.headers["Location"]) == (303, "/tasks?q=a")
+        given = answer.headers["Set-Cookie"]
+    assert "HttpOnly" in given
+    assert "SameSite=Lax" in given
+    value = given.split(";")[0]
+    assert str(LOCKED.key) not in given
+    client.session.cookie_jar.clear()  # what is sent below is what is said there
+    for path in ("/tasks", "/api/tasks"):
+        async with client.get(path, headers={**host, "Cookie": value}) as answer:
+            assert answer.status == 200
+        async with client.get(
+            path, headers={**host, "Cookie": value[:-1] + ("0" if value[-1] != "0" else "1")}, allow_redirects=False
+        ) as answer:
+            assert answer.status in (303, 401)
+    async with client.post("/sign-out", headers={**host, "Cookie": value}, allow_redirects=False) as answer:
+        assert answer.headers["Location"] == "/sign-in"
+        assert 'tasktap_desk=""' in answer.headers["Set-Cookie"]
+
+
+@pytest.mark.parametrize(
+    "following", ["//evil.example", "https://evil.example", "/\\evil.example", "/sign-out", "/a\r\nX: y", "javascript:1"]
+)
+async def test_signing_in_leads_nowhere_else(ask: Ask, following: str):
+    client = await ask(who=LOCKED)
+    async with client.post(
+        "/sign-in", data={"key": LOCKED.key, "next": following}, headers={"Host": "desk.example"}, allow_redirects=False
+    ) as answer:
+        assert (answer.status, answer.headers["Location"]) == (303, "/")
+
+
+async def test_a_page_of_another_site_signs_nobody_in(ask: Ask):
+    client = await ask(who=LOCKED)
+    for fields in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
+        async with client.post("/sign-in", data={"key": LOCKED.key}, headers={"Host": "desk.example", **fields}) as answer:
+            assert answer.status == 403
+            assert "Set-Cookie" not in answer.headers
+
+
+async def test_a_form_that_is_too_long_is_not_read(ask: Ask):
+    client = await ask(who=LOCKED)
+    async with client.post("/sign-in", data={"key": "x" * 70_000}, headers={"Host": "desk.example"}) as answer:
+        assert answer.status == 413
+
+
+def test_a_cookie_is_good_for_its_key_and_its_time():
+    value = cookie.issue("key", 1_000)
+    assert cookie.opens(value, "key", 1_000)
+    assert cookie.opens(value, "key", 1_000 + cookie.SECONDS - 1)
+    assert not cookie.opens(value, "key", 1_000 + cookie.SECONDS)
+    assert not cookie.opens(value, "other", 1_000)
+    until, _, proof = value.partition(".")
+    assert not cookie.opens(f"{int(until) + 1}.{proof}", "key", 1_000)
+    for odd in ("", ".", "x.y", "²." + proof, f"{until}.", f"{until}.ü"):
+        assert not cookie.opens(odd, "key", 1_000)
+
+
+async def test_what_never_changes_is_kept_and_packed(ask: Ask):
+    client = await ask()
+    address = next(attrs["href"] for tag, attrs in Seen(await page(client, "/")).tags if attrs.get("rel") == "stylesheet")
+    async with client.get(URL(str(address), encoded=True), headers={"Accept-Encoding": "gzip"}) as answer:
+        assert "immutable" in answer.headers["Cache-Control"]
+        assert answer.headers["Content-Encoding"] == "gzip"
+        mark = answer.headers["ETag"]
+    async with client.get("/static/app.css", headers={"If-None-Match": mark}) as answer:
+        assert answer.status == 304
+    async with client.get("/static/nothing.css") as answer:
+        assert answer.status == 404
+
+
+async def test_a_session_tells_its_silences_and_what_was_sent_again(ask: Ask, store: MemoryStore):
+    first, second, third = others(3)
+    hour = 3_600_000_000
+
+    def later(task: Task, id: str, **changes: object) -> Task:
+        times = {"created_at": task.created_at + hour, "ended_at": task.ended_at + hour}
+        return replace(task, id=id, origin=f"e.{id}", session_id="gaps", **times | changes)
+
+    await store.save([
+        replace(first, id="g1", origin="e.g1", session_id="gaps"),
+        later(second, "g2", ending=Ending.TIMED_OUT, output=None),
+        later(third, "g3", retry_of="g2"),
+    ])  # fmt: skip
+    text = await page(await ask(), "/sessions/gaps")
+    assert text.count(" later</div>") == 1
+    assert "1 h later" in text
+    assert "sent again" in text
+    assert "timed out" in text
