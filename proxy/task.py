@@ -436,6 +436,7 @@ class Status:
     retired_bytes: int = 0  # that their headers and bodies took, as kept
     relays: int = 0  # relays alive
     open_connections: int = 0
+    unrecorded: int = 0  # calls that were to leave no record (`X-Task-Privacy: no-record`); they are not among the carried
     open_streams: int = 0  # streamed answers under way
     endings: tuple[tuple[Ending, int], ...] = ()  # how the carried calls ended
     limits: tuple[tuple[str, int], ...] = ()  # how often each limit was met

@@ -125,6 +125,7 @@ def test_every_setting_can_be_set_by_a_variable(monkeypatch):
     texts |= {"data_dir": "d", "default_upstream": "ollama", "calls": "[::1]:1", "desk": "[::1]:2", "on_caller_left": "drain"}
     texts |= {
         "durability": "power",
+        "privacy": "metadata-only",
         "strip_aliases": "true",
         "estimate": "true",
         "infer": "false",

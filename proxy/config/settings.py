@@ -21,6 +21,14 @@ class OnCallerLeft(StrEnum):
     DRAIN = "drain"
 
 
+class Privacy(StrEnum):
+    """What is kept out of the record."""
+
+    NONE = "none"
+    METADATA_ONLY = "metadata-only"
+    NO_RECORD = "no-record"
+
+
 class Durability(StrEnum):
     """What the record survives."""
 
@@ -172,6 +180,11 @@ class Capture(Section):
     max_body: Bytes = Field(
         default=64 * MIB, ge=0, description="Most that is kept of one body; the rest is carried, not recorded."
     )
+    privacy: Privacy = Field(
+        default=Privacy.NONE,
+        description="What no call's record has: `none` keeps all, `metadata-only` no bodies, `no-record` nothing but a count.",
+    )
+    private_projects: HostList = Field(default=(), description="Projects (`X-Project-Id`) whose bodies are never kept.")
 
 
 class DeskDoor(Section):

@@ -174,6 +174,7 @@ def of_status(status: Status) -> JSON:
         "relays": status.relays,
         "open_connections": status.open_connections,
         "open_streams": status.open_streams,
+        "unrecorded": status.unrecorded,
         "endings": {str(ending): count for ending, count in status.endings},
         "limits": dict(status.limits),
         "lag_seconds": status.lag_seconds,

@@ -35,6 +35,7 @@ def _lines(status: Status) -> Iterator[str]:
         "How calls ended.",
         ((_label("ending", str(ending)), count) for ending, count in status.endings),
     )
+    yield from _metric("unrecorded_total", "counter", "Calls that were to leave no record.", [("", status.unrecorded)])
     yield from _metric("open_streams", "gauge", "Streamed answers under way.", [("", status.open_streams)])
     yield from _metric("open_connections", "gauge", "Callers that are connected.", [("", status.open_connections)])
     yield from _metric("relays", "gauge", "Relay workers that are well.", [("", status.relays)])

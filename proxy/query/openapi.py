@@ -284,6 +284,7 @@ def _status() -> JSON:
             "relays": COUNT,
             "open_connections": COUNT,
             "open_streams": COUNT,
+            "unrecorded": {**COUNT, "description": "Calls that were to leave no record; not among the carried."},
             "endings": {"type": "object", "additionalProperties": COUNT, "description": "How the carried calls ended."},
             "limits": {"type": "object", "additionalProperties": COUNT, "description": "How often each limit was met."},
             "lag_seconds": {"type": "number"},

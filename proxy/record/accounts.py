@@ -73,6 +73,7 @@ def status(board: Board, recorder: Recorder, run: str, recovered: int) -> Status
         relays=relays,
         open_connections=connections,
         open_streams=streams,
+        unrecorded=sums[Column.UNRECORDED],
         endings=tuple((ending, sums[Column.ENDINGS + at]) for at, ending in enumerate(Ending)),
         limits=tuple((name, sums[column]) for name, column in LIMITS.items()),
         held=tuple((most, sums[Column.HELD + at]) for at, most in enumerate(HELD_SECONDS)),

@@ -45,7 +45,18 @@ BODY_SESSION = ("litellm_session_id", "tensorzero::episode_id")
 BAGGAGE_SESSION = ("session.id",)
 BAGGAGE_USER = ("user.id", "userId")
 
-ALIASES = frozenset((*SESSION, *SESSION_FINAL, *USER, *METADATA_JSON, *METADATA_FIELDS))
+PRIVACY = (
+    b"helicone-omit-request",
+    b"helicone-omit-response",
+    b"x-portkey-debug",
+    b"x-litellm-enable-message-redaction",
+    b"x-bf-disable-content-logging",
+    b"cf-aig-collect-log-payload",
+    b"cf-aig-collect-log",
+)
+"""What is kept out of the record; `privacy` says by which values."""
+
+ALIASES = frozenset((*SESSION, *SESSION_FINAL, *USER, *METADATA_JSON, *METADATA_FIELDS, *PRIVACY))
 """Every alias that has a name of its own; `is_alias` knows those that are made by a pattern too."""
 
 _VENDOR_SESSION = re.compile(rb"x-(?!.*parent)[a-z0-9_-]+-session-id")

@@ -43,6 +43,7 @@ class Column(IntEnum):
     LONG_TARGET = 42
     SLOW_HEAD = 43
     UNDECODED = 44
+    UNRECORDED = 45  # calls that were to leave no record
 
 
 HELD_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1)

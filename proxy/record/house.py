@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from proxy.record.journal import Journal
+from proxy.record.privacy import PrivacyRules
 from proxy.record.tap import Ids, TapSettings
 from proxy.record.upstream import Upstream
 
@@ -17,6 +18,7 @@ class Rules:
 
     drain: bool = False  # on_caller_left = "drain": read an abandoned answer to its end, for the record
     strip_aliases: bool = False
+    privacy: PrivacyRules = field(default_factory=PrivacyRules)
 
 
 class House(Protocol):

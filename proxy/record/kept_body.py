@@ -11,9 +11,9 @@ from proxy.record.redact_keys import KeyRedactor
 class KeptBody:
     """What the tap gives of a body that comes in pieces."""
 
-    __slots__ = ("_feed", "_left", "_redactor", "cut", "dropped", "size")
+    __slots__ = ("_feed", "_left", "_redactor", "cut", "dropped", "size", "withheld")
 
-    def __init__(self, needles: tuple[bytes, ...], kind: BodyKind, limit: int) -> None:
+    def __init__(self, needles: tuple[bytes, ...], kind: BodyKind, limit: int, *, withheld: bool = False) -> None:
         self._redactor: redact.Redactor | KeyRedactor
         if kind.keys:
             self._redactor = KeyRedactor(needles, kind.coding, limit)
@@ -22,12 +22,15 @@ class KeptBody:
         self._feed = self._redactor.feed
         self._left = limit
         self.size = 0
+        self.withheld = withheld  # nothing of it is to be kept
         self.dropped = False  # not all of it is kept
         self.cut = False  # ... because it is longer than the limit
 
     def keep(self, data: bytes, journal: Journal) -> bytes:
         """What of `data` may be written now."""
         self.size += len(data)
+        if self.withheld:
+            return b""
         if self.dropped or self._left <= 0 or not journal.has_room:
             self.cut = self.cut or (self._left <= 0 and bool(data))
             self.dropped = self.dropped or bool(data)  # for good: behind a gap nobody could tell where a secret begins
@@ -36,7 +39,7 @@ class KeptBody:
 
     def rest(self) -> bytes:
         """What was held back."""
-        return b"" if self.dropped else self._within(self._redactor.finish())
+        return b"" if self.dropped or self.withheld else self._within(self._redactor.finish())
 
     def _within(self, kept: bytes) -> bytes:
         if len(kept) > self._left:

@@ -18,6 +18,7 @@ from proxy.record.fields import KEPT, TASK_ID
 from proxy.record.headers import Key, to_upstream
 from proxy.record.http1 import RequestHead, joined, request_head
 from proxy.record.kept_head import Sorted, scrubbed, secrets
+from proxy.record.privacy import NOTHING, PrivacyRules, asked
 from proxy.record.redact_multipart import boundary
 from proxy.record.routes import Route, markers, match
 
@@ -77,6 +78,8 @@ class Prepared:
         "meta",
         "needles",
         "old",
+        "privacy",
+        "problem",
         "redactions",
         "request",
         "route",
@@ -95,6 +98,8 @@ class Prepared:
         self.gives_keys = route.kind == "realtime" and request.method == b"POST"
         self.markers = markers(route.kind)
         self.task_id: bytes | None = None
+        self.privacy = NOTHING
+        self.problem: str | None = None  # a label that could not be understood
         self.before = self.after = b""  # the head for the upstream, around its Content-Length line
         self.kept = b""  # the lines for the record
         self.meta = b""  # what the record says of every call with this head: the inside of a JSON object
@@ -118,13 +123,21 @@ class Preparer:
     """Prepares heads, and remembers them."""
 
     def __init__(
-        self, targets: Mapping[str, Target], default: str, *, strip_aliases: bool, max_target: int, pepper: bytes
+        self,
+        targets: Mapping[str, Target],
+        default: str,
+        *,
+        strip_aliases: bool,
+        max_target: int,
+        pepper: bytes,
+        privacy: PrivacyRules,
     ) -> None:
         self._targets = targets
         self._default = default
         self._strip_aliases = strip_aliases
         self._max_target = max_target
         self._pepper = pepper
+        self._privacy = privacy
         self._known: dict[bytes | tuple[bytes, bytes], Prepared] = {}
 
     def __call__(self, head: bytes) -> tuple[Prepared, int, bytes]:
@@ -151,6 +164,7 @@ class Preparer:
         target = self._targets[route.upstream]
         self._for_upstream(prepared, target, line)
         self._for_record(prepared, target)
+        prepared.privacy, prepared.problem = asked(request.fields, self._privacy)
         prepared.task_id = next((field.value for field in request.fields if field.role & TASK_ID), None)
         return prepared
 

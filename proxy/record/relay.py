@@ -64,6 +64,7 @@ class Relay:
             strip_aliases=settings.rules.strip_aliases,
             max_target=settings.max_target,
             pepper=settings.tap.pepper,
+            privacy=settings.rules.privacy,
         )
         self._callers: set[Caller] = set()
         self.running: set[Carry] = set()

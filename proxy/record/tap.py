@@ -21,6 +21,7 @@ from proxy.record.journal import Journal
 from proxy.record.kept_body import KeptBody
 from proxy.record.kept_head import Sorted, pairs, scrubbed
 from proxy.record.prepare import BodyKind, Prepared, body_kind
+from proxy.record.privacy import RECORD, REQUEST, RESPONSE
 from proxy.record.routes import MARKER_LENGTH
 from proxy.task import JSON, Ending
 
@@ -28,7 +29,7 @@ _MOST_PIECES: Final = 64  # pieces that wait to become one record
 _SMALL: Final = 4096  # bytes: a larger piece does not wait
 _clock = time.monotonic_ns
 _BEGIN, _SENT, _HEAD, _DATA, _MARK, _END, _WHOLE, _PIECES = map(int, Kind)
-_BEGUN, _ENDED, _LOST, _DROPPED, _CUT, _UNDECODED, _STREAMS = map(
+_BEGUN, _ENDED, _LOST, _DROPPED, _CUT, _UNDECODED, _STREAMS, _UNRECORDED = map(
     int,
     (
         Column.BEGUN,
@@ -38,6 +39,7 @@ _BEGUN, _ENDED, _LOST, _DROPPED, _CUT, _UNDECODED, _STREAMS = map(
         Column.CUT,
         Column.UNDECODED,
         Column.STREAMS,
+        Column.UNRECORDED,
     ),
 )
 _ENDINGS = {ending: Column.ENDINGS + at for at, ending in enumerate(Ending)}
@@ -82,6 +84,7 @@ class Tap:
     drained = False  # what came after this went to nobody: the caller had left
     error_code: str | None = None
     recorded = False  # whether the journal has its beginning
+    _untold = False  # nothing of it is to be in the record
 
     def __init__(self, journal: Journal, row: memoryview, settings: TapSettings, ids: Ids, prepared: Prepared) -> None:
         self._journal = journal
@@ -90,6 +93,7 @@ class Tap:
         self._number = ids.number
         self._prepared = prepared
         self._needles = prepared.needles
+        self._privacy = prepared.privacy
         self._began = time.monotonic_ns() // 1000
         self._pieces: list[bytes] = []  # gathered, not given to the journal yet
         self._times: list[int] = []
@@ -97,6 +101,10 @@ class Tap:
 
     def begin(self, ids: Ids, payload: bytes, done: bool) -> int:
         """The call has come, with the beginning of its body. Returns what must be written before its caller gets a byte."""
+        if self._privacy & RECORD:
+            self._untold = True
+            self._row[_UNRECORDED] += 1
+            return 0
         self._row[_BEGUN] += 1
         try:
             return self._begin(ids, payload, done)
@@ -119,14 +127,24 @@ class Tap:
             return 0
         if prepared.redactions:
             self._redactions = list(prepared.redactions)
+        if prepared.problem is not None:
+            self.note(prepared.problem)
         self._uploaded = done
-        if done and prepared.body.plain and len(payload) <= self._settings.max_body and journal.has_room:
+        if (
+            not self._privacy & REQUEST
+            and done
+            and prepared.body.plain
+            and len(payload) <= self._settings.max_body
+            and journal.has_room
+        ):
             self._request_size = len(payload)  # all at once, as most bodies are: no state is needed
             kept, changed = redact.redacted_whole(payload, self._needles) if payload else (payload, False)
             if changed:
                 self._redacted("request.body")
         else:
-            body = self._request = KeptBody(self._needles, prepared.body, self._settings.max_body)
+            body = self._request = KeptBody(
+                self._needles, prepared.body, self._settings.max_body, withheld=bool(self._privacy & REQUEST)
+            )
             kept = body.keep(payload, journal) if payload else b""
             if done:
                 kept += body.rest()
@@ -240,7 +258,7 @@ class Tap:
         kind, body = self._response_kind, self._response
         if body is None:
             assert kind is not None  # noqa: S101 - without it there are no pieces
-            body = self._response = KeptBody(self._needles, kind, self._settings.max_body)
+            body = self._response = self._response_body(kind)
         pieces, times = self._pieces, self._times
         self._pieces, self._times = [], []
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
@@ -268,6 +286,8 @@ class Tap:
         if self.ended:
             return 0
         self.ended = True
+        if self._untold:
+            return 0
         row = self._row
         row[_ENDED] += 1
         row[_ENDINGS[ending]] += 1
@@ -326,6 +346,7 @@ class Tap:
             and self._head is not None
             and not (self._pieces or self._problems or self._redactions or self.drained or self.error_code)
             and self._response_kind is not None
+            and not self._privacy
             and self._response_kind.plain
             and not self._response_kind.streams
             and len(payload) <= self._settings.max_body
@@ -351,22 +372,35 @@ class Tap:
             self._give()
         journal, kind, body = self._journal, self._response_kind, self._response
         assert kind is not None  # noqa: S101 - asked by the caller
-        if body is None and kind.plain and len(payload) <= self._settings.max_body and journal.has_room:
+        if (
+            body is None
+            and kind.plain
+            and not self._privacy & RESPONSE
+            and len(payload) <= self._settings.max_body
+            and journal.has_room
+        ):
             now["response"] = len(payload)
             kept, changed = redact.redacted_whole(payload, self._needles) if payload else (payload, False)
             if changed:
                 self._redacted("response.body")
             return kept
         if body is None:
-            body = self._response = KeptBody(self._needles, kind, self._settings.max_body)
+            body = self._response = self._response_body(kind)
         kept = body.keep(payload, journal) if payload else b""
         kept += body.rest()
         self._close("response", body, now)
         return kept
 
+    def _response_body(self, kind: BodyKind) -> KeptBody:
+        return KeptBody(self._needles, kind, self._settings.max_body, withheld=bool(self._privacy & RESPONSE))
+
     def _close(self, name: str, body: KeptBody, now: JSON) -> None:
         """What has to be said of a body at its end."""
         now[name] = body.size
+        if body.withheld:
+            if body.size:
+                self._redacted(name + ".body")
+            return
         if body.redacted:
             self._redacted(name + ".body")
             if body.switched_at is not None:
@@ -394,6 +428,11 @@ class Tap:
         """Some of what was said, without secrets, as frames. Returns what must be written before the caller gets it."""
         if not self.recorded:
             return 0
+        if self._privacy & (REQUEST if sent else RESPONSE):
+            self.redacted("request.body" if sent else "response.body")
+            kept = b""
+            if self._head is None:
+                return 0
         if not sent and self.first_byte is None:
             self.first_byte = time.monotonic_ns() // 1000 - self._began
         if self._head is not None:

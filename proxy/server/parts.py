@@ -21,6 +21,8 @@ def relay_part(settings: Settings) -> dict[str, Any]:
         "max_target": listen.max_target_bytes,
         "max_calls": listen.max_calls,
         "max_body": settings.capture.max_body,
+        "privacy": str(settings.capture.privacy),
+        "private_projects": list(settings.capture.private_projects),
         "journal": {
             "durability": str(journal.durability),
             "patience": journal.patience_ms / 1000,

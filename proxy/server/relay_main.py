@@ -18,6 +18,7 @@ from proxy.record.board import Board, Column
 from proxy.record.headers import key_line
 from proxy.record.house import Rules
 from proxy.record.journal import Journal, JournalSettings
+from proxy.record.privacy import WORDS, PrivacyRules
 from proxy.record.relay import Relay, RelaySettings
 from proxy.record.tap import TapSettings
 from proxy.record.upstream import Timeouts, UpstreamSettings
@@ -37,7 +38,11 @@ def relay_settings(told: Told) -> RelaySettings:
         upstreams=tuple(_upstream(each) for each in said["upstreams"]),
         default_upstream=said["default_upstream"],
         tap=TapSettings(max_body=said["max_body"], pepper=(Path(told.data_dir) / "pepper").read_bytes()),
-        rules=Rules(drain=said["drain"], strip_aliases=said["strip_aliases"]),
+        rules=Rules(
+            drain=said["drain"],
+            strip_aliases=said["strip_aliases"],
+            privacy=PrivacyRules(WORDS[said["privacy"].encode()], frozenset(map(str.encode, said["private_projects"]))),
+        ),
         header_seconds=said["header_seconds"],
         idle_seconds=said["idle_seconds"],
         max_head=said["max_head"],
