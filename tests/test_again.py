@@ -17,7 +17,7 @@ from proxy.store import open_store
 from tests.proc import Tasktap, clean_environment, serving
 from tests.record.test_reread import read_as_before
 from tests.store.tasks import a_task
-from tests.upstream import Upstream
+from tests.upstream import DONE, STREAM_HEAD, Upstream, chunk, event
 
 ROOT = Path(__file__).parents[1]
 OWN = '[prices."gpt-5*"]\ninput = 1.0\noutput = 2.0\n'
@@ -139,5 +139,33 @@ def test_a_running_desk_prices_what_it_stores_and_reprices_it_when_asked(tmp_pat
         task = house.newest(session_id="s")
         assert (task["cost"], task["price"]["source"]) == (0.01, "config")
         assert house.get("/api/sessions/s")["cost"] == house.get("/api/users/u")["cost"] == 0.01
+    upstream.check()
+    upstream.close()
+
+
+def test_a_stream_that_nobody_counted_is_estimated_where_it_is_asked_for(tmp_path):
+    upstream = Upstream()
+    answer = b"".join(chunk(part) for part in (event("Hello "), event("there."), event("", '"stop"'), DONE)) + b"0\r\n\r\n"
+    for _ in range(2):
+        upstream.play(STREAM_HEAD + answer)
+    config = f'[upstreams.openai]\nurl = "{upstream.url}"\n[prices."*"]\ninput = 1\noutput = 2\n'
+    with serving(tmp_path, config) as house:
+        call(house)
+        house.quiet()
+        first = house.newest(session_id="s")
+        assert (first["output"], first["usage"], first["cost"]) == ("Hello there.", None, None)
+        house.stop()
+        house.config.write_text(config + "[usage]\nestimate = true\n")
+        house.start()
+        call(house)
+        house.quiet()
+        usage = {"source": "estimated", "input_tokens": 7, "output_tokens": 3}
+        second = house.newest(session_id="s")
+        assert {name: second["usage"][name] for name in usage} == usage
+        assert (second["cost"], second["price"]["tokens"]) == (pytest.approx(13e-6), "estimated")
+        assert "2 tasks read, 1 changed." in tasktap(tmp_path, "reread")
+        again = house.task(first["id"])
+        assert (again["usage"], again["cost"]) == (second["usage"], second["cost"])
+        assert house.get("/api/sessions/s")["output_tokens"] == 6
     upstream.check()
     upstream.close()
