@@ -122,7 +122,14 @@ def test_every_setting_can_be_set_by_a_variable(monkeypatch):
     """What `describe` shows of each setting changes with its variable, so none is out of reach."""
     Path("ca.pem").write_text("")
     texts = {"url": "http://a.example", "key": "k" * 20, "ca_file": "ca.pem", "proxy": "none", "hosts": "a", "auth": "api-key"}
-    texts |= {"data_dir": "d", "default_upstream": "ollama", "calls": "[::1]:1", "desk": "[::1]:2", "on_caller_left": "drain"}
+    texts |= {
+        "provider": "groq",
+        "data_dir": "d",
+        "default_upstream": "ollama",
+        "calls": "[::1]:1",
+        "desk": "[::1]:2",
+        "on_caller_left": "drain",
+    }
     texts |= {
         "durability": "power",
         "privacy": "metadata-only",
@@ -318,6 +325,15 @@ def test_a_key_that_is_always_used_must_be_there():
         ("[listen]\nworkers = true", "line 2: listen.workers: must be a number"),
         ("[listen]\nidle_seconds = inf", "line 2: listen.idle_seconds: must be a number"),
         ("[listen]\ncalls = 8900", "line 2: listen.calls: must be a text, in quotes"),
+        (
+            '[upstreams.a]\nurl = "http://a"\nprovider = "opnai"',
+            'line 3: upstreams.a.provider: unknown provider "opnai". Did you mean "openai"?',
+        ),
+        ("[prices.m]\ninput = -1", "line 2: prices.m.input: -1 is too small: at least 0"),
+        ("[prices.m]\ninputt = 1", 'line 2: prices.m.inputt: unknown key. Did you mean "input"?'),
+        ('[prices.m]\ninput = "much"', "line 2: prices.m.input: must be a number"),
+        ("[prices.m]\n", "line 1: prices.m: has no price in it. Set `input` and `output`"),
+        ('[prices." "]\ninput = 1', "is empty. Write a model"),
         ('[labels]\nstrip_aliases = "perhaps"', "line 2: labels.strip_aliases: must be true or false"),
         ("journal = 3", "line 1: journal: is a table, not a value"),
         ("[upstreams.groq]\nauth = 'bearer'", "line 1: upstreams.groq.url: is missing"),

@@ -135,7 +135,7 @@ class Upstream(Section):
     proxy: Annotated[str, AfterValidator(values.proxy_url)] | None = Field(
         default=None, description="Proxy to go through: `http://host:port`, or `none`; left out, HTTPS_PROXY and NO_PROXY decide."
     )
-    provider: str | None = Field(
+    provider: Annotated[str, AfterValidator(values.provider)] | None = Field(
         default=None,
         description="Whose list prices hold, where `url` does not tell: `openai`, `azure`, `aws`, `google`, `groq`, ...",
     )

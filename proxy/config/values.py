@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
+from proxy.price.providers import PROVIDERS
+
 HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*\.?")
 UPSTREAM_NAME = re.compile(r"[a-z][a-z0-9-]*")
 NAMED = frozenset({"upstreams", "prices"})
@@ -127,6 +129,13 @@ def model_pattern(text: str) -> str:
     if not text.strip():
         raise ValueError('is empty. Write a model\'s name, such as "gpt-4o*"')
     return text.strip().lower()
+
+
+def provider(text: str) -> str:
+    """A provider of the price list."""
+    if text not in PROVIDERS:
+        raise UnknownWordError("provider", text, PROVIDERS)
+    return text
 
 
 def size(given: object) -> object:

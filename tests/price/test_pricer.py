@@ -13,6 +13,7 @@ from genai_prices import calc_price
 
 from proxy.price.catalogue import providers
 from proxy.price.pricer import pricer_of
+from proxy.price.providers import PROVIDERS
 from proxy.task import Task, Usage
 from tests.store.tasks import a_task
 
@@ -182,6 +183,7 @@ def test_a_fault_costs_the_price_and_not_the_task():
 
 def test_every_built_in_upstream_with_a_price_is_in_the_list():
     assert {"openai", "anthropic", "azure", "aws", "google", "groq"} <= set(providers())
+    assert set(PROVIDERS) <= set(providers()), "the list has lost some: bring proxy/price/providers.py up to date"
 
 
 def test_help_relay_and_a_desk_that_starts_do_not_load_the_list():
