@@ -25,7 +25,7 @@ import pytest
 from proxy.cli import main
 from proxy.cli.export import COLUMNS, cell
 from proxy.cli.live import PAGE, Follower
-from proxy.cli.text import ago, clock, line, lines, seconds, size
+from proxy.cli.text import ago, clock, dollars, line, lines, seconds, size
 from proxy.query import document
 from proxy.query.encoding import encode
 from proxy.store import open_store
@@ -491,6 +491,15 @@ def test_how_long_ago_is_four_characters_at_most(then: int, said: str):
 )  # fmt: skip
 def test_durations_are_short(amount: float | None, said: str):
     assert seconds(amount) == said
+
+
+@pytest.mark.parametrize(
+    ("amount", "said"),
+    [(None, ""), (0, "$0.00"), (0.000137, "$0.000137"), (0.25, "$0.250000"), (1.254, "$1.25"), (-1203.1, "-$1,203.10")],
+)
+def test_dollars_may_be_small_parts_of_a_cent(amount: float | None, said: str):
+    assert dollars(amount) == said
+    assert dollars(amount, signed=True) == (said if amount is None or amount < 0 else f"+{said}")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 from rich.text import Text
 
 from proxy.cli.paper import Paper, row, table
-from proxy.cli.text import count, line
+from proxy.cli.text import count, dollars, line
 
 
 def prices(total: dict[str, Any]) -> None:
@@ -61,10 +61,3 @@ def readings(total: dict[str, Any]) -> None:
 def sum_of(total: dict[str, Any]) -> str:
     """How many tasks were read, in words."""
     return f"{count(total['read'])} task{'' if total['read'] == 1 else 's'}"
-
-
-def dollars(amount: float, *, signed: bool = False) -> str:
-    """An amount that may be a small part of a cent."""
-    sign = "-" if amount < 0 else "+" if signed else ""
-    size = abs(amount)
-    return f"{sign}${size:,.2f}" if size >= 100 or size == 0 else f"{sign}${size:,.6f}"

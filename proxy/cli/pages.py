@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from proxy.cli.paper import Paper, facts, indented, mark, now, token_sums
-from proxy.cli.text import ago, clock, count, line, lines, seconds, size
+from proxy.cli.text import ago, clock, count, dollars, line, lines, seconds, size
 from proxy.query.encoding import encode
 from proxy.task import JSON, Ending, Session, Source, Summary, Task
 
@@ -61,7 +61,7 @@ def _facts(found: Task) -> Iterable[tuple[str, str | Text | None]]:
             f"{count(value)} {name}" for name, value in (*named, ("reasoning", found.usage.reasoning_tokens)) if value is not None
         ]
         yield "tokens", " · ".join(figures)
-    yield "cost", None if found.cost is None else f"${found.cost:.6f}{_whose(found.price)}"
+    yield "cost", None if found.cost is None else f"{dollars(found.cost)}{_whose(found.price)}"
     yield "finish", ", ".join(reason or "none" for reason in found.finish_reasons)
     yield (
         "bytes",
@@ -105,6 +105,7 @@ class Conversation:
             f"{session.errors} failed" if session.errors else "",
             session.user_id and f"user {line(session.user_id)}",
             tokens and f"{tokens} tokens",
+            dollars(session.cost),
             f"lasted {seconds(session.seconds)}",
             "ended by the app" if session.final else "",
         ]

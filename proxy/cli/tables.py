@@ -10,7 +10,7 @@ from typing import Any
 from rich.text import Text
 
 from proxy.cli.paper import MARKS, Paper, mark, now, row, table, token_sums
-from proxy.cli.text import ago, count, line, seconds
+from proxy.cli.text import ago, count, dollars, line, seconds
 from proxy.task import Ending, Session, Summary, User
 
 
@@ -94,11 +94,20 @@ def sessions(items: Sequence[Session]) -> None:
         *((("USER", {"max_width": 18}),) if wide else ()),
         ("TASKS", {"justify": "right"}),
         ("FAILED", {"justify": "right", "style": "red"}),
-        *((("TOKENS", {"justify": "right"}), ("LASTED", {"justify": "right"}), ("MODEL", {"max_width": 18})) if wide else ()),
+        *(
+            (
+                ("TOKENS", {"justify": "right"}),
+                ("COST", {"justify": "right"}),
+                ("LASTED", {"justify": "right"}),
+                ("MODEL", {"max_width": 18}),
+            )
+            if wide
+            else ()
+        ),
         ("BEGAN WITH", {"ratio": 1}),
     )
     for one in items:
-        middle = (token_sums(one), seconds(one.seconds), line(one.model)) if wide else ()
+        middle = (token_sums(one), dollars(one.cost), seconds(one.seconds), line(one.model)) if wide else ()
         made.add_row(
             *row(
                 ago(one.ended_at, today),
@@ -126,6 +135,7 @@ def users(items: Sequence[User]) -> None:
         ("FAILED", {"justify": "right", "style": "red"}),
         ("SESSIONS", {"justify": "right"}),
         ("TOKENS", {"justify": "right"}),
+        ("COST", {"justify": "right"}),
         ("SINCE", {"justify": "right"}),
     )
     made.expand = False
@@ -133,6 +143,15 @@ def users(items: Sequence[User]) -> None:
         failed = count(one.errors) if one.errors else ""
         since = f"{datetime.fromtimestamp(one.first_seen / 1e6).astimezone():%Y-%m-%d}"
         made.add_row(
-            *row(ago(one.last_seen, today), line(one.id), count(one.tasks), failed, count(one.sessions), token_sums(one), since)
+            *row(
+                ago(one.last_seen, today),
+                line(one.id),
+                count(one.tasks),
+                failed,
+                count(one.sessions),
+                token_sums(one),
+                dollars(one.cost),
+                since,
+            )
         )
     paper.print(made)

@@ -56,6 +56,15 @@ def seconds(amount: float | None) -> str:
     return f"{whole // 3600}h{whole % 3600 // 60:02}m" if whole < 86_400 else f"{whole // 86_400}d{whole % 86_400 // 3600:02}h"
 
 
+def dollars(amount: float | None, *, signed: bool = False) -> str:
+    """`$0.000137`, `$1.25`, `$1,203.10`: what may be a small part of a cent keeps six digits. With `signed` a plus, too."""
+    if amount is None:
+        return ""
+    sign = "-" if amount < 0 else "+" if signed else ""
+    bare = abs(amount)
+    return f"{sign}${bare:,.2f}" if bare >= 1 or bare == 0 else f"{sign}${bare:.6f}"
+
+
 def size(amount: int | None) -> str:
     """`812 B`, `1.5 KiB`, `3.0 MiB`."""
     if amount is None:
