@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from proxy.query.api import Act
     from proxy.store import Store
 
-PAGE = 500
+PAGE = 200
 EXAMPLES = 3
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")]
@@ -74,9 +74,10 @@ def reprice(
 async def _reprice(settings: Settings, body: dict[str, Any], json: bool) -> None:
     from proxy.cli import changes
 
-    total: dict[str, Any] = {"read": 0, "changed": 0, "models": {}}
+    total: dict[str, Any] = {"read": 0, "unreadable": 0, "changed": 0, "models": {}}
     async for page in _pages(settings, "reprice", body):
         total["read"] += page["read"]
+        total["unreadable"] += page["unreadable"]
         for one in page["models"]:
             sums = total["models"].setdefault(one["model"], dict.fromkeys(one.keys() - {"model"}, 0))
             for name in sums:
@@ -127,13 +128,13 @@ async def _reread(settings: Settings, body: dict[str, Any], json: bool) -> None:
     fields: Counter[str] = Counter()
     examples: list[dict[str, Any]] = []
     async for page in _pages(settings, "reread", body):
-        counts.update({name: page[name] for name in ("read", "changed", "skipped")})
+        counts.update({name: page[name] for name in ("read", "unreadable", "changed", "skipped")})
         for one in page["examples"]:
             if sum(other["field"] == one["field"] for other in examples) < EXAMPLES:
                 examples.append(one)
         fields.update(page["fields"])
     total = {
-        **{name: counts[name] for name in ("read", "changed", "skipped")},
+        **{name: counts[name] for name in ("read", "unreadable", "changed", "skipped")},
         "fields": dict(fields.most_common()),
         "examples": examples,
         "dry_run": body["dry_run"],

@@ -29,6 +29,7 @@ def prices(total: dict[str, Any]) -> None:
             made.add_row(*row(line(one["model"]), count(one["changed"]), *said))
         paper.print(made)
     read = sum_of(total)
+    _damaged(paper, total)
     if not changed:
         paper.print(Text(f"{read} read; the cost of none has changed."))
         return
@@ -55,7 +56,13 @@ def readings(total: dict[str, Any]) -> None:
     text = f"{sum_of(total)} read, {count(total['changed'])} {'would change' if total['dry_run'] else 'changed'}"
     if total["skipped"]:
         text += f", {count(total['skipped'])} that were not read from bytes left alone"
+    _damaged(paper, total)
     paper.print(Text(f"{text}."), soft_wrap=True)
+
+
+def _damaged(paper: Paper, total: dict[str, Any]) -> None:
+    if total["unreadable"]:
+        paper.print(Text(f"{count(total['unreadable'])} cannot be read: their records are damaged.", "red"), soft_wrap=True)
 
 
 def sum_of(total: dict[str, Any]) -> str:

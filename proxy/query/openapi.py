@@ -193,6 +193,7 @@ def _optional(properties: JSON) -> JSON:
 
 _PAGE_DONE: JSON = {
     "read": COUNT,
+    "unreadable": {**COUNT, "description": "Tasks whose record is damaged."},
     "changed": COUNT,
     "next": NEXT,
     "at": {"type": ["string", "null"], "format": "date-time", "description": "When the last of them began."},

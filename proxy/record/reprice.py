@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from proxy.store import Store
+from proxy.store import Store, StoreUnavailable
 from proxy.task import JSON, Filter, Page, Summary, Task
 
+AT_ONCE = 2  # questions to the store
 _SUMMARY = tuple(field.name for field in fields(Summary))
 
 
@@ -36,6 +37,7 @@ class Repriced:
     """What one page came to."""
 
     read: int = 0
+    unreadable: int = 0  # tasks whose record is damaged
     by_model: dict[str, Sum] = field(default_factory=dict)
     next: str | None = None  # the cursor of the page after it
     at: int | None = None  # when its last task began
@@ -48,6 +50,7 @@ class Repriced:
         ]
         return {
             "read": self.read,
+            "unreadable": self.unreadable,
             "changed": sum(each.changed for each in self.by_model.values()),
             "models": sums,
             "next": self.next,
@@ -59,9 +62,9 @@ async def reprice(
 ) -> Repriced:
     """Reckon the page of tasks that `filter` finds at `cursor`; put right what changed. Raises BadCursor, StoreUnavailable."""
     page: Page[Summary] = await store.find(filter, limit=limit, cursor=cursor)
-    whole = [task for summary in page.items if (task := await store.get(summary.id)) is not None]
+    whole, unreadable = await tasks_of(store, [summary.id for summary in page.items])
     now = await asyncio.to_thread(lambda: [price(task) for task in whole])
-    done = Repriced(read=len(whole), next=page.next, at=page.items[-1].created_at if page.items else None)
+    done = Repriced(read=len(whole), unreadable=unreadable, next=page.next, at=page.items[-1].created_at if page.items else None)
     changed = []
     for old, new in zip(whole, now, strict=True):
         if (old.cost, old.price) != (new.cost, new.price):
@@ -70,6 +73,26 @@ async def reprice(
     if changed and not dry_run:
         await store.rewrite(changed, only=("cost", "price"))
     return done
+
+
+async def tasks_of(store: Store, ids: Sequence[str]) -> tuple[list[Task], int]:
+    """Those of the tasks that are still there, and how many cannot be read. A few at a time: others ask the store, too.
+
+    Raises StoreUnavailable where none of them can be read.
+    """
+    found: list[Task] = []
+    failed: list[StoreUnavailable] = []
+    for start in range(0, len(ids), AT_ONCE):
+        for each in await asyncio.gather(*map(store.get, ids[start : start + AT_ONCE]), return_exceptions=True):
+            if isinstance(each, StoreUnavailable):
+                failed.append(each)
+            elif isinstance(each, BaseException):
+                raise each
+            elif each is not None:
+                found.append(each)
+    if failed and not found:
+        raise failed[0]
+    return found, len(failed)
 
 
 def summary_of(task: Task) -> Summary:

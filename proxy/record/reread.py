@@ -11,7 +11,7 @@ from typing import Any
 
 from proxy.record import reading, routes
 from proxy.record.regroup import moved
-from proxy.record.reprice import summary_of
+from proxy.record.reprice import summary_of, tasks_of
 from proxy.record.second_look import SECOND_LOOK
 from proxy.store import Store
 from proxy.task import JSON, Call, Ending, Filter, Piece, Source, Summary, Task
@@ -98,6 +98,7 @@ class Reread:
 
     read: int = 0
     changed: int = 0
+    unreadable: int = 0  # tasks whose record is damaged
     skipped: int = 0  # not read from bytes: logged by an app, or a part of a connection
     fields: Counter[str] = field(default_factory=Counter)  # how many tasks changed in each
     examples: list[JSON] = field(default_factory=list)
@@ -114,7 +115,7 @@ class Reread:
 
     def document(self) -> JSON:
         """As JSON."""
-        counts = {"read": self.read, "changed": self.changed, "skipped": self.skipped}
+        counts = {"read": self.read, "unreadable": self.unreadable, "changed": self.changed, "skipped": self.skipped}
         return {**counts, "fields": dict(self.fields.most_common()), "examples": self.examples, "next": self.next}
 
 
@@ -144,7 +145,7 @@ async def reread(
         page = await store.find(filter, limit=limit, cursor=cursor)
         ids = [summary.id for summary in page.items]
         done.next, done.at = page.next, page.items[-1].created_at if page.items else None
-    found = [task for one in ids if (task := await store.get(one)) is not None]
+    found, done.unreadable = await tasks_of(store, ids)
     fresh = await asyncio.to_thread(lambda: [again(task, complete) for task in found])
     done.read = len(found)
     better: list[Summary] = []

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sqlite3
 from dataclasses import replace
 
 import pytest
 
 from proxy.record.reprice import reprice
-from proxy.store import open_store
+from proxy.store import StoreUnavailable, open_store
 from proxy.task import Filter, Task
 from tests.store.tasks import a_task
 
@@ -56,6 +57,23 @@ async def test_it_goes_page_by_page_over_what_the_filter_finds(store):
             break
     assert (read, pages) == (5, 3)
     assert [task.cost for task in (await store.find(Filter(), limit=50)).items] == [0.002, 0.001] * 5
+
+
+async def test_a_task_that_cannot_be_read_is_counted_and_does_not_stop_the_others(tmp_path):
+    store = await open_store("sqlite:", tmp_path, write=True)
+    await store.save([a_task(n, session_id=None) for n in range(4)])
+    await store.close()
+    with sqlite3.connect(tmp_path / "tasktap.db") as db:
+        key = db.execute("SELECT key FROM task WHERE id = 'id-2'").fetchone()
+        db.execute("UPDATE record SET data = substr(data, 1, length(data) - 7) WHERE key = ?", key)
+    db.close()
+    store = await open_store("sqlite:", tmp_path, write=True)
+    done = await reprice(store, double, Filter(), limit=9)
+    assert (done.read, done.unreadable, done.document()["changed"]) == (3, 1, 3)
+    assert [task.cost for task in (await store.find(Filter(), limit=9)).items] == [0.002, 0.001, 0.002, 0.002]
+    with pytest.raises(StoreUnavailable, match="damaged"):
+        await reprice(store, double, Filter(since=a_task(2).created_at, until=a_task(3).created_at), limit=9)
+    await store.close()
 
 
 async def test_what_was_said_of_a_task_meanwhile_is_not_undone(store):
