@@ -32,8 +32,8 @@ class Pricer:
 
     def _priced(self, task: Task) -> tuple[float | None, JSON | None]:
         usage, terms = task.usage, terms_of(task.raw_output)
-        if task.method is None and task.price is None and task.cost is not None and usage is None:
-            return task.cost, None  # logged by an app, which knows
+        if task.method is None and task.cost is not None and task.price is None:
+            return task.cost, None  # logged by an app, which said what it cost
         if task.raw_output is None and task.price is not None and task.price.get("source") == "provider":
             return task.cost, task.price  # what it said was kept for a time only
         if usage is None and terms.cost is None:

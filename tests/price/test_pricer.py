@@ -30,9 +30,9 @@ UPSTREAMS = {
 NOVEMBER = int(datetime(2026, 11, 20, 12, tzinfo=UTC).timestamp()) * 1_000_000
 
 
-def asked(model: str, upstream: str = "openai", **changes: object) -> Task:
+def asked(model: str, upstream: str | None = "openai", **changes: object) -> Task:
     usage = Usage(input_tokens=1000, output_tokens=100)
-    rest = {"created_at": NOVEMBER, "usage": usage, "cost": None, "model_requested": None} | changes
+    rest = {"created_at": NOVEMBER, "usage": usage, "cost": None, "model_requested": None, "method": "POST"} | changes
     return a_task(1, model=model, upstream=upstream, **rest)
 
 
@@ -137,6 +137,12 @@ def test_the_providers_own_cost_beats_the_list_and_says_so():
 def test_what_the_provider_said_outlasts_its_answer():
     task = priced(asked("gpt-4o", raw_output={"usage": {"cost": 0.5}}))
     assert priced(replace(task, raw_output=None)) == replace(task, raw_output=None)
+
+
+def test_what_an_app_said_that_its_task_cost_stays():
+    logged = asked("gpt-4o", None, method=None, cost=0.75)
+    assert priced(logged, **{"gpt-*": {"input": 1.0, "output": 2.0}}) is logged
+    assert priced(replace(logged, cost=None), **{"gpt-*": {"input": 1.0, "output": 2.0}}).cost == 0.0012
 
 
 def test_ones_own_price_beats_all():
