@@ -72,7 +72,8 @@ class Catalogue:
         provider = self._provider(upstream)
         if provider is None:
             return None
-        for name in models:
+        # Bedrock answers with the model's name, and only what was asked for says which region it is of
+        for name in reversed(models) if provider.id == "aws" else models:
             model = provider.find_model(name, all_providers=_snapshot().providers)
             if model is not None:
                 at = _EPOCH + timedelta(minutes=minute)

@@ -23,6 +23,7 @@ UPSTREAMS = {
     "google": {"url": "https://generativelanguage.googleapis.com"},
     "groq": {"url": "https://api.groq.com/openai"},
     "deepseek": {"url": "https://api.deepseek.com"},
+    "bedrock": {"url": "https://bedrock-runtime.eu-west-1.amazonaws.com"},
     "local": {"url": "http://127.0.0.1:8000"},
     "gateway": {"url": "http://127.0.0.1:4000", "provider": "openai"},
     "odd": {"url": "http://127.0.0.1:4001", "provider": "nobody"},
@@ -120,6 +121,15 @@ def test_a_gateway_has_the_prices_of_whom_it_is_said_to_be():
 def test_the_model_that_was_asked_for_tells_where_the_one_that_answered_does_not():
     assert priced(asked("deployment-7", model_requested="gpt-4o")).cost == 0.0035
     assert priced(asked("gpt-4o", model_requested="gpt-4o-mini")).price["model"] == "gpt-4o"
+
+
+def test_bedrocks_regions_have_prices_of_their_own():
+    eu, everywhere = (
+        priced(asked("claude-x", "bedrock", kind="message", model_requested=f"{where}.anthropic.claude-sonnet-4-5-20250929-v1:0"))
+        for where in ("eu", "global")
+    )
+    assert (eu.price["provider"], everywhere.price["provider"]) == ("aws", "aws")
+    assert eu.cost > everywhere.cost > 0
 
 
 def test_no_usage_no_cost():
