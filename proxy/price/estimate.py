@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from proxy.price.count import tokens
 from proxy.price.texts import answered, asked
-from proxy.task import Task, Usage
+from proxy.task import Task, Usage, changed
 
 KINDS = frozenset(("chat", "completion", "response", "message", "ollama_chat", "ollama_generate", "gemini"))
 """Calls whose tokens are those of texts."""
@@ -31,7 +29,7 @@ def estimated(task: Task) -> Task:
     if given is None and output is None:
         return task
     usage = Usage(input_tokens=given, output_tokens=output, source=ESTIMATED)
-    return replace(task, usage=usage, tokens_per_second=_pace(task, output))
+    return changed(task, usage=usage, tokens_per_second=_pace(task, output))
 
 
 def _pace(task: Task, output: int | None) -> float | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,7 +11,7 @@ from proxy.price.catalogue import MINUTE, Catalogue, Upstream
 from proxy.price.charge import Charge, charge, tokens_of
 from proxy.price.own import OwnPrices, own_prices
 from proxy.price.terms import Terms, terms_of
-from proxy.task import JSON, Task, Usage
+from proxy.task import JSON, Task, Usage, changed
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +27,8 @@ class Pricer:
             cost, record = self._priced(task)
         except Exception as error:  # a fault in a price must not cost the task
             problem = f"what it cost could not be told: {type(error).__name__}: {str(error)[:200]}"
-            return replace(task, cost=None, price=None, problems=(*task.problems, problem))
-        return task if (cost, record) == (task.cost, task.price) else replace(task, cost=cost, price=record)
+            return changed(task, cost=None, price=None, problems=(*task.problems, problem))
+        return task if (cost, record) == (task.cost, task.price) else changed(task, cost=cost, price=record)
 
     def _priced(self, task: Task) -> tuple[float | None, JSON | None]:
         usage, terms = task.usage, terms_of(task.raw_output)
