@@ -52,7 +52,8 @@ def kept_in(place: Path, *tasks) -> None:
 @pytest.fixture
 def place(tmp_path):
     (tmp_path / "tasktap.toml").write_text(OWN)
-    kept_in(tmp_path, *(a_task(n, cost=None) for n in range(3)), a_task(3, model="other", model_requested=None))
+    carried = [a_task(n, cost=None, method="POST") for n in range(3)]
+    kept_in(tmp_path, *carried, a_task(3, model="other", model_requested=None, method="POST"))
     return tmp_path
 
 
