@@ -19,6 +19,7 @@ from tests.record.test_reread import read_as_before
 from tests.store.tasks import a_task
 from tests.upstream import DONE, STREAM_HEAD, Upstream, chunk, event
 
+pytestmark = pytest.mark.timeout(300)  # they start many processes, one after another
 ROOT = Path(__file__).parents[1]
 OWN = '[prices."gpt-5*"]\ninput = 1.0\noutput = 2.0\n'
 
@@ -128,10 +129,7 @@ def test_a_running_desk_prices_what_it_stores_and_reprices_it_when_asked(tmp_pat
         assert task["cost"] == 0.0035
         assert task["price"]["provider"] == "openai"
         assert house.get("/api/sessions/s")["cost"] == house.get("/api/users/u")["cost"] == 0.0035
-        assert "the cost of none has changed" in tasktap(tmp_path, "reprice")
         assert "1 task read, 0 changed." in tasktap(tmp_path, "reread")
-        assert "1 task read, 0 changed." in tasktap(tmp_path, "reread", "--task", task["id"])
-        assert 'no task "nobody"' in tasktap(tmp_path, "reread", "--task", "nobody", code=1)
         house.stop()
         house.config.write_text(config + '[prices."gpt-4o*"]\ninput = 10.0\noutput = 0\n')
         house.start()
