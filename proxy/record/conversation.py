@@ -251,8 +251,10 @@ def _sibling(history: History, found: Found, idle: int) -> Link | None:
     if history.asked is None:
         return None
     alike = [each for each in _living(history, found.get(history.asked, ()), idle) if each.mark == history.instructions]
-    if (task := _best(history, alike)) is None:
+    alike = [each for each in alike if each.created_at - history.at <= idle]  # one that began later may have ended before
+    if not alike:
         return None
+    task = max(alike, key=lambda each: each.created_at)
     return Link(task.session_id, "sibling", task.task_id, history.length, history.length, False, 0.9)
 
 

@@ -147,6 +147,19 @@ async def test_the_same_opening_sent_again_is_a_sibling_within_the_idle_time_onl
     assert (again.session_evidence["by"], again.session_evidence["reply_matched"]) == ("sibling", False)
 
 
+async def test_a_sibling_that_began_later_and_ended_before_is_one_too(desk):
+    short = await desk.one(App().call(HELLO, BAKERY, NOON + MINUTE))
+    long = await desk.one(App().call(HELLO, BAKERY, NOON, seconds=180))
+    early = await desk.one(App().call(HELLO, BAKERY, NOON - 40 * MINUTE))
+    assert long.session_id == short.session_id != early.session_id
+
+
+async def test_an_answer_that_came_later_is_not_what_a_call_went_on_from(desk):
+    later = await desk.one(App().call(HELLO, BAKERY, NOON + MINUTE))
+    before = await desk.one(App().call(MORE, OPENS, NOON))
+    assert before.session_id != later.session_id
+
+
 async def test_a_call_that_failed_and_its_retry_are_siblings(desk):
     first = await desk.one(App().call(HELLO, None, NOON))
     again = await desk.one(App().call(HELLO, BAKERY, NOON + MINUTE))
