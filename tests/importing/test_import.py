@@ -149,7 +149,7 @@ def test_a_run_that_is_killed_loses_nothing_and_doubles_nothing(tmp_path: Path):
     process.kill()
     process.wait()
     said = report(data, str(file))
-    assert said["skipped"] >= 500
+    assert said["skipped"] >= 500 or process.returncode == 0, "it was killed, or was faster than this test"
     assert said["skipped"] + said["stored"] + said["merged"] == 4000
     sessions = tasktap("export", "--summaries", data=data)
     assert len({json.loads(line)["id"] for line in sessions.splitlines()}) == 4000
