@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from proxy.cli.progress import Mark
+from proxy.cli.progress import Mark, Progress
 from proxy.cli.rows import opened
 from proxy.query.routes import ACTS
 from tests.proc import clean_environment, serving, soon
@@ -175,6 +175,17 @@ def test_an_export_of_ours_comes_back_into_another_store(tmp_path: Path):
         assert (said["format"], said["stored"]) == ("tasktap", 9)
         for old, new in zip(stored(tmp_path / "one"), stored(tmp_path / format), strict=True):
             assert {**old, "origin": None} == {**new, "origin": None}
+
+
+def test_a_bar_says_how_far_it_is_and_goes_away(capsys: pytest.CaptureFixture[str]):
+    bar = Progress(1000, silent=False)
+    bar.at(500, 42, 3)
+    said = capsys.readouterr().err
+    assert [part in said for part in (" 50%", "42 rows", "3 not taken")] == [True, True, True]
+    bar.end()
+    assert capsys.readouterr().err == "\r\x1b[K"
+    Progress(1000, silent=True).at(500, 42, 3)
+    assert capsys.readouterr().err == ""
 
 
 # --- reading files ---
