@@ -37,6 +37,8 @@ def call_of(task: Task) -> Call | None:
     """The call that `task` was read from, put together again; `None` where it was none, or not one task alone."""
     if task.method is None or task.path is None or task.upstream is None or task.http_status == UPGRADED:
         return None
+    if (task.raw_input is not None and not task.request_body) or (task.raw_output is not None and not task.response_body):
+        return None  # its bodies have been let go: what was read of them is all there is
     ends = [0]
     for _, size in task.pieces:
         ends.append(ends[-1] + size)

@@ -159,6 +159,13 @@ async def test_what_was_opaque_may_have_a_reader_now(store):
     assert [(await store.get(id)).kind for id in ("t0", "t1")] == ["chat", "opaque"]
 
 
+@pytest.mark.parametrize("gone", [{"request_body": b""}, {"response_body": b"", "pieces": ()}], ids=["request", "response"])
+def test_what_was_read_of_bodies_that_are_gone_stays(gone):
+    task = complete(reading.read(call_of(read_as_before(0))))
+    assert again(task, complete) == task
+    assert again(replace(task, **gone), complete) is None
+
+
 async def test_what_was_not_read_from_bytes_is_left_alone(store):
     logged = a_task(1, kind="custom", session_source=Source.CLIENT)
     spoken = replace(read_as_before(2), kind="realtime", http_status=101)
