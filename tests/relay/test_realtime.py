@@ -311,6 +311,54 @@ def test_a_response_that_was_delivered_survives_a_kill(upstream: Upstream, tmp_p
             assert not alive(relay)
 
 
+def test_a_response_that_a_kill_cut_off_is_kept_as_far_as_it_came(upstream: Upstream, tmp_path: Path) -> None:
+    def half(connection: ServerConnection) -> None:
+        polite_one = {"response_id": "resp_1", "item_id": "i", "output_index": 0, "content_index": 0}
+        connection.recv()
+        tell(connection, "response.created", response={"id": "resp_1", "status": "in_progress", "output": []})
+        tell(connection, "response.output_text.delta", **polite_one, delta="Once upon")
+        list(connection)
+
+    upstream.model = half
+    with serving(tmp_path, config(upstream), clean_exit=False) as house:
+        relay = house.pid("relay")
+        with dial(house) as caller:
+            id = caller.response.headers["X-Task-Id"] if caller.response else ""
+            say(caller, "response.create")
+            until(caller, "response.output_text.delta")
+            soon(lambda: b"Once upon" in b"".join(path.read_bytes() for path in (house.data / "journal").glob("*.journal")))
+            os.kill(relay, signal.SIGKILL)
+        house.successor("relay", relay)
+        task = house.task(id)
+    assert (task["ending"], task["output"], task["usage"]) == ("proxy_died", "Once upon", None)
+
+
+def test_what_is_no_websocket_is_carried_and_the_task_says_that_it_was_not_kept(house: Tasktap, upstream: Upstream) -> None:
+    raw = plays.Upstream()
+    switch = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+    raw.play(switch, plays.echo)
+    fields = (
+        b"Connection: Upgrade",
+        b"Upgrade: websocket",
+        b"Sec-WebSocket-Version: 13",
+        b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
+    )
+    with serving(house.place / "raw", f'default_upstream = "raw"\n[upstreams.raw]\nurl = "{raw.url}"\n') as other:
+        with Caller(other.calls) as caller:
+            answer = caller.send(request(b"GET", b"/v1/realtime", *fields)).answer(b"GET")
+            caller.send(b"\x81\x02hi" + b"GET / HTTP/1.1\r\n\r\n")
+            assert caller.wire.exactly(22) == b"\x81\x02hiGET / HTTP/1.1\r\n\r\n"
+        task = other.task(answer.id)
+        assert task["problems"] == [
+            "of what the caller says from here on nothing is kept: what came is no WebSocket frame",
+            "of what the upstream says from here on nothing is kept: what came is no WebSocket frame",
+            "messages that are not JSON objects: 2",
+        ]
+        assert (task["request_size"], task["response_size"]) == (22, 22)
+        assert other.fetch(f"/api/tasks/{task['id']}/request")[1] == b"\x81\x02hi"
+    raw.close()
+
+
 def test_messages_of_any_size_pass_as_they_are_and_in_order(house: Tasktap, upstream: Upstream) -> None:
     def mirror(connection: ServerConnection) -> None:
         for message in connection:
