@@ -67,13 +67,14 @@ class Spoken:
 
     def from_caller(self, data: bytes) -> None:
         """Bytes on their way upstream."""
-        self._pass(len(data), 0)
         self._hear(self._caller, data, sent=True)
+        self._pass(len(data), 0)
 
     def from_upstream(self, data: bytes) -> int:
         """Bytes on their way to the caller. Returns what must be written before they go on."""
+        sequence = self._hear(self._upstream, data, sent=False)
         self._pass(0, len(data))
-        return self._hear(self._upstream, data, sent=False) or self._gate
+        return sequence or self._gate
 
     def ending(self, left: Ending, *, clean: bool) -> Ending:
         """What the connection's end is; `left`: who left it, unless a side had said before that it closes."""
@@ -105,8 +106,12 @@ class Spoken:
             for message in decoder.feed(data):
                 if message.opcode == CLOSE and self.closed_by is None:
                     self.closed_by = Ending.CALLER_LEFT if sent else Ending.UPSTREAM_BROKE
-                if message.opcode not in (PING, PONG):
-                    sequence = (self._asked(message) if sent else self._said(message)) or sequence
+                if message.opcode in (PING, PONG):
+                    continue
+                if sent:
+                    self._asked(message)
+                else:
+                    sequence = self._said(message) or sequence
             if decoder.broken is not None:
                 self._begin()
                 self.note(f"of what the {'caller' if sent else 'upstream'} says from here on nothing is kept: {decoder.broken}")
@@ -115,23 +120,25 @@ class Spoken:
             self.note(f"the record is not whole: {type(error).__name__} while it was made")
         return sequence
 
-    def _asked(self, message: Message) -> int:
+    def _asked(self, message: Message) -> None:
         """A message from the caller: after a response is done, it begins the next part."""
         if self._done or self._tap is None:
             if message.opcode == CLOSE:
-                return 0
+                return
             if self._done and _type(message.data, _LISTENING):
-                return self._keep(message, sent=True)  # an open microphone must not cut off what still comes of the response
+                self._keep(message, sent=True)  # an open microphone must not cut off what still comes of the response
+                return
             self._settle()
             self._begin()
         if self._ends and _type(message.data, _BEGINS):
             self._waiting = True
-        return self._keep(message, sent=True)
+        self._keep(message, sent=True)
 
     def _said(self, message: Message) -> int:
         """A message from the upstream. Returns what must be written before it goes on, where it ends a response."""
         if not self._ends:
-            return self._keep(message, sent=False)
+            self._keep(message, sent=False)
+            return 0
         if _type(message.data, _STATE):
             self._state = message if len(message.data) <= MOST_HELD else None
         if self._done or self._tap is None:
@@ -143,12 +150,12 @@ class Spoken:
                 return 0
         if _type(message.data, _BEGINS):
             self._waiting = True
-        sequence = self._keep(message, sent=False)
+        self._keep(message, sent=False)
         if self._tap is not None and not self._done and _type(message.data, self._ends):
             self._done, self._waiting = True, False
             self._settling = self._house.loop.call_later(LINGER_SECONDS, self._settle)
             return self._tap.mark()
-        return sequence
+        return 0
 
     def _hold(self, message: Message) -> None:
         if message.opcode != CLOSE:
@@ -177,11 +184,11 @@ class Spoken:
         for message in before:
             self._keep(message, sent=False)
 
-    def _keep(self, message: Message, *, sent: bool) -> int:
+    def _keep(self, message: Message, *, sent: bool) -> None:
         """Give a message to the journal, without its secrets; sound may take half of the room, so that text finds some."""
         tap = self._tap
         if tap is None:
-            return 0
+            return
         data, changed = redact.redacted_whole(message.data, self._needles) if message.data else (message.data, False)
         where = "request.body" if sent else "response.body"
         if changed:
@@ -193,9 +200,9 @@ class Spoken:
                 self._short.add(where)
                 self._house.row[Column.BODIES_DROPPED] += 1
                 tap.note(f"{where.replace('.', ' ')}: not all that was said was kept")
-            return 0
+            return
         self._left[sent] -= len(kept)
-        return tap.frames(kept, sent=sent)
+        tap.frames(kept, sent=sent)
 
     def _settle(self, ending: Ending = Ending.COMPLETED) -> None:
         """The part that is being said is over."""

@@ -424,21 +424,22 @@ class Tap:
         self._request_size += sent
         self._received += received
 
-    def frames(self, kept: bytes, *, sent: bool) -> int:
-        """Some of what was said, without secrets, as frames. Returns what must be written before the caller gets it."""
+    def frames(self, kept: bytes, *, sent: bool) -> None:
+        """Some of what was said, without secrets, as frames."""
         if not self.recorded:
-            return 0
-        if self._privacy & (REQUEST if sent else RESPONSE):
+            return
+        if kept and self._privacy & (REQUEST if sent else RESPONSE):
             self.redacted("request.body" if sent else "response.body")
             kept = b""
             if self._head is None:
-                return 0
+                return
         if not sent and self.first_byte is None:
             self.first_byte = time.monotonic_ns() // 1000 - self._began
         if self._head is not None:
             head, self._head = self._head, None
-            return self._journal.append(_HEAD, self._number, pack_head(head, b"" if sent else kept))
-        return self._journal.append(_SENT if sent else _DATA, self._number, kept)
+            self._journal.append(_HEAD, self._number, pack_head(head, b"" if sent else kept))
+        else:
+            self._journal.append(_SENT if sent else _DATA, self._number, kept)
 
     def mark(self) -> int:
         """The end marker has come. Returns what must be written before it goes on."""
