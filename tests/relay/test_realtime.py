@@ -271,7 +271,7 @@ def test_no_secret_that_is_said_on_a_connection_is_written(house: Tasktap, upstr
         events = until(caller, "response.done")
         assert events[0]["session"]["tools"][0]["authorization"] == inner  # the caller's bytes are as they were
     task = house.task(id)
-    assert task["redactions"] == ["request.body", "response.body"]
+    assert sorted(task["redactions"]) == ["request.body", "response.body"]
     assert task["output"] == "fine"
     files = [path for path in Path(house.data).rglob("*") if path.is_file()]
     assert not [path.name for path in files if KEY.encode() in path.read_bytes() or inner.encode() in path.read_bytes()]
@@ -280,6 +280,19 @@ def test_no_secret_that_is_said_on_a_connection_is_written(house: Tasktap, upstr
         assert b"[redacted]" in kept
         assert KEY.encode() not in kept
         assert inner.encode() not in kept
+
+
+def test_what_a_caller_wants_kept_private_is_not_kept_of_a_connection_either(house: Tasktap, upstream: Upstream) -> None:
+    with dial(house, fields={"X-Session-Id": "private", "X-Task-Privacy": "metadata-only"}) as caller:
+        for _ in range(2):
+            say(caller, "conversation.item.create", item=item("a private canary"))
+            say(caller, "response.create")
+            until(caller, "response.done")
+    for task in tasks(house, "private", 2):
+        assert (task["kind"], task["ending"], task["input"], task["output"]) == ("realtime", "completed", None, None)
+        assert sorted(task["redactions"]) == ["request.body", "response.body"]
+    files = [path for path in Path(house.data).rglob("*") if path.is_file()]
+    assert not [path.name for path in files if b"private canary" in path.read_bytes().lower()]
 
 
 def test_sound_leaves_room_for_what_is_said(upstream: Upstream, tmp_path: Path) -> None:
