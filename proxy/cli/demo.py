@@ -38,10 +38,14 @@ def demo(
     settings = settings_of(config, data_dir or DIRECTORY, calls, desk)
     run(_fill(settings, days, sessions, seed))
     if not only_fill:
+        from proxy.demo import talk
         from proxy.server import serve as start
         from proxy.server.plan import given
 
-        start(settings, given(config, data_dir or DIRECTORY, calls, desk))
+        name = settings.default_upstream.upper().replace("-", "_")
+        os.environ[f"TASKTAP_UPSTREAMS__{name}__URL"] = talk.begin(settings.data_dir)  # nothing of the demo leaves this machine
+        where = data_dir or DIRECTORY
+        start(settings_of(config, where, calls, desk), given(config, where, calls, desk))
 
 
 async def _fill(settings: Settings, days: int, sessions: int, seed: int) -> None:

@@ -115,7 +115,7 @@ def exchange(ask: Asking, chance: random.Random) -> Task:
         metadata={
             "app": ask.story.app,
             "language": ask.story.language,
-            "version": "2.4" if ask.at > ask.now - 9 * DAY else "2.3",
+            "version_id": "2.4" if ask.at > ask.now - 9 * DAY else "2.3",
         },
         model_requested=ask.model,
         model=None if failed else ask.model,

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from proxy.query import answers, document, metrics
 from proxy.query.dashboard import pages
-from proxy.query.dashboard.room import Act, Room
+from proxy.query.dashboard.room import Act, Room, Watch
 from proxy.query.door import DeskRunner, refuse
 from proxy.query.encoding import encode
 from proxy.query.guard import HEADERS, Desk, refusal
@@ -39,12 +39,14 @@ def build(
     acts: Mapping[str, Act] | None = None,
     *,
     calls: str | None = None,
+    watch: Watch | None = None,
 ) -> web.Application:
     """The application; run it with `DeskRunner`, which keeps aiohttp's own words from going out.
 
-    `acts` are what the routes of `ACTS` do, by name; `calls` is where apps call, for pages that say so.
+    `acts` are what the routes of `ACTS` do, by name; `calls` is where apps call, for pages that say so; `watch` tells what
+    running calls do.
     """
-    room = Room(store, status, desk, decode, acts or {}, calls=calls)
+    room = Room(store, status, desk, decode, acts or {}, watch=watch, calls=calls)
     manners = [pages.speaking_html(room), _well_mannered(desk)]
     app = web.Application(middlewares=manners, client_max_size=0)  # each act says itself how much it takes
     handlers = _Handlers(store, status, desk, decode)

@@ -28,6 +28,7 @@ from proxy.record.board import Board, Column, desk_row
 from proxy.record.recorder import Recorder
 from proxy.record.retention import Retention, Rules
 from proxy.record.threads import Threads
+from proxy.record.watching import Watch
 from proxy.server import again, data_dir, forgetting, regroup
 from proxy.server.late_store import LateStore
 from proxy.server.told import Told, hear, say_ready
@@ -71,6 +72,8 @@ class _Process:
         self._rules = again.Rules.of(told.settings, self._path)
         pepper = (self._path / "pepper").read_bytes()
         sessions = told.settings["sessions"]
+        pepper = (self._path / "pepper").read_bytes()
+        self._watch = Watch(self._path / data_dir.JOURNAL, pepper)
         self._recorder = Recorder(
             self._path / data_dir.JOURNAL,
             self._path / data_dir.ASIDE,
@@ -133,7 +136,7 @@ class _Process:
         loop.add_reader(told.lifeline, ask, False)
         runner = DeskRunner(build(self._store, self._status, _desk(told), _decoded, self._acts()), shutdown_timeout=0.2)
         acts = again.acts(self._store, self._rules)
-        desk = build(self._store, self._status, _desk(told), _decoded, acts, calls=told.settings["calls"])
+        desk = build(self._store, self._status, _desk(told), _decoded, acts, calls=told.settings["calls"], watch=self._watch)
         runner = DeskRunner(desk, shutdown_timeout=0.2)
         await runner.setup()
         await web.SockSite(runner, socket.socket(fileno=told.socket), backlog=128).start()

@@ -14,11 +14,12 @@ from aiohttp.test_utils import TestClient
 from yarl import URL
 
 from proxy.query import cookie
+from proxy.query.api import build
 from proxy.query.dashboard.pages import PAGES
 from proxy.store.memory import MemoryStore
 from proxy.task import Ending, Status, Task
 from tests.query.conftest import Ask
-from tests.query.examples import BARE, FULL, LOCKED, MORNING, others
+from tests.query.examples import BARE, FULL, LOCKED, MORNING, OPEN, DeskServer, others
 
 HTML = {"Accept": "text/html"}
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>![p](http://evil.example/pixel.png) [l](javascript:alert(3))"
@@ -52,7 +53,7 @@ async def page(client: TestClient, path: str, status: int = 200) -> str:
 CHOSEN = "/tasks?q=good&period=30d&cols=cost&cols=kind"
 ADDRESSES = [
     "/", "/tasks", "/tasks/t-full", "/tasks/t-bare", "/sessions", "/sessions/s%2F1%20%C3%BC", "/sessions/long", "/users",
-    "/users/ada", "/health", "/sign-in", "/tasks/t-full/as/curl?page", CHOSEN,
+    "/users/ada", "/health", "/live", "/sign-in", "/tasks/t-full/as/curl?page", CHOSEN,
 ]  # fmt: skip
 
 
@@ -74,7 +75,7 @@ async def test_each_link_of_ours_leads_somewhere(ask: Ask, path: str):
         one for one in Seen(await page(client, path)).addresses() if one.startswith("/") and not one.startswith("/sign-out")
     }:
         async with client.get(URL(address, encoded=True), headers=HTML) as answer:
-            dangling = ("/tasks/t-parent", "/tasks/t-first", "/insights", "/live")
+            dangling = ("/tasks/t-parent", "/tasks/t-first")
             assert answer.status == (404 if address in dangling and answer.status == 404 else 200), address
 
 
@@ -377,3 +378,83 @@ async def test_a_session_tells_its_silences_and_what_was_sent_again(ask: Ask, st
     assert "1 h later" in text
     assert "sent again" in text
     assert "timed out" in text
+
+
+class Acts:
+    """Stands where the acts of the desk do: notes what is asked of them."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str, dict[str, object]]] = []
+
+    def named(self, *names: str) -> dict[str, object]:
+        def act(name: str) -> object:
+            async def do(id: str, body: bytes, _fields: object) -> tuple[int, dict[str, object]]:
+                self.asked.append((name, id, json.loads(body)))
+                return (404, {"error": {"message": "There is no such task."}}) if id == "nobody" else (200, {})
+
+            return do
+
+        return {name: act(name) for name in names}
+
+
+async def acting(store: MemoryStore, acts: Acts) -> TestClient:
+    async def state() -> Status:
+        return Status(relays=1)
+
+    doing = acts.named("give_feedback", "split_session", "merge_session", "forget")
+    client = TestClient(DeskServer(build(store, state, OPEN, lambda data, _: data, doing)))  # type: ignore[arg-type]
+    await client.start_server()
+    return client
+
+
+async def test_forms_do_what_the_api_does(store: MemoryStore):
+    acts = Acts()
+    client = await acting(store, acts)
+    sent = [
+        ("/tasks/t-full/feedback", {"flag": "failure", "comment": " too slow "}, "/tasks/t-full?said=1#feedback"),
+        ("/sessions/long/split", {"from_task": "t-002"}, "/tasks/t-002"),
+        ("/sessions/long/merge", {"into": "s/1 ü"}, "/sessions/s%2F1%20%C3%BC"),
+        ("/forget", {"what": "user", "id": "bob", "project_id": "default", "sure": "yes"}, "/users?forgotten=1"),
+    ]
+    for path, form, onward in sent:
+        async with client.post(path, data=form, allow_redirects=False) as answer:
+            assert (answer.status, answer.headers.get("Location")) == (303, onward)
+    assert acts.asked == [
+        ("give_feedback", "t-full", {"source": "dashboard", "flag": "failure", "comment": "too slow"}),
+        ("split_session", "long", {"from_task": "t-002"}),
+        ("merge_session", "long", {"into": "s/1 ü"}),
+        ("forget", "", {"user_id": "bob", "project_id": "default"}),
+    ]
+    for path in ("/tasks/t-full", "/sessions/long", "/users/bob"):
+        assert "I am sure" in await page(client, path)
+    assert "Forgotten, for good." in await page(client, "/users?forgotten=1")
+    await client.close()
+
+
+async def test_nothing_is_done_by_halves(store: MemoryStore):
+    acts = Acts()
+    client = await acting(store, acts)
+    for path, form in (
+        ("/tasks/t-full/feedback", {"flag": "perhaps"}),
+        ("/forget", {"what": "user", "id": "bob"}),
+        ("/forget", {"what": "everything", "id": "bob", "sure": "yes"}),
+        ("/forget", {"what": "user", "sure": "yes"}),
+    ):
+        async with client.post(path, data=form, allow_redirects=False) as answer:
+            assert answer.status == 400
+            assert answer.content_type == "text/html"
+    assert acts.asked == []
+    async with client.post("/tasks/nobody/feedback", data={"flag": "success"}, allow_redirects=False) as answer:
+        assert answer.status == 404
+        assert "There is no such task." in await answer.text()
+    async with client.post("/forget", data={"what": "user", "id": "bob", "sure": "yes"}, headers={"Origin": "null"}) as answer:
+        assert answer.status == 403
+    await client.close()
+
+
+async def test_a_desk_that_only_reads_shows_no_form_that_writes(ask: Ask):
+    client = await ask()
+    for path in ("/tasks/t-full", "/sessions/long", "/users/bob"):
+        assert 'method="post"' not in await page(client, path)
+    async with client.post("/tasks/t-full/feedback", data={"flag": "success"}) as answer:
+        assert answer.status == 503

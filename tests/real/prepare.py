@@ -24,7 +24,10 @@ ENVIRONMENTS = {
     "langchain": ("langchain-openai>=1",),
     "litellm": ("litellm>=1.80",),
 }
-NODE_PACKAGES = ("openai@6.49.0",)  # the last line that runs on Node 18 and 20
+NODE_PACKAGES = {
+    "node": ("openai@6.49.0",),  # the last line that runs on Node 18 and 20
+    "axe": ("axe-core@4.14.1",),  # what looks for barriers in pages
+}
 SECONDS = 600  # for one piece, on a slow line
 
 
@@ -35,16 +38,14 @@ def python_piece(folder: Path, packages: tuple[str, ...]) -> None:
     subprocess.run(command, check=True, timeout=SECONDS)
 
 
-def node_piece(folder: Path) -> None:
-    """Install the Node SDK in `folder`."""
+def node_piece(folder: Path, packages: tuple[str, ...]) -> None:
+    """Install Node packages in `folder`."""
     npm = shutil.which("npm")
     if npm is None:
         raise FileNotFoundError("npm is not installed (Debian: apt-get install nodejs npm)")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "package.json").write_text('{"private": true, "type": "module"}')
-    subprocess.run(
-        [npm, "install", "--silent", "--no-audit", "--no-fund", *NODE_PACKAGES], cwd=folder, check=True, timeout=SECONDS
-    )
+    subprocess.run([npm, "install", "--silent", "--no-audit", "--no-fund", *packages], cwd=folder, check=True, timeout=SECONDS)
 
 
 def main() -> int:
@@ -55,14 +56,14 @@ def main() -> int:
         return 64
     root = Path(target)
     failed = 0
-    for name in (*ENVIRONMENTS, "node"):
+    for name in (*ENVIRONMENTS, *NODE_PACKAGES):
         folder = root / name
         if (folder / "ready").exists():
             print(f"{name}: is there")
             continue
         try:
-            if name == "node":
-                node_piece(folder)
+            if name in NODE_PACKAGES:
+                node_piece(folder, NODE_PACKAGES[name])
             else:
                 python_piece(folder, ENVIRONMENTS[name])
             (folder / "ready").touch()

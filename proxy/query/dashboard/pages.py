@@ -10,8 +10,10 @@ from urllib.parse import quote
 from aiohttp import web
 
 from proxy.query.dashboard import (
+    acting,
     assets,
     health_page,
+    live_page,
     overview_page,
     session_pages,
     sign_in,
@@ -53,10 +55,16 @@ PAGES = (
     Page("/sessions/{id}", session_pages.session, "one session as a conversation"),
     Page("/sessions/{id}/tasks.csv", session_pages.session_file, "its tasks as CSV"),
     Page("/sessions/{id}/tasks.json", session_pages.session_file, "its tasks as JSON"),
+    Page("/tasks/{id}/feedback", acting.feedback, "what somebody thinks of the task, sent", method="POST"),
+    Page("/sessions/{id}/split", acting.split, "a turn and what came after it, out of the session", method="POST"),
+    Page("/sessions/{id}/merge", acting.merge, "the session, into another one", method="POST"),
+    Page("/forget", acting.forget, "a task, a session or a user, for good", method="POST"),
     Page("/users", user_pages.users, "the list of users"),
     Page("/users.csv", user_pages.users_file, "the same list as CSV"),
     Page("/users.json", user_pages.users_file, "the same list as JSON"),
     Page("/users/{id}", user_pages.user, "one user, with their sessions"),
+    Page("/live", live_page.page, "the calls that run, and what they say while they say it"),
+    Page("/live/events", live_page.events, "the same as server-sent events"),
     Page("/health", health_page.page, "the promises in figures, and what is wrong"),
     Page("/sign-in", sign_in.page, "where the desk's key is asked for", open=True),
     Page("/sign-in", sign_in.sign_in, "the key, sent", method="POST", open=True),

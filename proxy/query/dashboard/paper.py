@@ -77,7 +77,11 @@ def fragment(template: str, name: str, *values: Any) -> Markup:
 def answer(html: str, packed: bool, status: int = 200) -> web.Response:
     """A page on its way; `packed`: the browser takes gzip."""
     body = html.encode("utf-8", "backslashreplace")
-    headers = {"Content-Security-Policy": POLICY, "Vary": "Accept-Encoding, Cookie"}
+    headers = {
+        "Content-Security-Policy": POLICY,
+        "Referrer-Policy": "same-origin",  # with `no-referrer` browsers send our own forms with `Origin: null`, as strangers'
+        "Vary": "Accept-Encoding, Cookie",
+    }
     if packed and len(body) > _PACKED_FROM:
         press = zlib.compressobj(6, wbits=31)
         body = press.compress(body) + press.flush()

@@ -14,7 +14,7 @@ from proxy.query.dashboard import figures
 from proxy.query.dashboard.scale import ceiling, step, steps
 
 Unit = Callable[[float | None], str]
-LABELS = 6
+LABELS = 7
 HEAT_STEPS = 8
 
 
@@ -60,9 +60,9 @@ def _frame(body: Markup, height: int, top: float, unit: Unit, title: str) -> Mar
 
 
 def _labels(slots: Sequence[Slot], height: int) -> Markup:
-    every = max(1, -(-len(slots) // LABELS))
+    named = [number for number, slot in enumerate(slots) if slot.label]
     made = Markup("")
-    for number in range(0, len(slots), every):
+    for number in named[:: max(1, -(-len(named) // LABELS))]:
         x = 100 * (number + 0.5) / len(slots)
         anchor = "start" if x < 4 else "end" if x > 96 else "middle"
         made += Markup('<text x="{:.2f}%" y="{}" text-anchor="{}">{}</text>').format(x, height + 18, anchor, slots[number].label)
@@ -169,10 +169,15 @@ def _path(values: Sequence[float | None], top: float) -> tuple[str, list[tuple[f
 
 
 def heat(
-    rows: Sequence[str], columns: Sequence[str], values: Sequence[Sequence[float]], *, title: str, unit: Unit = figures.count
+    rows: Sequence[str],
+    columns: Sequence[str],
+    values: Sequence[Sequence[float | None]],
+    *,
+    title: str,
+    unit: Unit = figures.count,
 ) -> Markup:
     """A field of squares, the darker the more."""
-    top = max((value for row in values for value in row), default=0) or 1
+    top = max((value or 0 for row in values for value in row), default=0) or 1
     tall, gap = 20, 3
     width = 100 / max(1, len(columns))
     body = Markup("")
@@ -180,6 +185,8 @@ def heat(
         y = down * (tall + gap)
         body += Markup('<text x="-8" y="{}" text-anchor="end">{}</text>').format(y + 14, rows[down])
         for across, value in enumerate(row):
+            if value is None:
+                continue
             level = 0 if not value else 1 + min(HEAT_STEPS - 1, int((value / top) ** 0.6 * (HEAT_STEPS - 0.001)))
             body += Markup(
                 '<rect class="h{}" x="{:.3f}%" width="{:.3f}%" y="{}" height="{}" rx="3"><title>{} {}\n{}</title></rect>'
@@ -203,7 +210,7 @@ def shares(items: Sequence[tuple[str, float, str]], *, title: str, unit: Unit = 
     rows = Markup("").join(
         Markup(
             '<li>{}<span class="num">{} <small>{}</small></span><svg width="100%" height="6" aria-hidden="true">'
-            '<rect class="soft" width="100%" height="6" rx="3"/>'
+            '<rect class="track" width="100%" height="6" rx="3"/>'
             '<rect class="v1" width="{:.2f}%" height="6" rx="3"/></svg></li>'
         ).format(
             Markup('<a href="{}">{}</a>').format(address, name) if address else Markup("<span>{}</span>").format(name),

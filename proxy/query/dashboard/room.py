@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
 from aiohttp import web
@@ -22,8 +22,17 @@ Act = Callable[[str, bytes, Mapping[str, str]], Awaitable[tuple[int, Any]]]
 """Does what a route of `ACTS` is for: given the path's id, the plain bytes of the body and the header fields, it gives the status
 and the document of the answer."""
 
-Watch = Callable[[], AsyncIterator[JSON]]
-"""Gives what running calls do, as it happens, until it is closed."""
+
+class Watch(Protocol):
+    """Tells what running calls do."""
+
+    def follow(self) -> AsyncGenerator[list[JSON], None]:
+        """First what runs now, then what changes, until it is closed."""
+        ...
+
+    async def now(self) -> list[JSON]:
+        """What runs now."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +65,8 @@ class Room:
             "locked": self.desk.key is not None,
             "live": self.watch is not None,
             "now": self.now(),
-            "calls": self.calls or "http://127.0.0.1:8900",
+            "acts": frozenset(self.acts),
+            "calls_at": self.calls or "http://127.0.0.1:8900",
         }
         html = await asyncio.to_thread(paper.drawn, template, **common, **values)
         return paper.answer(html, "gzip" in request.headers.get("Accept-Encoding", ""), status)

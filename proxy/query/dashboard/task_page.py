@@ -113,6 +113,7 @@ async def page(room: Room, request: web.Request) -> web.StreamResponse:
         evidence=getattr(task, "session_evidence", None),
         segment=view.segment,
         excerpt=excerpt,
+        said="said" in request.query,
         Shape=Shape,
     )
 

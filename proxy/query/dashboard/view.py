@@ -22,7 +22,7 @@ NAMES = {
 }  # fmt: skip
 """What people call a parameter, where that is not its own name."""
 
-OURS = ("period", "cols")
+OURS = ("period", "cols", "forgotten")
 """Parameters of pages that the API does not have."""
 
 
@@ -45,7 +45,7 @@ class View:
 
     def link(self, _path: str | None = None, **changes: str | None) -> str:
         """The same view with some parameters changed (None: without), begun at its first page."""
-        given = {name: value for name, value in self.given.items() if name != "cursor"} | changes
+        given = {name: value for name, value in self.given.items() if name not in ("cursor", "forgotten")} | changes
         query = urlencode([(name, value) for name, value in given.items() if value], quote_via=quote)
         return (_path or self.path) + (f"?{query}" if query else "")
 
@@ -58,7 +58,7 @@ class View:
         return tuple(
             Chip(NAMES.get(name, name), PERIODS[value][0] if name == "period" else value, self.link(**{name: None}))
             for name, value in self.given.items()
-            if name not in {"limit", "cursor", "cols", "q", *hidden}
+            if name not in {"limit", "cursor", "cols", "forgotten", "q", *hidden}
         )
 
 

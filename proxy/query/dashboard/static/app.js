@@ -63,5 +63,5 @@ for (const b of $$("[data-copy-from]")) {
 // --- a question before what cannot be undone
 for (const f of $$("form[data-ask]")) f.addEventListener("submit", (e) => { if (!confirm(f.dataset.ask)) e.preventDefault(); });
 
-if ($(".plot[data-plot]")) import(root.dataset.plots || $("[data-plots]")?.dataset.plots);
+if ($("figure[data-plot]")) import(root.dataset.plots);
 if ($("[data-live]")) import($("[data-live]").dataset.script);

@@ -1,0 +1,262 @@
+"""The dashboard in a real Chromium: no complaints, nothing from elsewhere, by keyboard, without JavaScript, on a phone."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import statistics
+import threading
+import time
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+import pytest
+
+from proxy.demo import talk
+from tests.browser.conftest import Open, opening
+from tests.browser.hostile import MARK
+from tests.proc import Tasktap, serving, soon
+
+FIRST_PAINT_MS = 500
+PAGE_BYTES = 100_000
+ASSET_BYTES = 500_000
+SERVER_SECONDS = 0.08
+
+PAGES = {
+    "overview": "/",
+    "tasks": "/tasks",
+    "task": "/tasks/{task}",
+    "tool task": "/tasks/{tool}",
+    "failed task": "/tasks/{failed}",
+    "again": "/tasks/{task}/as/curl?page",
+    "sessions": "/sessions",
+    "session": "/sessions/{session}",
+    "users": "/users",
+    "user": "/users/{user}",
+    "live": "/live",
+    "health": "/health",
+    "sign-in": "/sign-in",
+    "search": "/tasks?q=order&period=30d",
+    "nothing found": "/tasks?q=zzzzzz",
+}
+
+
+@pytest.fixture(scope="session")
+def paths(house: Tasktap) -> dict[str, str]:
+    """Each page's address, about something that is there."""
+    items = house.get("/api/tasks?limit=500")["items"]
+    ordinary = [item for item in items if not item["id"].startswith("hostile")]
+    sessions = house.get("/api/sessions?limit=200")["items"]
+    found = {
+        "task": next(item["id"] for item in ordinary if item["stream"] and item["ending"] == "completed" and item["session_id"]),
+        "tool": next(item["id"] for item in ordinary if (item["input"] or "").startswith("[tool]")),
+        "failed": next(item["id"] for item in ordinary if item["ending"] != "completed"),
+        "session": max((one for one in sessions if not one["id"].startswith("<")), key=lambda one: one["task_count"])["id"],
+        "user": next(item["user_id"] for item in ordinary if item["user_id"]),
+    }
+    return {name: path.format_map({key: quote(value, safe="") for key, value in found.items()}) for name, path in PAGES.items()}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_loads_without_a_complaint_and_fits_a_phone(tab: Open, paths: dict[str, str], name: str):
+    visit = tab()
+    page = visit.go(paths[name])
+    page.wait_for_function("document.readyState === 'complete'")
+    assert page.locator("h1").count() == 1
+    assert page.title().endswith("tasktap")
+    assert page.locator("main").inner_text().strip()
+    page.set_viewport_size({"width": 360, "height": 740})
+    assert page.evaluate("document.scrollingElement.scrollWidth") <= 360
+    visit.was_quiet()
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_axe_finds_no_barrier(tab: Open, paths: dict[str, str], axe: str, name: str):
+    page = tab(color_scheme="light", reduced_motion="reduce").go(paths[name])
+    page.evaluate(axe)
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+        told = [f"{one['id']}: {one['help']}: {[node['html'][:160] for node in one['nodes'][:3]]}" for one in found["violations"]]
+        assert told == [], scheme
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_is_whole_without_javascript(tab: Open, paths: dict[str, str], name: str):
+    with_it, without = tab(), tab(java_script_enabled=False)
+    if name == "live":
+        assert "Live" in without.go(paths[name]).locator("main").inner_text()
+        return
+    texts = [re.sub(r"[\s\d]+", " ", visit.go(paths[name]).locator("main").inner_text()) for visit in (without, with_it)]
+    assert len(texts[0]) > 0.9 * len(texts[1])
+    assert without.page.locator("figure svg").count() == with_it.page.locator("figure svg").count()
+
+
+@pytest.mark.parametrize("name", ["scripts", "markdown", "directions", "long-word", "long"])
+def test_what_means_harm_does_none(tab: Open, house: Tasktap, name: str):
+    visit = tab()
+    task = house.get(f"/api/tasks/hostile-{name}")
+    session = f"/sessions/{quote(task['session_id'], safe='')}"
+    for path in (
+        f"/tasks/hostile-{name}",
+        session,
+        f"/users/{quote(task['user_id'], safe='')}",
+        "/tasks",
+        "/sessions",
+        "/users",
+        "/",
+    ):
+        page = visit.go(path)
+        page.keyboard.press("e")  # unfolds everything
+        page.wait_for_load_state("networkidle")
+        assert page.evaluate("document.scrollingElement.scrollWidth <= document.documentElement.clientWidth + 1"), path
+        assert page.locator("main iframe, main script, main img, main object").count() == 0
+        if "script" in name:
+            assert MARK in page.locator("main").inner_text()
+    visit.was_quiet()
+
+
+def test_the_keyboard_leads_everywhere(tab: Open):
+    visit = tab()
+    page = visit.go("/tasks")
+    page.keyboard.press("/")
+    assert page.evaluate("document.activeElement.name") == "q"
+    page.keyboard.press("Escape")
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    page.keyboard.press("k")
+    page.keyboard.press("j")
+    second = page.locator(".list tbody tr").nth(1)
+    assert "at" in str(second.get_attribute("class"))
+    address = second.locator("a.main").get_attribute("href")
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**{address}")
+    for key, place in (("o", "/"), ("s", "/sessions"), ("u", "/users"), ("h", "/health"), ("t", "/tasks")):
+        page.keyboard.press("g")
+        page.keyboard.press(key)
+        page.wait_for_url(f"{visit.origin}{place}")
+    page.keyboard.press("n")
+    page.wait_for_url("**cursor=**")
+    page.keyboard.press("p")
+    page.wait_for_url(f"{visit.origin}/tasks")
+    page.keyboard.press("?")
+    assert page.locator("dialog[open]").is_visible()
+    page.keyboard.press("Escape")
+    assert page.locator("dialog[open]").count() == 0
+    visit.was_quiet()
+
+
+def test_light_and_dark_are_a_key_apart_and_remembered(tab: Open):
+    page = tab(color_scheme="light").go("/health")
+
+    def ground() -> str:
+        return str(page.evaluate("getComputedStyle(document.documentElement).backgroundColor"))
+
+    light = ground()
+    page.keyboard.press("t")
+    dark = ground()
+    assert light != dark
+    page.reload()
+    assert ground() == dark
+
+
+def test_filters_columns_and_pages_are_links(tab: Open):
+    visit = tab()
+    page = visit.go("/tasks")
+    page.locator("summary", has_text="Filter").click()
+    page.locator("select[name=kind]").select_option("chat")
+    page.locator("button", has_text="Apply").click()
+    page.wait_for_url("**kind=chat**")
+    assert page.locator(".chip.on", has_text="chat").count() == 1
+    page.locator("summary[title='Choose columns']").click()
+    page.locator("label", has_text="Upstream").locator("input").check()
+    page.locator("button", has_text="Show").click()
+    page.wait_for_url("**cols=**")
+    assert page.locator("th.upstream").count() == 1
+    page.locator(".chip.on", has_text="chat").click()
+    page.wait_for_url(lambda url: "kind=chat" not in url)
+    visit.was_quiet()
+
+
+def test_a_call_is_copied_as_curl(tab: Open, paths: dict[str, str]):
+    page = tab(permissions=["clipboard-read", "clipboard-write"]).go(paths["task"])
+    page.locator("[data-copy-from]", has_text="curl").click()
+    page.wait_for_selector("text=Copied")
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert copied.startswith("curl ")
+    assert "Authorization: Bearer $" in copied
+
+
+def test_the_key_signs_in_and_out(tmp_path: Path, chromium):  # type: ignore[no-untyped-def]
+    with serving(tmp_path, '[desk]\nkey = "open-sesame"\n') as house, opening(chromium, house.run["desk"]) as tabs:
+        visit = tabs()
+        page = visit.page
+        page.goto(f"{visit.origin}/tasks?period=24h")
+        page.locator("input[type=password]").fill("wrong")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("[role=alert]")
+        page.locator("input[type=password]").fill("open-sesame")
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/tasks?period=24h")
+        assert page.evaluate("document.cookie") == ""
+        page.locator("button[title='Sign out']").click()
+        page.wait_for_url("**/sign-in")
+        page.goto(f"{visit.origin}/users")
+        assert "/sign-in" in page.url
+
+
+def test_a_running_call_is_seen_while_it_speaks(tmp_path: Path, chromium):  # type: ignore[no-untyped-def]
+    config = f'[upstreams.openai]\nurl = "{talk.provider()}"\n'
+    question = "The test test_retry_backoff fails about once in twenty runs. Find out why."
+    with serving(tmp_path, config) as house, opening(chromium, house.run["desk"]) as tabs:
+        visit = tabs()
+        page = visit.go("/live")
+        page.wait_for_selector("[data-state]:has-text('listening')")
+        done = threading.Event()
+
+        def call() -> None:
+            door = http.client.HTTPConnection(urlsplit(house.run["calls"]).netloc, timeout=30)
+            body = {"model": "m", "stream": True, "messages": [{"role": "user", "content": question}]}
+            door.request("POST", "/v1/chat/completions", json.dumps(body), {"Content-Type": "application/json"})
+            door.getresponse().read()
+            door.close()
+            done.set()
+
+        caller = threading.Thread(target=call)
+        caller.start()
+        page.wait_for_selector(".call.answering:has-text('reads the wall clock')")
+        assert not done.is_set(), "it was seen only when it was over"
+        page.wait_for_selector(".call.ended:has-text('all five tests')")
+        caller.join(30)
+        visit.was_quiet()
+        page.locator(".call h2 a").click()
+        page.wait_for_url("**/tasks/**")
+        soon(lambda: page.reload() and page.locator("text=reads the wall clock").count(), 5)
+
+
+def test_pages_are_light_and_quick(tab: Open, house: Tasktap, paths: dict[str, str], capsys: pytest.CaptureFixture[str]):
+    told, paints, assets = [], [], 0
+    for name, path in paths.items():
+        took, size = [], 0
+        for _ in range(7):
+            door = http.client.HTTPConnection(*house.address("desk"), timeout=10)
+            begun = time.perf_counter()
+            door.request("GET", path, headers={"Accept-Encoding": "gzip", "Accept": "text/html"})
+            answer = door.getresponse()
+            size = len(answer.read()) if not path.endswith("events") else 0
+            took.append(time.perf_counter() - begun)
+            door.close()
+        page = tab().go(path)
+        paint = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0]?.startTime")
+        fetched = page.evaluate("performance.getEntriesByType('resource').reduce((sum, one) => sum + one.encodedBodySize, 0)")
+        assets = max(assets, fetched)
+        paints.append(paint or 0)
+        told.append(
+            f"{name:22} {size / 1000:6.1f} KB  {statistics.median(took) * 1000:6.1f} ms  first paint {paint or 0:5.0f} ms"
+        )
+        assert size < PAGE_BYTES, name
+    with capsys.disabled():
+        print("\n" + "\n".join(told) + f"\nassets of a first visit: {assets / 1000:.1f} KB")
+    assert assets < ASSET_BYTES
+    assert statistics.median(paints) < FIRST_PAINT_MS * 4  # the machine is shared; the figures are printed
