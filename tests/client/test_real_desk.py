@@ -56,7 +56,7 @@ print(json.dumps({"id": log.task_id}))
     task = house.task(said["id"])
     assert (task["input"], task["output"], task["system_prompt"], task["name"]) == ("Why?", "42", "Be brief.", "ask")
     assert (task["session_id"], task["user_id"], task["session_source"], task["kind"]) == ("s-1", "ada", "client", "custom")
-    assert (task["model"], task["usage"]["total_tokens"], task["metadata"]) == ("gpt-4o-2024", 4, {"n": [1, None]})
+    assert (task["model"], task["usage"]["total_tokens"], task["metadata"]["n"]) == ("gpt-4o-2024", 4, [1, None])
     assert (task["flag"], task["ending"], task["problems"]) == ("success", "completed", [])
     assert task["raw_output"]["id"] == "chatcmpl-7"
 
