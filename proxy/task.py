@@ -339,6 +339,15 @@ class User:
     signs: Signs = Signs()
 
 
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """What a key of the metadata must be: equal to a text or number, or for `<`, `<=`, `>`, `>=` a number in a range."""
+
+    name: str
+    relation: str  # "=", "<", "<=", ">" or ">="
+    value: str | float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
     """Which tasks. Every field that is not `None` must hold; `since` is inclusive, `until` exclusive (microseconds)."""
@@ -350,6 +359,8 @@ class Filter:
     kind: str | None = None
     ending: Ending | None = None
     flag: Flag | None = None
+    version_id: str | None = None  # of the metadata
+    metadata: tuple[Condition, ...] = ()  # each must hold
     since: int | None = None
     until: int | None = None
     words: tuple[str, ...] = ()  # each must be in input or output; one with spaces is a phrase

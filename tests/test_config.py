@@ -141,6 +141,7 @@ def test_every_setting_can_be_set_by_a_variable(monkeypatch):
         "max_bytes": "3MiB",
         "projects": "a=1",
     }
+    texts |= {"power_share": "0.5", "struggling_share": "0.5", "struggling_reasons": "3"}
     before = dict(describe(load()))
     for leaf in leaves():
         path = tuple("openai" if part == "*" else part for part in leaf)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from proxy.cli import again, demo, doctor, export, forget, importing, lists, live, regroup, replay
+from proxy.cli import again, demo, doctor, export, forget, importing, insights, lists, live, regroup, replay, sql
 from proxy.cli.options import Config, DataDir, Json, Problem, print_json, settings_of
 
 app = typer.Typer(
@@ -85,6 +85,8 @@ app.command()(lists.users)
 app.command()(live.tail)
 app.command()(live.status)
 app.command()(doctor.doctor)
+app.command()(insights.insights)
+app.command()(sql.sql)
 app.command()(export.export)
 app.command("import")(importing.import_)
 app.command()(replay.replay)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
+from proxy.cli.corpus import conversations, examples
 from proxy.cli.options import (
     Config,
     DataDir,
@@ -22,6 +23,7 @@ from proxy.cli.options import (
     HowEnded,
     Json,
     Kind,
+    Metadata,
     Model,
     Problem,
     Project,
@@ -30,6 +32,7 @@ from proxy.cli.options import (
     Since,
     Until,
     User,
+    Version,
     asked_of,
     opened,
     run,
@@ -56,12 +59,16 @@ class Format(StrEnum):
 
     JSONL = "jsonl"
     CSV = "csv"
+    OPENAI_CHAT = "openai-chat"
+    MARKDOWN = "markdown"
 
 
 def export(
     context: typer.Context,
     *,
-    format: Annotated[Format, typer.Option(help="JSON lines, or CSV for a spreadsheet.")] = Format.JSONL,
+    format: Annotated[
+        Format, typer.Option(help="jsonl, csv for a spreadsheet, openai-chat for fine-tuning, or markdown: conversations.")
+    ] = Format.JSONL,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where to [default: standard output].")
     ] = None,
@@ -75,6 +82,8 @@ def export(
     kind: Kind = None,
     ending: HowEnded = None,
     flag: Flagged = None,
+    version_id: Version = None,
+    metadata: Metadata = None,
     since: Since = None,
     until: Until = None,
     search: Search = None,
@@ -82,7 +91,7 @@ def export(
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
-    """Write tasks as JSON lines or CSV.
+    """Write tasks as JSON lines, CSV, examples for fine-tuning, or conversations.
 
     All of them, or those that the filters find; newest first.
     """
@@ -94,15 +103,20 @@ def export(
 
 async def _export(settings: Settings, filter: Filter, output: Path | None, format: Format, *, whole: bool) -> None:
     async with opened(settings) as store:
-        lines = rows(store, filter) if format is Format.CSV else documents(store, filter, whole=whole)
-        with _opened(output) as file:
+        if format is Format.OPENAI_CHAT:
+            lines = examples(found(store, filter), store)
+        elif format is Format.MARKDOWN:
+            lines = conversations(found(store, filter), store)
+        else:
+            lines = rows(store, filter) if format is Format.CSV else documents(store, filter, whole=whole)
+        with writing(output) as file:
             async for line in lines:
                 file.write(line)
             file.flush()
 
 
 @contextmanager
-def _opened(output: Path | None) -> Iterator[BinaryIO]:
+def writing(output: Path | None) -> Iterator[BinaryIO]:
     """Where to write. A file takes its name when it is whole; nobody but its owner may read it."""
     if output is None:
         yield sys.stdout.buffer
@@ -145,9 +159,9 @@ async def rows(store: Store, filter: Filter) -> AsyncIterator[bytes]:
     """A line of names, then a row of CSV a task."""
     from proxy.query import document
 
-    yield _csv(COLUMNS)
+    yield csv_line(COLUMNS)
     async for summary in found(store, filter):
-        yield _csv([cell(value) for value in _flat(document.of_summary(summary))])
+        yield csv_line([cell(value) for value in _flat(document.of_summary(summary))])
 
 
 def _flat(task: JSON) -> list[object]:
@@ -169,7 +183,8 @@ def cell(value: object) -> str:
     return f"'{text}" if text.startswith(FORMULA) else text
 
 
-def _csv(cells: tuple[str, ...] | list[str]) -> bytes:
+def csv_line(cells: tuple[str, ...] | list[str]) -> bytes:
+    """One line of CSV."""
     line = io.StringIO()
     csv.writer(line, lineterminator="\n").writerow(cells)
     return line.getvalue().encode("utf-8", "replace")

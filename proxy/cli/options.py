@@ -34,6 +34,10 @@ HowEnded = Annotated[
     str | None, typer.Option("--ending", metavar="ENDING", help="Tasks that ended so: completed, caller_left, ...")
 ]
 Flagged = Annotated[str | None, typer.Option("--flag", metavar="FLAG", help="Tasks that somebody flagged: success or failure.")]
+Version = Annotated[str | None, typer.Option("--version-id", metavar="ID", help="Tasks whose metadata has this version_id.")]
+Metadata = Annotated[
+    str | None, typer.Option(metavar="CONDITIONS", help="Metadata like this: tier=gold, or score>=0.5,score<0.9.")
+]
 Since = Annotated[
     str | None, typer.Option("--from", metavar="TIME", help="Tasks that began then or later (ISO 8601 or epoch, UTC).")
 ]
@@ -47,6 +51,11 @@ NAMES = {
     "from": ("since", "--from"),
     "to": ("until", "--to"),
     "q": ("search", "--search"),
+    "version_id": ("version_id", "--version-id"),
+    "against_from": ("against_from", "--against-from"),
+    "against_to": ("against_to", "--against-to"),
+    "against_version_id": ("against_version", "--against-version"),
+    "against_model": ("against_model", "--against-model"),
     "task_id": ("task", "--task"),
 }
 """What the command line calls a parameter of the API, where that is not its name: the argument and the option."""

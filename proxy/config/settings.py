@@ -76,6 +76,7 @@ def _readable(path: Path) -> Path:
 Bytes = Annotated[int, BeforeValidator(values.size)]
 Count = Annotated[int, BeforeValidator(values.not_a_bool)]
 Seconds = Annotated[float, BeforeValidator(values.not_a_bool), Field(allow_inf_nan=False)]
+Share = Annotated[float, BeforeValidator(values.not_a_bool), Field(allow_inf_nan=False)]
 Secret = Annotated[SecretStr, BeforeValidator(values.secret)]
 AddressText = Annotated[str, AfterValidator(_canonical_address)]
 Name = Annotated[str, AfterValidator(values.upstream_name)]
@@ -260,6 +261,27 @@ class UsageRules(Section):
     )
 
 
+class Insights(Section):
+    """Who counts as a power user, as abusive, as struggling."""
+
+    power_share: Share = Field(
+        default=0.05, gt=0, le=1, description="Share of users that is the top, by active days, tasks and cost, for power users."
+    )
+    power_days: Count = Field(default=3, ge=1, description="Days on which a power user was active, at least.")
+    abusive_burst: Count = Field(
+        default=60, ge=1, description="Tasks begun in one minute from which on their user counts as abusive."
+    )
+    abusive_refused: Count = Field(default=5, ge=1, description="Answers refused or stopped by a content filter, likewise.")
+    abusive_limited: Count = Field(default=10, ge=1, description="Answers 429, likewise.")
+    abusive_repeated: Count = Field(default=5, ge=1, description="Prompts repeated by a user who was refused, likewise.")
+    struggling_reasons: Count = Field(
+        default=2, ge=1, le=6, description="Signs of trouble, of six, from which on a user counts as struggling."
+    )
+    struggling_share: Share = Field(
+        default=0.2, ge=0, le=1, description="Share of a user's tasks or sessions from which on a sign of trouble counts."
+    )
+
+
 class Settings(BaseSettings):
     """All settings. `proxy.config.load` makes one from file, environment and flags; made directly it reads neither."""
 
@@ -287,6 +309,7 @@ class Settings(BaseSettings):
     retention: Retention = Field(default_factory=Retention, description="Retention.")
     prices: dict[Pattern, Price] = Field(default_factory=dict, description="Own prices, by a pattern of model names.")
     sessions: Sessions = Field(default_factory=Sessions, description="Sessions.")
+    insights: Insights = Field(default_factory=Insights, description="Insights.")
 
     @field_validator("upstreams", mode="before")
     @classmethod

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from proxy.query import document
+from proxy.query import document, found
 from proxy.query.parameters import Asked
 from proxy.store import Store
-from proxy.task import JSON, Body, Filter, Which
+from proxy.task import JSON, Body, Filter, Page, Which
 
 
 class NotFound(LookupError):
@@ -15,25 +15,36 @@ class NotFound(LookupError):
 
 
 async def tasks(store: Store, asked: Asked) -> JSON:
-    """A page of summaries, newest first. Raises BadCursor."""
-    page = await store.find(asked.filter, limit=asked.limit, cursor=asked.cursor)
-    return document.of_page(map(document.of_summary, page.items), page)
+    """A page of summaries, newest first; what a search found each with a `snippet`. Raises BadCursor.
+
+    By relevance: the best of the newest 300 that were found, on one page.
+    """
+    words = asked.filter.words
+    best = bool(words) and asked.sort == "relevance"
+    page = await store.find(asked.filter, limit=found.BEST_OF if best else asked.limit, cursor=asked.cursor)
+    if best:
+        page = Page(tuple(found.ranked(page.items, words)[: asked.limit]), None)
+    items = [document.of_summary(task) for task in page.items]
+    if words:
+        for item, task in zip(items, page.items, strict=True):
+            item["snippet"] = found.snippet(task, words)
+    return document.of_page(items, page)
 
 
 async def task(store: Store, id: str) -> JSON:
     """A task, whole. Raises NotFound."""
-    found = await store.get(id)
-    if found is None:
+    kept = await store.get(id)
+    if kept is None:
         raise NotFound(f'There is no task "{id}".')
-    return document.of_task(found)
+    return document.of_task(kept)
 
 
 async def body(store: Store, id: str, which: Which) -> Body:
     """The kept bytes of one of a task's bodies. Raises NotFound."""
-    found = await store.body(id, which)
-    if found is None:
+    kept = await store.body(id, which)
+    if kept is None:
         raise NotFound(f'There is no task "{id}".')
-    return found
+    return kept
 
 
 async def sessions(store: Store, asked: Asked) -> JSON:
@@ -45,25 +56,25 @@ async def sessions(store: Store, asked: Asked) -> JSON:
 
 async def session(store: Store, id: str, asked: Asked) -> JSON:
     """A session and its `tasks`, oldest first, of which `next` gives more. Raises NotFound, BadCursor."""
-    found = await store.session(id, asked.filter.project_id)
-    if found is None:
+    kept = await store.session(id, asked.filter.project_id)
+    if kept is None:
         raise NotFound(f'There is no session "{id}".')
-    whose = Filter(session_id=id, project_id=found.project_id)
+    whose = Filter(session_id=id, project_id=kept.project_id)
     page = await store.find(whose, limit=asked.limit, cursor=asked.cursor, oldest_first=True)
-    return {**document.of_session(found), "tasks": [document.of_summary(task) for task in page.items], "next": page.next}
+    return {**document.of_session(kept), "tasks": [document.of_summary(task) for task in page.items], "next": page.next}
 
 
 async def users(store: Store, asked: Asked) -> JSON:
-    """A page of users, the one seen last first. Raises BadCursor."""
-    page = await store.users(project_id=asked.filter.project_id, limit=asked.limit, cursor=asked.cursor)
+    """A page of users, the one seen last first, or by `sort` the most of it. Raises BadCursor."""
+    page = await store.users(project_id=asked.filter.project_id, sort=asked.sort, limit=asked.limit, cursor=asked.cursor)
     return document.of_page(map(document.of_user, page.items), page)
 
 
 async def user(store: Store, id: str, asked: Asked) -> JSON:
     """A user and their `sessions`, the one that ended last first, of which `next` gives more. Raises NotFound, BadCursor."""
-    found = await store.user(id, asked.filter.project_id)
-    if found is None:
+    kept = await store.user(id, asked.filter.project_id)
+    if kept is None:
         raise NotFound(f'There is no user "{id}".')
-    theirs = replace(asked, filter=Filter(project_id=found.project_id, user_id=id))
+    theirs = replace(asked, filter=Filter(project_id=kept.project_id, user_id=id))
     page = await sessions(store, theirs)
-    return {**document.of_user(found), "sessions": page["items"], "next": page["next"]}
+    return {**document.of_user(kept), "sessions": page["items"], "next": page["next"]}

@@ -11,7 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
-from proxy.query import answers, document, metrics
+from proxy.query import answers, document, insights, metrics
 from proxy.query.dashboard import pages
 from proxy.query.dashboard.room import Act, Room, Watch
 from proxy.query.door import DeskRunner, refuse
@@ -218,6 +218,24 @@ class _Handlers:
 
     async def user(self, asked: Asked, id: str) -> web.Response:
         return _json(await answers.user(self.store, id, asked))
+
+    async def overview(self, asked: Asked, _id: str) -> web.Response:
+        return _json(await insights.overview(self.store, asked))
+
+    async def series(self, asked: Asked, _id: str) -> web.Response:
+        return _json(await insights.series(self.store, asked))
+
+    async def breakdown(self, asked: Asked, _id: str) -> web.Response:
+        return _json(await insights.breakdown(self.store, asked))
+
+    async def session_insights(self, asked: Asked, _id: str) -> web.Response:
+        return _json(await insights.sessions(self.store, asked))
+
+    async def user_insights(self, asked: Asked, _id: str) -> web.Response:
+        return _json(await insights.users(self.store, asked, self.desk.thresholds))
+
+    async def compare(self, asked: Asked, _id: str) -> web.Response:
+        return _json(await insights.compare(self.store, asked))
 
     async def status(self, _asked: Asked, _id: str) -> web.Response:
         return _json(document.of_status(await self.state()))

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from multidict import MultiMapping
 
 from proxy.query import cookie
+from proxy.query.segments import Thresholds
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 ALWAYS_HOSTS = ("localhost", "127.0.0.1", "::1")
@@ -42,6 +43,7 @@ class Desk:
     hosts: tuple[str, ...]  # names it is known by, besides its address and localhost
     loopback: bool  # whether only this machine can reach it
     version: str
+    thresholds: Thresholds = field(default_factory=Thresholds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

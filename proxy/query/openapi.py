@@ -9,6 +9,7 @@ from types import NoneType
 from typing import Any, get_args, get_type_hints
 
 from proxy.query.document import HIDDEN
+from proxy.query.openapi_insights import EVIDENCE, SCHEMAS
 from proxy.query.parameters import AGAIN, FORGET, MERGE, SPLIT, TASK, Member
 from proxy.query.routes import ACTS, ROUTES, Route
 from proxy.task import JSON, Feedback, Session, Signs, Status, Summary, Task, Usage, User
@@ -147,11 +148,14 @@ def _schemas() -> JSON:
         "Signs": _value(Signs),
         "Session": sessions,
         "User": users,
-        "Tasks": _page("Summary"),
+        "Found": _found(),
+        "Tasks": _page("Found"),
         "Sessions": _page("Session"),
         "Users": _page("User"),
         "SessionWithTasks": _object({**sessions["properties"], "tasks": _list("Summary"), "next": NEXT}),
         "UserWithSessions": _object({**users["properties"], "sessions": _list("Session"), "next": NEXT}),
+        **SCHEMAS,
+        "UserWithEvidence": _object({**users["properties"], "evidence": EVIDENCE}),
         "Status": _status(),
         "Again": _optional({parameter.name: parameter.schema for parameter in AGAIN}),
         "AgainOrOne": _optional({parameter.name: parameter.schema for parameter in (*AGAIN, TASK)}),
@@ -292,3 +296,12 @@ def _status() -> JSON:
             "reasons": TEXTS,
         }
     )
+
+
+def _found() -> JSON:
+    """A summary; where words were looked for, with a snippet."""
+    summary = _value(Summary)
+    part: JSON = {"type": "array", "prefixItems": [TEXT, {"type": "boolean"}], "minItems": 2, "maxItems": 2}
+    hits = "Only with `q`: text in parts, each with whether it is what was looked for; null where no hit is near the beginning."
+    summary["properties"]["snippet"] = {"type": ["array", "null"], "items": part, "description": hits}
+    return summary

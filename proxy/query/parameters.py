@@ -14,7 +14,9 @@ from decimal import Decimal
 from difflib import get_close_matches
 from typing import Any
 
-from proxy.task import JSON, LABEL_LENGTH, Ending, Filter, Flag
+from proxy.query.measured import SORTS
+from proxy.store.insight import METADATA, USER_SORTS
+from proxy.task import JSON, LABEL_LENGTH, Condition, Ending, Filter, Flag
 
 KINDS = (
     "chat", "completion", "response", "embedding", "moderation", "image", "audio", "file", "batch", "model", "realtime",
@@ -23,6 +25,9 @@ KINDS = (
 LIMIT_DEFAULT = 50
 LIMIT_MOST = 500
 WORDS_MOST = 32
+CONDITIONS_MOST = 8
+STEPS = ("hour", "day", "week")
+GROUPED = ("project_id", "kind", "model", "ending", "version_id", "user_id", "session_id")
 TEXT_MOST = 4096  # longer than any label we keep
 
 
@@ -42,6 +47,10 @@ class Asked:
     filter: Filter = field(default_factory=Filter)
     limit: int = LIMIT_DEFAULT
     cursor: str | None = None
+    by: str | None = None
+    step: str = "day"
+    sort: str | None = None
+    against: Filter = field(default_factory=Filter)
     decoded: bool = False
     dry_run: bool = False
     task_id: str | None = None
@@ -165,6 +174,29 @@ def words(value: str) -> tuple[str, ...]:
     return found
 
 
+def conditions(value: str) -> tuple[Condition, ...]:
+    """`tier=gold,score>=0.5` as conditions. Raises BadFilter."""
+    found = []
+    for part in value.split(","):
+        told = re.fullmatch(r"\s*([^=<>]{1,64}?)\s*(<=|>=|=|<|>)\s*(.{0,128}?)\s*", part)
+        if told is None:
+            raise BadFilter("metadata", f'"{part[:64]}" is no condition. Give KEY=VALUE, or KEY>=NUMBER with <, <=, > or >=.')
+        name, relation, given = told.groups()
+        number = re.fullmatch(r"[-+]?[0-9]{1,15}(\.[0-9]{1,15})?", given)
+        if number is None and relation != "=":
+            raise BadFilter("metadata", f'"{given[:64]}" is no number; {relation} compares numbers.')
+        found.append(Condition(name, relation, float(given) if number else given.strip('"')))
+    if len(found) > CONDITIONS_MOST:
+        raise BadFilter("metadata", f"has more than {CONDITIONS_MOST} conditions.")
+    return tuple(found)
+
+
+def _by(value: str) -> str:
+    if value.startswith(METADATA) and value != METADATA:
+        return value
+    return _one_of("by", value, GROUPED)
+
+
 def _choice(problem: str, given: str, choices: tuple[str, ...]) -> str:
     near = get_close_matches(given.lower(), choices, n=1)
     hint = f' Did you mean "{near[0]}"?' if near else ""
@@ -205,6 +237,7 @@ PAGING = (
     ),
     Parameter("cursor", "What the page before gave as `next`.", TEXT, lambda asked, value: replace(asked, cursor=value)),
 )
+VERSION = Parameter("version_id", "Tasks whose metadata has this `version_id`.", TEXT, _narrow("version_id", str))
 FILTERS = (
     SESSION,
     USER,
@@ -230,6 +263,13 @@ FILTERS = (
     ),
     Parameter("from", "Tasks that began at this time or later.", TIME, _narrow("since", lambda value: time("from", value))),
     Parameter("to", "Tasks that began before this time.", TIME, _narrow("until", lambda value: time("to", value))),
+    VERSION,
+    Parameter(
+        "metadata",
+        "Conditions on the metadata, with commas: `tier=gold`, `score>=0.5,score<0.9`; a number in quotation marks is a text.",
+        {"type": "string", "examples": ["tier=gold", "score>=0.5,score<0.9"]},
+        _narrow("metadata", conditions),
+    ),
     Parameter("q", 'Words, and "phrases", that are all in input or output.', TEXT, _narrow("words", words)),
 )
 DECODED = Parameter("decoded", "1: with the content coding taken off.", {"type": "string", "enum": ["0", "1"]}, _decoded)
@@ -262,3 +302,52 @@ SPLIT = {
 }
 MERGE = {"into": Member("The id of the session that all tasks move into.", needed=True), "project_id": _PROJECT}
 """What splitting and merging sessions take."""
+BY = Parameter(
+    "by",
+    "What tasks are put into groups by: a field, or a key of the metadata, `metadata.KEY`.",
+    {"type": "string", "examples": [*GROUPED, "metadata.tier"]},
+    lambda asked, value: replace(asked, by=_by(value)),
+)
+STEP = Parameter(
+    "step",
+    "How long each stretch of time is.",
+    {"type": "string", "enum": list(STEPS), "default": "day"},
+    lambda asked, value: replace(asked, step=_one_of("step", value, STEPS)),
+)
+SORT = Parameter(
+    "sort",
+    "What comes first: the most of this.",
+    {"type": "string", "enum": list(SORTS), "default": "tasks"},
+    lambda asked, value: replace(asked, sort=_one_of("sort", value, SORTS)),
+)
+TOP = PAGING[:1]
+SPAN = tuple(parameter for parameter in FILTERS if parameter.name in ("project_id", "from", "to"))
+
+
+def _against(name: str, read: Callable[[str], Any]) -> Callable[[Asked, str], Asked]:
+    return lambda asked, value: replace(asked, against=replace(asked.against, **{name: read(value)}))
+
+
+AGAINST = (
+    Parameter(
+        "against_from",
+        "Compare with tasks from this time on.",
+        TIME,
+        _against("since", lambda value: time("against_from", value)),
+    ),
+    Parameter("against_to", "And before this time.", TIME, _against("until", lambda value: time("against_to", value))),
+    Parameter("against_version_id", "Compare with tasks of this `version_id`.", TEXT, _against("version_id", str)),
+    Parameter("against_model", "Compare with tasks of this model.", TEXT, _against("model", str)),
+)
+RELEVANCE = Parameter(
+    "sort",
+    "With `q`, what comes first: the `newest`, or the best of the newest 300, on one page.",
+    {"type": "string", "enum": ["newest", "relevance"], "default": "newest"},
+    lambda asked, value: replace(asked, sort=_one_of("sort", value, ("newest", "relevance"))),
+)
+USER_SORT = Parameter(
+    "sort",
+    "Which users come first: those with the most of this.",
+    {"type": "string", "enum": list(USER_SORTS), "default": "last_seen"},
+    lambda asked, value: replace(asked, sort=None if value == "last_seen" else _one_of("sort", value, USER_SORTS)),
+)

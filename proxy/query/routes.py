@@ -4,7 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from proxy.query.parameters import DECODED, FILTERS, PAGING, PROJECT, USER, Parameter
+from proxy.query.parameters import (
+    AGAINST,
+    BY,
+    DECODED,
+    FILTERS,
+    PAGING,
+    PROJECT,
+    RELEVANCE,
+    SORT,
+    SPAN,
+    STEP,
+    TOP,
+    USER,
+    USER_SORT,
+    Parameter,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +52,7 @@ ROUTES = (
         name="tasks",
         summary="Tasks, newest first, without their raw JSON, headers and pieces.",
         answers="Tasks",
-        parameters=FILTERS + PAGING,
+        parameters=(*FILTERS, RELEVANCE, *PAGING),
         also=(400, 503),
     ),
     Route(path="/api/tasks/{id}", name="task", summary="One task, whole.", answers="Task", also=(400, 404, 503)),
@@ -78,7 +93,7 @@ ROUTES = (
         name="users",
         summary="Users, the one seen last first.",
         answers="Users",
-        parameters=(PROJECT, *PAGING),
+        parameters=(PROJECT, USER_SORT, *PAGING),
         also=(400, 503),
     ),
     Route(
@@ -88,6 +103,54 @@ ROUTES = (
         answers="UserWithSessions",
         parameters=(PROJECT, *PAGING),
         also=(400, 404, 503),
+    ),
+    Route(
+        path="/api/insights/overview",
+        name="overview",
+        summary="Totals, how many sessions and users, and the main breakdowns.",
+        answers="Overview",
+        parameters=FILTERS,
+        also=(400, 503),
+    ),
+    Route(
+        path="/api/insights/series",
+        name="series",
+        summary="The measures of each hour, day or week (UTC; weeks from Monday).",
+        answers="Series",
+        parameters=(*FILTERS, STEP, BY, *TOP),
+        also=(400, 503),
+    ),
+    Route(
+        path="/api/insights/breakdown",
+        name="breakdown",
+        summary="The measures of each project, model, kind, ending, version, user, session or metadata value.",
+        answers="Breakdown",
+        parameters=(*FILTERS, BY, SORT, *TOP),
+        also=(400, 503),
+    ),
+    Route(
+        path="/api/insights/sessions",
+        name="session_insights",
+        summary="How long sessions last, over time, and what ends them.",
+        answers="SessionInsights",
+        parameters=(*SPAN, STEP),
+        also=(400, 503),
+    ),
+    Route(
+        path="/api/insights/users",
+        name="user_insights",
+        summary="Power users, abusive ones, struggling ones, each with what shows it; and who comes again, week by week.",
+        answers="UserInsights",
+        parameters=(*SPAN, *TOP),
+        also=(400, 503),
+    ),
+    Route(
+        path="/api/insights/compare",
+        name="compare",
+        summary="Two times, versions or models compared, with confidence intervals.",
+        answers="Comparison",
+        parameters=(*FILTERS, *AGAINST),
+        also=(400, 503),
     ),
     Route(
         path="/api/status", name="status", summary="Where every call since this start is; the figures add up.", answers="Status"

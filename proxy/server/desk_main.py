@@ -23,6 +23,7 @@ from aiohttp import web
 from setproctitle import setproctitle
 
 from proxy.query.api import Act, Desk, DeskRunner, build
+from proxy.query.segments import Thresholds
 from proxy.record.accounts import epoch_of, status
 from proxy.record.board import Board, Column, desk_row
 from proxy.record.recorder import Recorder
@@ -57,7 +58,13 @@ def _desk(told: Told) -> Desk:
         version = metadata.version("tasktap")
     except metadata.PackageNotFoundError:  # run from a source tree
         version = "0"
-    return Desk(key=told.settings["key"], hosts=tuple(told.settings["hosts"]), loopback=loopback, version=version)
+    return Desk(
+        key=told.settings["key"],
+        hosts=tuple(told.settings["hosts"]),
+        loopback=loopback,
+        version=version,
+        thresholds=Thresholds(**told.settings["insights"]),
+    )
 
 
 class _Process:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from proxy.store import Store, StoreUnavailable
+from proxy.store.insight import Insights
 from proxy.task import Body, Filter, Forget, Forgotten, Page, Session, Summary, Task, Traced, User, Which
 
 
@@ -29,6 +30,10 @@ class LateStore:
         if self._store is None:
             raise StoreUnavailable(self.why)
         return self._store
+
+    @property
+    def insights(self) -> Insights:
+        return self._there.insights
 
     async def save(self, tasks: Sequence[Task]) -> int:
         return await self._there.save(tasks)
@@ -77,8 +82,10 @@ class LateStore:
     async def session(self, id: str, project_id: str | None = None) -> Session | None:
         return await self._there.session(id, project_id)
 
-    async def users(self, *, project_id: str | None = None, limit: int, cursor: str | None = None) -> Page[User]:
-        return await self._there.users(project_id=project_id, limit=limit, cursor=cursor)
+    async def users(
+        self, *, project_id: str | None = None, sort: str | None = None, limit: int, cursor: str | None = None
+    ) -> Page[User]:
+        return await self._there.users(project_id=project_id, sort=sort, limit=limit, cursor=cursor)
 
     async def user(self, id: str, project_id: str | None = None) -> User | None:
         return await self._there.user(id, project_id)

@@ -63,5 +63,6 @@ def desk_part(settings: Settings) -> dict[str, Any]:
             for pattern, price in settings.prices.items()
         },
         "upstreams": {name: {"url": each.url, "provider": each.provider} for name, each in settings.upstreams.items()},
+        "insights": settings.insights.model_dump(),
         "sessions": {"infer": settings.sessions.infer, "idle_seconds": settings.sessions.idle_minutes * 60},
     }

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from proxy.task import Body, Filter, Forget, Forgotten, Page, Session, Summary, Task, Traced, User, Which
+
+if TYPE_CHECKING:
+    from proxy.store.insight import Insights
 
 
 class StoreUnavailable(Exception):
@@ -30,6 +33,11 @@ class Store(Protocol):
 
     Lists are newest first and are paged by key: `cursor` is what the page before gave as `next`, never an offset.
     """
+
+    @property
+    def insights(self) -> Insights:
+        """Sums by anything, for `proxy.query.insights`."""
+        ...
 
     async def save(self, tasks: Sequence[Task]) -> int:
         """Keep `tasks` durably, all or none; return how many were new. Saving the same one again is harmless.
@@ -111,8 +119,10 @@ class Store(Protocol):
         """One session; where several projects have it and none is named, the one that ended last."""
         ...
 
-    async def users(self, *, project_id: str | None = None, limit: int, cursor: str | None = None) -> Page[User]:
-        """Users, the one seen last first. Raises BadCursor."""
+    async def users(
+        self, *, project_id: str | None = None, sort: str | None = None, limit: int, cursor: str | None = None
+    ) -> Page[User]:
+        """Users, the one seen last first, or the one with the most of `sort`, of `insight.USER_SORTS`. Raises BadCursor."""
         ...
 
     async def user(self, id: str, project_id: str | None = None) -> User | None: ...

@@ -5,7 +5,7 @@ All of it is sums, so one place adds and takes (`sign`), and a batch touches eac
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -23,6 +23,10 @@ class Facet(NamedTuple):
     project_id: str
     name: str
     value: str
+
+
+Tallies = dict[tuple[int, str], list[tuple[str, str]]]
+"""Of a day and a project, facets as (name, value), one by one: they are counted once a batch, which is quicker."""
 
 
 class Day(NamedTuple):
@@ -48,8 +52,10 @@ class Additions:
 
     hours: dict[tuple[int, Slice], Measures] = field(default_factory=dict)
     labels: dict[tuple[int, Slice], Measures] = field(default_factory=dict)  # by the day
-    facets: Counter[Facet] = field(default_factory=Counter)
-    lasts: Counter[Facet] = field(default_factory=Counter)
+    facets: Tallies = field(default_factory=lambda: defaultdict(list))
+    facets_gone: Tallies = field(default_factory=lambda: defaultdict(list))
+    lasts: Tallies = field(default_factory=lambda: defaultdict(list))
+    lasts_gone: Tallies = field(default_factory=lambda: defaultdict(list))
     errors: Counter[Facet] = field(default_factory=Counter)
     success: Counter[Facet] = field(default_factory=Counter)
     failure: Counter[Facet] = field(default_factory=Counter)
@@ -74,12 +80,11 @@ class Additions:
     def tell(self, task: Summary, marks: Marks, facets: list[tuple[str, str]], sign: int = 1) -> None:
         """Add what a task tells in its place in its session, or take it out."""
         day = task.created_at - task.created_at % DAY
-        found = [(day, task.project_id, name, value) for name, value in facets]
-        _count(self.facets, found, sign)
+        (self.facets if sign > 0 else self.facets_gone)[day, task.project_id] += facets
         if task.ending is not Ending.COMPLETED:
-            _count(self.errors, found, sign)
+            _count(self.errors, day, task.project_id, facets, sign)
         if task.flag is not None:
-            _count(self.success if task.flag is Flag.SUCCESS else self.failure, found, sign)
+            _count(self.success if task.flag is Flag.SUCCESS else self.failure, day, task.project_id, facets, sign)
         if task.user_id is not None:
             whose = Day(task.project_id, task.user_id, day)
             if (figures := self.days.get(whose)) is None:
@@ -102,7 +107,7 @@ class Additions:
         if session is None or session.last_at is None:
             return
         day = session.last_at - session.last_at % DAY
-        _count(self.lasts, [(day, session.project_id, name, value) for name, value in session.last_facets], sign)
+        (self.lasts if sign > 0 else self.lasts_gone)[day, session.project_id] += session.last_facets
         if session.user_id is not None:
             owned = self.owned.setdefault((session.project_id, session.user_id), Owned())
             owned.sessions += sign
@@ -110,8 +115,16 @@ class Additions:
             owned.ended_badly += sign * session.ended_badly
 
 
-def _count(counter: Counter[Facet], found: list[tuple[int, str, str, str]], sign: int) -> None:
-    if sign > 0:
-        counter.update(found)  # type: ignore[arg-type]  # a Facet is a tuple; made as one it takes three times as long
-    else:
-        counter.subtract(found)  # type: ignore[arg-type]
+def tally(come: Tallies, gone: Tallies) -> Counter[Facet]:
+    """How many more of each facet there are."""
+    found: Counter[Facet] = Counter()
+    for sign, tallies in ((1, come), (-1, gone)):
+        for (day, project_id), facets in tallies.items():
+            for (name, value), count in Counter(facets).items():
+                found[Facet(day, project_id, name, value)] += sign * count
+    return found
+
+
+def _count(counter: Counter[Facet], day: int, project_id: str, facets: list[tuple[str, str]], sign: int) -> None:
+    for name, value in facets:
+        counter[Facet(day, project_id, name, value)] += sign

@@ -43,9 +43,9 @@ def sessions(project_id: str | None, user_id: str | None) -> str:
     return f"sessions {project_id!r} {user_id!r}"
 
 
-def users(project_id: str | None) -> str:
+def users(project_id: str | None, sort: str | None = None) -> str:
     """The name of a list of users."""
-    return f"users {project_id!r}"
+    return f"users {project_id!r} {sort!r}"
 
 
 def _seal(name: str, place: bytes) -> bytes:

@@ -29,11 +29,12 @@ _MOST_SECONDS = 1e9
 
 
 class Slice(NamedTuple):
-    """Tasks that are counted together. Either by the first five, or by one key of their metadata, `label`, and its `value`."""
+    """Tasks that are counted together. Either by the first six, or by one key of their metadata, `label`, and its `value`."""
 
     project_id: str
     kind: str | None = None
     model: str | None = None  # answered by; where that is not known, asked for
+    model_requested: str | None = None  # asked for, where that is another one
     ending: str | None = None
     version_id: str | None = None
     label: str | None = None
@@ -94,6 +95,11 @@ class Measures:
         for name in _NAMES:
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
+    def spread(self, seconds: bytes, first_token: bytes) -> None:
+        """Add packed histograms."""
+        self.seconds += histogram.unpack(seconds)
+        self.first_token += histogram.unpack(first_token)
+
     @property
     def dollars(self) -> float | None:
         """Of the tasks whose cost is known; `None` where there is none."""
@@ -132,7 +138,8 @@ def slice_of(task: Summary) -> Slice:
     model = task.model if task.model is not None else task.model_requested
     version = task.metadata.get("version_id") if task.metadata else None
     known = version if isinstance(version, str) and len(version) <= LABEL_LENGTH and _is_text(version) else None
-    return Slice(task.project_id, task.kind, model, task.ending.value, known)
+    asked = task.model_requested if task.model_requested != model else None
+    return Slice(task.project_id, task.kind, model, asked, task.ending.value, known)
 
 
 def labels_of(task: Summary) -> list[tuple[str, str]]:

@@ -10,9 +10,11 @@ from typing import TypeVar
 
 from proxy.store import cursor as cursors
 from proxy.store import words
-from proxy.store.memory_sums import add_up
+from proxy.store.measures import PICODOLLARS
+from proxy.store.memory_insight import MemoryInsights
+from proxy.store.memory_sums import Added, add_up
+from proxy.store.metadata import holds
 from proxy.store.naming import epoch_of, named
-from proxy.store.rollup import Key
 from proxy.store.rows import check
 from proxy.task import Body, Filter, Forget, Forgotten, Page, Session, Summary, Task, Trace, Traced, User, Which
 
@@ -31,12 +33,14 @@ class MemoryStore:
         self._order: list[tuple[int, int, str]] = []  # (created_at, how many were kept before, id), sorted
         self._origins: set[str] = set()
         self._epochs: Counter[str] = Counter()
-        self._sessions: dict[Key, Session] = {}
-        self._users: dict[Key, User] = {}
-        self._pairs: set[tuple[str, str, str]] = set()  # (project, session, user)
+        self._added = add_up(())
         self._traces: dict[int, list[tuple[tuple[int, int, str], Trace]]] = {}  # by key; the place in `_order`, sorted
         self._stale = False
-        self._explicit: set[Key] = set()
+        self._insights = MemoryInsights(self._up_to_date, _holds)
+
+    @property
+    def insights(self) -> MemoryInsights:
+        return self._insights
 
     async def save(self, tasks: Sequence[Task]) -> int:
         new = named(tasks, self._origins, self._tasks.keys())
@@ -67,6 +71,11 @@ class MemoryStore:
         self._stale = self._stale or bool(after)
         return len(after)
 
+    def _up_to_date(self) -> Added:
+        if self._stale:
+            self._added, self._stale = add_up(self._tasks.values()), False
+        return self._added
+
     async def doomed(self, what: Forget, *, limit: int) -> Sequence[str]:
         return [id for _, _, id in self._order if what.holds(self._tasks[id])][:limit]
 
@@ -74,8 +83,7 @@ class MemoryStore:
         return sum(what.holds(task) for task in self._tasks.values())
 
     async def forget(self, ids: Sequence[str]) -> Forgotten:
-        self._up_to_date()
-        sessions, users = len(self._sessions), len(self._users)
+        before = self._up_to_date()
         gone = [task for id in dict.fromkeys(ids) if (task := self._tasks.pop(id, None)) is not None]
         self._order = [place for place in self._order if place[2] in self._tasks]
         self._origins -= {task.origin for task in gone}
@@ -83,11 +91,11 @@ class MemoryStore:
             key: left for key, of in self._traces.items() if (left := [each for each in of if each[0][2] in self._tasks])
         }
         self._stale = self._stale or bool(gone)
-        self._up_to_date()
+        after = self._up_to_date()
         return Forgotten(
             tasks=len(gone),
-            sessions=sessions - len(self._sessions),
-            users=users - len(self._users),
+            sessions=len(before.sessions) - len(after.sessions),
+            users=len(before.users) - len(after.users),
             feedback=sum(len(task.feedback) for task in gone),
             bytes=sum(len(task.request_body) + len(task.response_body) for task in gone),
             through=max((task.created_at for task in gone), default=None),
@@ -112,12 +120,6 @@ class MemoryStore:
 
     async def size(self) -> int:
         return sum(len(task.request_body) + len(task.response_body) for task in self._tasks.values())
-
-    def _up_to_date(self) -> None:
-        if self._stale:
-            added = add_up(self._tasks.values())
-            self._sessions, self._users, self._pairs = added.sessions, added.users, added.pairs
-            self._explicit, self._stale = added.explicit, False
 
     async def stored(self, epoch: str) -> int:
         return self._epochs[epoch]
@@ -148,46 +150,48 @@ class MemoryStore:
     async def sessions(
         self, *, project_id: str | None = None, user_id: str | None = None, limit: int, cursor: str | None = None
     ) -> Page[Session]:
-        self._up_to_date()
+        added = self._up_to_date()
         found = [
             (session.ended_at, number, session)
-            for number, (key, session) in enumerate(self._sessions.items())
-            if project_id in (None, key[0]) and (user_id is None or (*key, user_id) in self._pairs)
+            for number, (key, session) in enumerate(added.sessions.items())
+            if project_id in (None, key[0]) and (user_id is None or (*key, user_id) in added.pairs)
         ]
         found.sort(key=lambda item: item[:2], reverse=True)
         page = _page(found, lambda item: item[:2], name=cursors.sessions(project_id, user_id), limit=limit, cursor=cursor)
         return Page(tuple(session for _, _, session in page.items), page.next)
 
     async def session(self, id: str, project_id: str | None = None) -> Session | None:
-        self._up_to_date()
-        found = [s for (project, name), s in self._sessions.items() if name == id and project_id in (None, project)]
+        added = self._up_to_date()
+        found = [s for (project, name), s in added.sessions.items() if name == id and project_id in (None, project)]
         return max(found, key=lambda session: session.ended_at) if found else None
 
-    async def users(self, *, project_id: str | None = None, limit: int, cursor: str | None = None) -> Page[User]:
-        self._up_to_date()
+    async def users(
+        self, *, project_id: str | None = None, sort: str | None = None, limit: int, cursor: str | None = None
+    ) -> Page[User]:
+        added = self._up_to_date()
         found = [
-            (user.last_seen, number, user)
-            for number, (key, user) in enumerate(self._users.items())
+            (_user_place(user, sort), number, user)
+            for number, (key, user) in enumerate(added.users.items())
             if project_id in (None, key[0])
         ]
         found.sort(key=lambda item: item[:2], reverse=True)
-        page = _page(found, lambda item: item[:2], name=cursors.users(project_id), limit=limit, cursor=cursor)
+        page = _page(found, lambda item: item[:2], name=cursors.users(project_id, sort), limit=limit, cursor=cursor)
         return Page(tuple(user for _, _, user in page.items), page.next)
 
     async def user(self, id: str, project_id: str | None = None) -> User | None:
-        self._up_to_date()
-        found = [u for (project, name), u in self._users.items() if name == id and project_id in (None, project)]
+        added = self._up_to_date()
+        found = [u for (project, name), u in added.users.items() if name == id and project_id in (None, project)]
         return max(found, key=lambda user: user.last_seen) if found else None
 
     async def traced(self, keys: Sequence[int], most: int) -> list[Traced]:
-        self._up_to_date()
+        added = self._up_to_date()
         return [
             Traced(
                 key=key,
                 mark=trace.mark,
                 task_id=task.id,
                 session_id=task.session_id,
-                explicit=(task.project_id, task.session_id) in self._explicit,
+                explicit=(task.project_id, task.session_id) in added.explicit,
                 created_at=task.created_at,
                 last_at=session.ended_at,
             )
@@ -195,11 +199,22 @@ class MemoryStore:
             for (_, _, id), trace in self._traces.get(key, ())[-most:]
             if (task := self._tasks.get(id)) is not None
             and task.session_id is not None
-            and (session := self._sessions.get((task.project_id, task.session_id))) is not None
+            and (session := added.sessions.get((task.project_id, task.session_id))) is not None
         ]
 
     async def close(self) -> None:
         """Nothing is held that must be given back."""
+
+
+def _user_place(user: User, sort: str | None) -> int:
+    rated = user.signs.success + user.signs.failure
+    if sort == "cost":
+        return -1 if user.cost is None else round(user.cost * PICODOLLARS)
+    if sort == "session_seconds":
+        return -1 if user.session_seconds is None else int(user.session_seconds * 1e6)
+    if sort == "success_rate":
+        return 1_000_000 * user.signs.success // rated if rated else -1
+    return int(getattr(user, sort or "last_seen"))
 
 
 def _page(
@@ -225,6 +240,8 @@ def _holds(filter: Filter, task: Task) -> bool:
         and filter.kind in (None, task.kind)
         and filter.ending in (None, task.ending)
         and filter.flag in (None, task.flag)
+        and (filter.version_id is None or task.metadata.get("version_id") == filter.version_id)
+        and all(holds(condition, task) for condition in filter.metadata)
         and (filter.since is None or task.created_at >= filter.since)
         and (filter.until is None or task.created_at < filter.until)
         and (not filter.words or words.match(filter.words, (task.input, task.output)))

@@ -7,11 +7,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from proxy.store import keys, words
+from proxy.store import keys, sought, words
+from proxy.store.insight import USER_SORTS
 from proxy.store.rows import SESSION_COLUMNS, SUMMARY_SELECT, USER_COLUMNS
-from proxy.task import Ending, Filter
+from proxy.task import Condition, Ending, Filter
 
-Value = str | int
+Value = str | int | float
 
 _SESSION = ", ".join(f"session.{column}" for column in SESSION_COLUMNS)
 _USER = ", ".join(f"user.{column}" for column in USER_COLUMNS)
@@ -32,16 +33,22 @@ SQLite has no figures to choose by, and would rather have an index on the projec
 """
 
 
-def tasks(filter: Filter, *, limit: int, after: int | None, oldest_first: bool) -> Question | None:
-    """The tasks that `filter` leaves, past the key `after`; `None` where no task can be."""
+def tasks(filter: Filter, *, limit: int, after: int | None, oldest_first: bool, few: Condition | None = None) -> Question | None:
+    """The tasks that `filter` leaves, past the key `after`; `None` where no task can be.
+
+    `few` is a condition on metadata that is known to leave so few tasks that they can be sorted.
+    """
     span, span_values = _span(filter, after, oldest_first)
     asked: dict[str, Value] = {c: str(v) for c in _FEWEST_FIRST if (v := getattr(filter, c)) is not None}
     way = "ASC" if oldest_first else "DESC"
     tail = f"ORDER BY {{}} {way} LIMIT {int(limit)}"
+    conditions = sought.every(filter.version_id, filter.metadata)
+    if conditions and not filter.words and not _narrow(asked) and (few or any(each.relation == "=" for each in conditions)):
+        return _by_metadata(filter, asked, conditions, few, span, span_values, tail)
     if filter.words:
         if not (expression := words.expression(filter.words)):
             return None
-        where, values = _also(asked, filter.model)
+        where, values = _also(asked, filter.model, conditions)
         return Question(
             f"SELECT {SUMMARY_SELECT} FROM search CROSS JOIN task ON task.key = search.rowid"
             f" WHERE search MATCH ? AND {span.format('search.rowid')}{where} {tail.format('search.rowid')}",
@@ -49,10 +56,10 @@ def tasks(filter: Filter, *, limit: int, after: int | None, oldest_first: bool) 
         )
     walked = next((column for column in asked if (column, asked[column]) != ("ending", Ending.COMPLETED.value)), None)
     if filter.model is not None and walked not in ("session_id", "user_id", "flag", "ending"):
-        return _of_model(filter.model, asked, span.format("key"), span_values, tail.format("key"))
+        return _of_model(filter.model, asked, conditions, span.format("key"), span_values, tail.format("key"))
     first = f"task.{walked} = ? AND " if walked else ""
     values = (asked.pop(walked),) if walked else ()
-    where, others = _also(asked, filter.model)
+    where, others = _also(asked, filter.model, conditions)
     return Question(
         f"SELECT {SUMMARY_SELECT} FROM task WHERE {first}{span.format('task.key')}{where} {tail.format('task.key')}",
         (*values, *span_values, *others),
@@ -66,7 +73,7 @@ def sessions(project_id: str | None, user_id: str | None, *, limit: int, after: 
     where = {f"{table}.user_id": user_id} if user_id is not None else {}
     if project_id is not None:
         where[f"{table}.project_id"] = project_id
-    return _rollups(f"{table}.ended_at, {table}.{key}", _SESSION, source, where, limit=limit, after=after)
+    return _rollups(f"{table}.ended_at", f"{table}.{key}", _SESSION, source, where, limit=limit, after=after)
 
 
 def session(id: str, project_id: str | None) -> Question:
@@ -74,10 +81,21 @@ def session(id: str, project_id: str | None) -> Question:
     return _rollup(_SESSION, "session", "ended_at", id, project_id)
 
 
-def users(project_id: str | None, *, limit: int, after: tuple[int, int] | None) -> Question:
-    """Users past the place `after` (last_seen, key), with which each row begins."""
+_USER_PLACES = {
+    "cost": "CASE WHEN user.priced THEN user.cost ELSE -1 END",
+    "session_seconds": "CASE WHEN user.owned THEN user.owned_micros / user.owned ELSE -1 END",
+    "success_rate": "coalesce(1000000 * user.success / nullif(user.success + user.failure, 0), -1)",
+}
+
+
+def users(project_id: str | None, *, limit: int, after: tuple[int, int] | None, sort: str | None = None) -> Question:
+    """Users past the place `after` (last_seen or what `sort` says, key), with which each row begins.
+
+    Only by last_seen an index is walked; by others the table of users is sorted, which has no more rows than there are users.
+    """
     where = {} if project_id is None else {"user.project_id": project_id}
-    return _rollups("user.last_seen, user.key", _USER, "user", where, limit=limit, after=after)
+    place = _USER_PLACES.get(sort, f"+user.{sort}") if sort is not None and sort in USER_SORTS else "user.last_seen"
+    return _rollups(place, "user.key", _USER, "user", where, limit=limit, after=after)
 
 
 def user(id: str, project_id: str | None) -> Question:
@@ -86,12 +104,12 @@ def user(id: str, project_id: str | None) -> Question:
 
 
 def _rollups(
-    place: str, columns: str, source: str, where: Mapping[str, str], *, limit: int, after: tuple[int, int] | None
+    place: str, key: str, columns: str, source: str, where: Mapping[str, str], *, limit: int, after: tuple[int, int] | None
 ) -> Question:
     conditions = "".join(f"{column} = ? AND " for column in where)
     return Question(
-        f"SELECT {place}, {columns} FROM {source} WHERE {conditions}({place}) < (?, ?)"
-        f" ORDER BY {place.replace(',', ' DESC,')} DESC LIMIT {int(limit)}",
+        f"SELECT {place}, {key}, {columns} FROM {source} WHERE {conditions}({place}, {key}) < (?, ?)"
+        f" ORDER BY {place} DESC, {key} DESC LIMIT {int(limit)}",
         (*where.values(), *(after or (keys.LARGEST, keys.LARGEST))),
     )
 
@@ -101,9 +119,37 @@ def _rollup(columns: str, table: str, latest: str, id: str, project_id: str | No
     return Question(f"SELECT {columns} FROM {table} WHERE id = ?{project} ORDER BY {latest} DESC, key LIMIT 1", values)
 
 
-def _of_model(model: str, asked: dict[str, Value], span: str, span_values: tuple[int, ...], tail: str) -> Question:
+def _narrow(asked: Mapping[str, Value]) -> bool:
+    """Whether an index is walked that leaves few tasks."""
+    return any(c in asked for c in ("session_id", "user_id", "flag")) or asked.get("ending") not in (None, Ending.COMPLETED.value)
+
+
+def _by_metadata(
+    filter: Filter,
+    asked: dict[str, Value],
+    conditions: tuple[Condition, ...],
+    few: Condition | None,
+    span: str,
+    span_values: tuple[int, ...],
+    tail: str,
+) -> Question:
+    """One index of metadata, walked in the order of the list; or the few tasks of a range, sorted."""
+    walked = next((each for each in conditions if each.relation == "="), few)
+    assert walked is not None  # noqa: S101  the caller saw to it
+    first, first_values = sought.indexed(walked)
+    where, values = _also(asked, filter.model, tuple(each for each in conditions if each is not walked))
+    return Question(
+        f"SELECT {SUMMARY_SELECT} FROM metadatum CROSS JOIN task ON task.key = metadatum.task"
+        f" WHERE {first} AND {span.format('metadatum.task')}{where} {tail.format('metadatum.task')}",
+        (*first_values, *span_values, *values),
+    )
+
+
+def _of_model(
+    model: str, asked: dict[str, Value], conditions: tuple[Condition, ...], span: str, span_values: tuple[int, ...], tail: str
+) -> Question:
     """Two indexes, answered by and asked for, each walked in the order of the list and merged."""
-    where, others = _also(asked, None)
+    where, others = _also(asked, None, conditions)
     values = (model, *span_values, *others)
     return Question(
         f"SELECT {SUMMARY_SELECT} FROM task WHERE task.key IN ("
@@ -125,11 +171,15 @@ def _span(filter: Filter, after: int | None, oldest_first: bool) -> tuple[str, t
     return "{0} BETWEEN ? AND ?", (lowest, highest)
 
 
-def _also(asked: dict[str, Value], model: str | None) -> tuple[str, tuple[Value, ...]]:
+def _also(asked: Mapping[str, Value], model: str | None, conditions: tuple[Condition, ...] = ()) -> tuple[str, tuple[Value, ...]]:
     """What is checked on each row that the walk meets; the plus sign keeps SQLite from walking another index for it."""
     where = "".join(f" AND +task.{column} = ?" for column in asked)
     values: tuple[Value, ...] = tuple(asked.values())
     if model is not None:
         where += " AND (+task.model = ? OR +task.model_requested = ?)"
         values += (model, model)
+    for condition in conditions:
+        check, more = sought.checked(condition)
+        where += f" AND {check}"
+        values += more
     return where, values

@@ -133,6 +133,7 @@ class SessionSum:
     last_input: str | None = None
     last_output: str | None = None
     last_facets: list[tuple[str, str]] = field(default_factory=list)  # see `marks.facets`
+    key: int | None = None  # of its row
 
     @property
     def place(self) -> Place | None:

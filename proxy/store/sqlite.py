@@ -8,15 +8,16 @@ import asyncio
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from proxy.store import StoreUnavailable, questions, rows, sqlite_forget, sqlite_traces
+from proxy.store import StoreUnavailable, questions, rows, sought, sqlite_forget, sqlite_traces
 from proxy.store import cursor as cursors
 from proxy.store.difference import Damaged, place_of, unpacked
 from proxy.store.record import Record, read
 from proxy.store.rows import FEEDBACK_COLUMNS, SUMMARY_SELECT, Row
 from proxy.store.shelf import CHAIN
+from proxy.store.sqlite_insight import SqliteInsights
 from proxy.store.sqlite_reader import Readers
 from proxy.store.sqlite_writer import Writer
-from proxy.task import Body, Filter, Forget, Forgotten, Page, Session, Summary, Task, Traced, User, Which
+from proxy.task import Body, Condition, Filter, Forget, Forgotten, Page, Session, Summary, Task, Traced, User, Which
 
 _MUCH = 512
 """KiB to unpack past which a record is read in a thread, so that other answers go on."""
@@ -44,6 +45,7 @@ class SqliteStore:
     def __init__(self, readers: Readers, writer: Writer | None) -> None:
         self._readers = readers
         self._writer = writer
+        self.insights = SqliteInsights(readers)
 
     async def save(self, tasks: Sequence[Task]) -> int:
         writer = self._must_write()
@@ -114,10 +116,20 @@ class SqliteStore:
     async def find(self, filter: Filter, *, limit: int, cursor: str | None = None, oldest_first: bool = False) -> Page[Summary]:
         name = cursors.tasks(filter, oldest_first)
         after = None if cursor is None else cursors.decode(name, cursor)[1]
-        question = questions.tasks(filter, limit=limit + 1, after=after, oldest_first=oldest_first)
+        few = await self._few(filter)
+        question = questions.tasks(filter, limit=limit + 1, after=after, oldest_first=oldest_first, few=few)
         found = await self._readers.rows(question.sql, question.values) if question else []
         following = (found[limit - 1][4], found[limit - 1][0]) if len(found) > limit else None  # created_at, key
         return Page(tuple(map(rows.summary, found[:limit])), following and cursors.encode(name, following))
+
+    async def _few(self, filter: Filter) -> Condition | None:
+        """A range of metadata that leaves few tasks, if there is one."""
+        for condition in filter.metadata:
+            if condition.relation != "=":
+                [(count,)] = await self._readers.rows(*sought.probe(condition))
+                if count <= sought.FEW:
+                    return condition
+        return None
 
     async def sessions(
         self, *, project_id: str | None = None, user_id: str | None = None, limit: int, cursor: str | None = None
@@ -134,10 +146,12 @@ class SqliteStore:
         found = await self._readers.rows(question.sql, question.values)
         return rows.session(found[0]).session() if found else None
 
-    async def users(self, *, project_id: str | None = None, limit: int, cursor: str | None = None) -> Page[User]:
-        name = cursors.users(project_id)
+    async def users(
+        self, *, project_id: str | None = None, sort: str | None = None, limit: int, cursor: str | None = None
+    ) -> Page[User]:
+        name = cursors.users(project_id, sort)
         after = None if cursor is None else cursors.decode(name, cursor)
-        question = questions.users(project_id, limit=limit + 1, after=after)
+        question = questions.users(project_id, limit=limit + 1, after=after, sort=sort)
         found = await self._readers.rows(question.sql, question.values)
         return Page(tuple(rows.user(row[2:]) for row in found[:limit]), _following(name, found, limit))
 

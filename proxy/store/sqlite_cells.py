@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Iterable
 
 from proxy.store import measures as measured
-from proxy.store.additions import Additions
+from proxy.store.additions import Additions, tally
 from proxy.store.measures import DAY, Measures, Slice
 
 HOURS, DAYS = 0, 1
@@ -60,8 +60,8 @@ def add_cells(db: sqlite3.Connection, adds: Additions, sign: int = 1) -> None:
 
 def add_facets(db: sqlite3.Connection, adds: Additions) -> None:
     """Add what tasks tell; counts below nothing take it out."""
-    found = adds.facets.keys() | adds.lasts.keys()
-    counters = (adds.facets, adds.lasts, adds.errors, adds.success, adds.failure)
+    counters = (tally(adds.facets, adds.facets_gone), tally(adds.lasts, adds.lasts_gone), adds.errors, adds.success, adds.failure)
+    found = counters[0].keys() | counters[1].keys()
     new = ((*facet, *(counter[facet] for counter in counters)) for facet in sorted(found))
     db.executemany(_FACET, [row for row in new if any(row[4:])])
 

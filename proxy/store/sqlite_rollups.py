@@ -25,7 +25,7 @@ LATE_MOST = 500
 _BACKFILL_TASKS = 2000
 
 _SESSIONS = (
-    f"SELECT {', '.join(f's.{column}' for column in rows.SESSION_COLUMNS)} FROM (VALUES {{}}) AS w"
+    f"SELECT s.key, {', '.join(f's.{column}' for column in rows.SESSION_COLUMNS)} FROM (VALUES {{}}) AS w"
     " CROSS JOIN session AS s ON s.id = w.column2 AND s.project_id = w.column1"
 )
 KEEP_SESSION = (
@@ -33,6 +33,8 @@ KEEP_SESSION = (
     " ON CONFLICT (id, project_id) DO UPDATE SET "
     + ", ".join(f"{column} = excluded.{column}" for column in rows.SESSION_COLUMNS[2:])
 )
+_GROW_SESSION = f"UPDATE session SET {', '.join(f'{column} = ?' for column in rows.SESSION_COLUMNS[2:])} WHERE key = ?"
+_GROW_ATTENDANCE = "UPDATE attendance SET ended_at = ? WHERE session = ?"
 _OF_SESSION = f"SELECT task.key, {rows.SUMMARY_SELECT} FROM task WHERE session_id = ? AND +project_id = ?"
 MOVE = "UPDATE attendance SET ended_at = ? WHERE session = (SELECT key FROM session WHERE project_id = ? AND id = ?)"
 
@@ -88,7 +90,7 @@ def _add_to_sessions(db: sqlite3.Connection, adds: Additions, new: Sequence[Summ
     groups = by_session(adds, new)
     have = sessions_of(db, groups)
     sums: list[SessionSum] = []
-    moved: list[tuple[int, str, str]] = []
+    grown: list[SessionSum] = []
     for key, group in groups.items():
         session = have.get(key)
         there = None if session is None else session.user_id
@@ -103,11 +105,14 @@ def _add_to_sessions(db: sqlite3.Connection, adds: Additions, new: Sequence[Summ
         for told in chain.follow(session, group):
             adds.tell(*told)
         adds.end(session)
-        sums.append(session)
         if key in have:
-            moved.append((session.ended_at, *key))
+            session.key = have[key].key
+            grown.append(session)
+        else:
+            sums.append(session)
     db.executemany(KEEP_SESSION, map(rows.session_row, sums))
-    db.executemany(MOVE, moved)
+    db.executemany(_GROW_SESSION, [(*rows.session_row(session)[2:], session.key) for session in grown])
+    db.executemany(_GROW_ATTENDANCE, [(session.ended_at, session.key) for session in grown])
     return set(have)
 
 
@@ -132,7 +137,8 @@ def sessions_of(db: sqlite3.Connection, wanted: Iterable[Key]) -> Mapping[Key, S
         some = keys[start : start + 250]
         marks = ", ".join(["(?, ?)"] * len(some))
         for row in db.execute(_SESSIONS.format(marks), [value for key in some for value in key]):
-            session = rows.session(row)
+            session = rows.session(row[1:])
+            session.key = row[0]
             found[session.project_id, session.id] = session
     return found
 

@@ -40,7 +40,7 @@ def swap(db: sqlite3.Connection, pairs: Sequence[Pair]) -> None:
     add_cells(db, less, sign=-1)
     add_cells(db, more)
     add_facets(db, more)
-    sweep_cells(db, [*less.hours, *less.labels], {facet[0] for facet in more.facets})
+    sweep_cells(db, [*less.hours, *less.labels], {day for tallies in (more.facets_gone, more.lasts_gone) for day, _ in tallies})
     add_users(db, more, after)
     correct_seen(db, more, before)
     recount(db, full)

@@ -45,14 +45,12 @@ _GROW = (
     f"UPDATE user SET {_SUMS}, active_days = active_days + ?{_AFTER + 1}, owned = owned + ?{_AFTER + 2},"
     f" owned_micros = owned_micros + ?{_AFTER + 3}, ended_badly = ended_badly + ?{_AFTER + 4},"
     f" sessions = sessions + ?{_AFTER + 5}, first_seen = min(first_seen, ?{_AFTER + 6}),"
-    f" last_seen = max(last_seen, ?{_AFTER + 7}) WHERE key = ?{_AFTER + 8}"
+    f" last_seen = max(last_seen, ?{_AFTER + 7}), minute = ?{_AFTER + 8}, minute_tasks = ?{_AFTER + 9},"
+    f" busiest_at = CASE WHEN ?{_AFTER + 10} > busiest_minute THEN ?{_AFTER + 11} ELSE busiest_at END,"
+    f" busiest_minute = max(busiest_minute, ?{_AFTER + 10}) WHERE key = ?{_AFTER + 12}"
 )
 _NEW_DAY = f"INSERT INTO user_day (day, user, {', '.join(_FIGURES)}) VALUES ({', '.join('?' * (2 + len(_FIGURES)))})"
 _GROW_DAY = f"UPDATE user_day SET {_SUMS} WHERE day = ?{_AFTER + 1} AND user = ?{_AFTER + 2}"
-_BUSY = (
-    "UPDATE user SET minute = ?1, minute_tasks = ?2, busiest_at = CASE WHEN ?3 > busiest_minute THEN ?4 ELSE busiest_at END,"
-    " busiest_minute = max(busiest_minute, ?3) WHERE key = ?5"
-)
 _OF_MINUTE = "SELECT count(*) FROM task WHERE user_id = ? AND key BETWEEN ? AND ? AND +project_id = ?"
 _ATTEND = (
     "INSERT OR IGNORE INTO attendance (session, user_id, project_id, ended_at)"
@@ -74,15 +72,32 @@ def add_users(db: sqlite3.Connection, adds: Additions, come: Sequence[Summary]) 
     new_days = _add_days(db, days)
     totals: dict[int, Figures] = {}
     for (_, user), sums in days.items():
-        totals.setdefault(user, Figures()).take(sums)
+        if user in totals:
+            both = Figures()
+            both.take(totals[user])
+            both.take(sums)
+            totals[user] = both
+        else:
+            totals[user] = sums
+    minutes = _minutes(db, come, known)
     updates = []
-    for key, (user, *_) in known.items():
+    for key, (user, minute, so_far, _) in known.items():
         owned = adds.owned.get(key, _NONE)
         of_days = (*rows.figures(totals.get(user, Figures())), new_days[user])
         seen_at = seen.get(key, (LARGEST, -LARGEST))
-        updates.append((*of_days, owned.sessions, owned.micros, owned.ended_badly, pairs[key], *seen_at, user))
+        updates.append(
+            (
+                *of_days,
+                owned.sessions,
+                owned.micros,
+                owned.ended_badly,
+                pairs[key],
+                *seen_at,
+                *minutes.get(key, (minute, so_far, 0, 0)),
+                user,
+            )
+        )
     db.executemany(_GROW, updates)
-    _note_minutes(db, come, known)
 
 
 _NONE = Owned()
@@ -140,15 +155,15 @@ def _add_days(db: sqlite3.Connection, days: dict[tuple[int, int], Figures]) -> C
     return more
 
 
-def _note_minutes(db: sqlite3.Connection, come: Sequence[Summary], known: dict[Key, Known]) -> None:
-    """How many tasks a user began in one minute at most."""
+def _minutes(db: sqlite3.Connection, come: Sequence[Summary], known: dict[Key, Known]) -> dict[Key, tuple[int, int, int, int]]:
+    """Of each user: the last minute with a task and its tasks; the tasks of the busiest that was touched, and which it is."""
     of_users: dict[Key, Counter[int]] = defaultdict(Counter)
     for task in come:
         if task.user_id is not None:
             of_users[task.project_id, task.user_id][task.created_at // MINUTE] += 1
-    updates = []
+    found = {}
     for name, minutes in of_users.items():
-        key, minute, so_far, most = known[name]
+        _, minute, so_far, most = known[name]
         busiest = (most, minute)
         for at, new in sorted(minutes.items()):
             if at == minute:
@@ -161,8 +176,8 @@ def _note_minutes(db: sqlite3.Connection, come: Sequence[Summary], known: dict[K
             if at >= minute:
                 minute, so_far = at, count
             busiest = max(busiest, (count, at))
-        updates.append((minute, so_far, *busiest, key))
-    db.executemany(_BUSY, updates)
+        found[name] = (minute, so_far, *busiest)
+    return found
 
 
 def correct_seen(db: sqlite3.Connection, adds: Additions, before: Sequence[Summary]) -> None:

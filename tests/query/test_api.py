@@ -295,6 +295,10 @@ class Away(MemoryStore):
 
     get = body = sessions = session = users = user = find
 
+    @property
+    def insights(self) -> Any:
+        raise StoreUnavailable("the disk is gone")
+
 
 class Broken(MemoryStore):
     """A store with a bug, that quotes what it holds."""
@@ -303,6 +307,10 @@ class Broken(MemoryStore):
         raise RuntimeError("secret words of a task")
 
     get = body = sessions = session = users = user = find
+
+    @property
+    def insights(self) -> Any:
+        raise RuntimeError("secret words of a task")
 
 
 STORED = [route.path.replace("{id}", "x") for route in ROUTES if 503 in route.also and not route.open]

@@ -11,6 +11,7 @@ import pytest
 from proxy.store import BadCursor, Store, StoreRejected
 from proxy.task import Body, Ending, Feedback, Filter, Flag, Which
 from tests.store.forgetting import ForgettingContract
+from tests.store.insight_contract import InsightContract
 from tests.store.rewriting import RewritingContract
 from tests.store.tasks import NOON, a_task
 from tests.store.tracing import TracingContract
@@ -30,7 +31,7 @@ async def every(page_of) -> list:
         assert page.items
 
 
-class StoreContract(RewritingContract, TracingContract, ForgettingContract):
+class StoreContract(RewritingContract, TracingContract, ForgettingContract, InsightContract):
     async def test_a_kept_task_comes_back_whole(self, store: Store):
         task = a_task(
             1,

@@ -52,9 +52,9 @@ any_task = st.builds(
 )
 some_tasks = st.lists(any_task, min_size=1, max_size=20, unique_by=(lambda t: t.id, lambda t: t.created_at))
 
-CELLS = """SELECT span, at, project_id, kind, model, ending, version_id, label, value, tasks, errors, success, failure,
- input_tokens, output_tokens, cached_tokens, priced, cost, micros, round(output_square), round(cost_square, 6), seconds,
- first_token FROM cell JOIN slice ON slice.key = cell.slice ORDER BY 1, 2, 3, 4, 5, 6, 7, 8, 9"""
+CELLS = """SELECT span, at, project_id, kind, model, model_requested, ending, version_id, label, value, tasks, errors, success,
+ failure,input_tokens, output_tokens, cached_tokens, priced, cost, micros, round(output_square), round(cost_square, 6), seconds,
+ first_token FROM cell JOIN slice ON slice.key = cell.slice ORDER BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10"""
 FACETS = "SELECT * FROM facet WHERE tasks OR lasts OR errors OR success OR failure ORDER BY 1, 2, 3, 4"
 DAYS = (
     "SELECT project_id, id, user_day.* FROM user_day JOIN user ON user.key = user_day.user WHERE user_day.tasks ORDER BY 1, 2, 4"
@@ -120,23 +120,30 @@ def test_cells_and_days_are_what_plain_python_counts(kept):
     wanted: dict[tuple, list[Task]] = defaultdict(list)
     for task in kept:
         version = task.metadata.get("version_id")
-        slice = (task.project_id, task.kind, task.model or "gpt-5", task.ending.value, version if version == "gold" else None)
+        slice = (
+            task.project_id,
+            task.kind,
+            task.model or "gpt-5",
+            "gpt-5" if task.model else None,
+            task.ending.value,
+            version if version == "gold" else None,
+        )
         for span, length in ((0, HOUR), (1, DAY)):
             wanted[span, task.created_at // length * length, *slice, None, None].append(task)
         for name, value in task.metadata.items():
             if name != "version_id" and value != 0.5:
                 shown = "true" if value is True else str(value)
-                wanted[1, task.created_at // DAY * DAY, task.project_id, None, None, None, None, name, shown].append(task)
-    assert {row[:9] for row in cells} == wanted.keys()
+                wanted[1, task.created_at // DAY * DAY, task.project_id, None, None, None, None, None, name, shown].append(task)
+    assert {row[:10] for row in cells} == wanted.keys()
     for row in cells:
-        group = wanted[row[:9]]
-        assert row[9] == len(group)
-        assert row[10] == sum(task.ending != "completed" for task in group)
-        assert row[11:13] == tuple(sum(task.flag == flag for task in group) for flag in ("success", "failure"))
-        assert row[14] == sum(task.usage.output_tokens for task in group if task.usage)
-        assert row[17] == sum(round(task.cost * 10**12) for task in group if task.cost is not None)
+        group = wanted[row[:10]]
+        assert row[10] == len(group)
+        assert row[11] == sum(task.ending != "completed" for task in group)
+        assert row[12:14] == tuple(sum(task.flag == flag for task in group) for flag in ("success", "failure"))
+        assert row[15] == sum(task.usage.output_tokens for task in group if task.usage)
+        assert row[18] == sum(round(task.cost * 10**12) for task in group if task.cost is not None)
         took = sorted(task.seconds_total for task in group if task.seconds_total is not None)
-        spread = histogram.unpack(row[21])
+        spread = histogram.unpack(row[22])
         assert histogram.size(spread) == len(took)
         for share in (0.5, 0.95):
             if took:

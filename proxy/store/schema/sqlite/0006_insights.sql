@@ -7,12 +7,13 @@ CREATE TABLE slice (
   project_id TEXT NOT NULL,
   kind TEXT,
   model TEXT,
+  model_requested TEXT,
   ending TEXT,
   version_id TEXT,
   label TEXT,
   value TEXT
 );
-CREATE INDEX slice_place ON slice (project_id, label, value, kind, model, ending, version_id);
+CREATE INDEX slice_place ON slice (project_id, label, value, kind, model, model_requested, ending, version_id);
 
 -- How many values of a metadata key have ever been counted apart; past a number of them, new ones are counted together.
 CREATE TABLE label (project_id TEXT NOT NULL, name TEXT NOT NULL, known INTEGER NOT NULL, PRIMARY KEY (project_id, name)) WITHOUT ROWID;

@@ -1,0 +1,266 @@
+"""Whether it stays fast as it grows: fills a store with synthetic tasks and asks it everything, many times.
+
+    python -m benchmarks.scale            1,000,000 tasks
+    python -m benchmarks.scale --full     10,000,000
+
+Prints how many tasks a second are saved in each tenth of the way, and the median and 95th percentile of each answer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import random
+import shutil
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+
+from benchmarks.machine import describe
+from proxy.query import answers, insights
+from proxy.query.parameters import FILTERS, PAGING, Asked, understand
+from proxy.query.segments import Thresholds
+from proxy.store import Store, open_store
+from proxy.task import Ending, Filter, Flag, Source, Task, Usage
+
+BATCH = 500
+START = 1_780_000_000_000_000
+FLOORS = {"overview": 150.0, "series": 150.0, "search": 200.0}
+"""Milliseconds of the 95th percentile at 1,000,000 tasks; of everything else `LIST`. At 10,000,000: twice that."""
+
+LIST = 50.0
+WORDS = [
+    "how",
+    "do",
+    "I",
+    "reset",
+    "my",
+    "router",
+    "password",
+    "please",
+    "show",
+    "the",
+    "invoice",
+    "for",
+    "order",
+    "number",
+    "and",
+    "tell",
+    "me",
+    "what",
+    "weather",
+    "will",
+    "be",
+    "in",
+    "Paris",
+    "next",
+    "week",
+    "because",
+    "the",
+    "delivery",
+    "is",
+    "late",
+    "again",
+    "can",
+    "you",
+    "explain",
+    "this",
+    "function",
+    "why",
+    "does",
+    "it",
+    "not",
+    "return",
+    "the",
+    "list",
+    "of",
+    "users",
+    "from",
+    "database",
+    "table",
+]
+RARE = tuple(f"term{n}" for n in range(5000))
+
+
+class Shape:
+    """How many of what there are: 50 tasks a session, and users who come back."""
+
+    def __init__(self, tasks: int) -> None:
+        self.tasks = tasks
+        self.sessions = max(1, tasks // 50)
+        self.users = max(1, min(20_000, tasks // 50))
+        self.step = 60 * 24 * 3_600_000_000 // max(tasks, 1) or 1  # over 60 days
+
+
+def made(shape: Shape) -> Iterator[Task]:
+    """Synthetic tasks in the order of time: a thousand sessions go on at once."""
+    dice = random.Random(4)
+    open_sessions = [(n, dice.randrange(shape.users)) for n in range(min(1000, shape.sessions))]
+    lengths = [0] * len(open_sessions)
+    following = len(open_sessions)
+    for n in range(shape.tasks):
+        place = dice.randrange(len(open_sessions))
+        if lengths[place] >= 50 and following < shape.sessions:
+            open_sessions[place], lengths[place] = (following, dice.randrange(shape.users)), 0
+            following += 1
+        lengths[place] += 1
+        session, user = open_sessions[place]
+        yield _task(n, shape, session, user, dice)
+
+
+def _task(n: int, shape: Shape, session: int, user: int, dice: random.Random) -> Task:
+    at = START + n * shape.step
+    chance = dice.random()
+    took = dice.lognormvariate(0.3, 0.8)
+    model = ("gpt-5", "gpt-5-mini", "claude-4", "llama-3.3")[int(chance * 97) % 4]
+    question = " ".join(dice.choices(WORDS, k=12)) + f" {dice.choice(RARE)}"
+    body = b'{"model":"%s","messages":[{"role":"user","content":"%s"}]}' % (model.encode(), question.encode())
+    return Task(
+        id=f"task-{n}",
+        origin=f"scale.{n}",
+        project_id=("shop", "bot", "ops")[session % 3],
+        created_at=at,
+        ended_at=at + int(took * 1e6),
+        kind="chat" if session % 5 else "message",
+        session_id=f"session-{session}",
+        session_source=Source.HEADER,
+        user_id=f"user-{user}",
+        user_source=Source.HEADER,
+        input=question,
+        output=" ".join(dice.choices(WORDS, k=40)),
+        model_requested=model,
+        model=model,
+        usage=Usage(input_tokens=20 + int(chance * 500), output_tokens=40, total_tokens=60 + int(chance * 500)),
+        cost=0.0001 + chance / 1000,
+        upstream="openai",
+        method="POST",
+        path="/v1/chat/completions",
+        http_status=200,
+        stream=True,
+        seconds_total=took,
+        seconds_to_first_token=took / 4,
+        ending=Ending.COMPLETED if chance > 0.03 else Ending.UPSTREAM_ERROR if chance > 0.01 else Ending.CALLER_LEFT,
+        finish_reasons=("stop",),
+        flag=None if chance < 0.98 else Flag.SUCCESS if chance < 0.995 else Flag.FAILURE,
+        metadata={"version_id": f"v{session % 4}", "score": round(chance, 4)} if session % 10 == 0 else {},
+        request_body=body,
+        response_body=body[:60],
+    )
+
+
+async def fill(store: Store, shape: Shape) -> list[float]:
+    """Save everything; the tasks per second of each tenth of the way, batches made beforehand not counted."""
+    rates: list[float] = []
+    tenth, spent, saved = max(shape.tasks // 10, 1), 0.0, 0
+    batch: list[Task] = []
+    for task in made(shape):
+        batch.append(task)
+        if len(batch) == BATCH:
+            began = time.perf_counter()
+            await store.save(batch)
+            spent += time.perf_counter() - began
+            saved += len(batch)
+            batch = []
+            if saved >= tenth * (len(rates) + 1):
+                rates.append(tenth / spent)
+                print(f"  {saved:>12,} tasks  {rates[-1]:>8,.0f} a second", flush=True)
+                spent = 0.0
+    await store.save(batch)
+    return rates
+
+
+def asked(**given: str) -> Asked:
+    """A question as the API reads it."""
+    return understand(given.items(), FILTERS + PAGING)
+
+
+async def questions(store: Store, shape: Shape) -> dict[str, Callable[[], Awaitable[object]]]:
+    """What is asked, each time of something else."""
+    dice = random.Random(9)
+    page = await store.find(Filter(), limit=50)
+    for _ in range(999):
+        if page.next is None:
+            break
+        page = await store.find(Filter(), limit=50, cursor=page.next)
+    known = [user.id for user in (await store.users(limit=500)).items]
+    end = START + shape.tasks * shape.step
+
+    def week() -> Filter:
+        until = end - dice.randrange(shape.tasks) * shape.step // 2
+        return Filter(since=until - 7 * 24 * 3_600_000_000, until=until)
+
+    found: dict[str, Callable[[], Awaitable[object]]] = {
+        "newest tasks": lambda: answers.tasks(store, asked()),
+        "a filtered page": lambda: answers.tasks(store, asked(model="gpt-5", project_id="shop", ending="completed")),
+        "a rare ending": lambda: answers.tasks(store, asked(ending="caller_left", kind="chat")),
+        "metadata, a range": lambda: answers.tasks(store, asked(metadata="score>=0.5,score<0.51")),
+        "page 1,000": lambda: answers.tasks(store, Asked(cursor=page.next)),
+        "one task": lambda: answers.task(store, f"task-{dice.randrange(shape.tasks)}"),
+        "one session": lambda: answers.session(store, f"session-{dice.randrange(shape.sessions)}", asked()),
+        "one user": lambda: answers.user(store, dice.choice(known), asked()),
+        "sessions": lambda: answers.sessions(store, asked()),
+        "users": lambda: answers.users(store, asked()),
+        "overview": lambda: insights.overview(store, asked()),
+        "overview, a week": lambda: insights.overview(store, Asked(filter=week())),
+        "series": lambda: insights.series(store, Asked(step="day")),
+        "series, hours of a week": lambda: insights.series(store, Asked(step="hour", filter=week())),
+        "series by model": lambda: insights.series(store, Asked(step="day", by="model")),
+        "breakdown by user": lambda: insights.breakdown(store, Asked(by="user_id")),
+        "what ends sessions": lambda: insights.sessions(store, Asked(step="week")),
+        "segments of users": lambda: insights.users(store, Asked(), Thresholds()),
+        "search": lambda: answers.tasks(store, asked(q=f"router {dice.choice(RARE)}")),
+        "search, frequent words": lambda: answers.tasks(store, asked(q='invoice "weather will"')),
+    }
+    return found
+
+
+async def measure(ask: Callable[[], Awaitable[object]], times: int) -> tuple[float, float]:
+    """(median, 95th percentile) in milliseconds, after one answer that is not counted."""
+    await ask()
+    took = []
+    for _ in range(times):
+        began = time.perf_counter()
+        await ask()
+        took.append((time.perf_counter() - began) * 1000)
+    took.sort()
+    return took[len(took) // 2], took[min(len(took) - 1, int(0.95 * len(took)))]
+
+
+async def run(tasks: int, times: int, folder: Path) -> None:
+    """Fill and ask."""
+    shape = Shape(tasks)
+    print(describe())
+    print(f"{shape.tasks:,} tasks, {shape.sessions:,} sessions, {shape.users:,} users, in {folder}\n")
+    writing = await open_store("sqlite:", folder, write=True)
+    rates = await fill(writing, shape)
+    if len(rates) > 1:
+        print(f"  the last tenth at {rates[-1] / rates[0]:.0%} of the first")
+    size = sum(path.stat().st_size for path in folder.glob("tasktap.db*"))
+    print(f"  {size / 1e6:,.0f} MB, {size / shape.tasks:,.0f} bytes a task\n")
+    print(f"{'answer':<26} {'p50 ms':>9} {'p95 ms':>9} {'floor':>7}")
+    for name, ask in (await questions(writing, shape)).items():
+        middle, high = await measure(ask, times)
+        floor = next((limit for key, limit in FLOORS.items() if name.startswith(key)), LIST) * (2 if tasks > 2_000_000 else 1)
+        print(f"{name:<26} {middle:>9.1f} {high:>9.1f} {floor:>7.0f}{'' if high < floor else '  over'}", flush=True)
+    await writing.close()
+
+
+def main() -> None:
+    """Read the command line."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--full", action="store_true", help="10,000,000 tasks")
+    options.add_argument("--tasks", type=int, help="so many tasks")
+    options.add_argument("--times", type=int, default=40, help="how often each answer is asked for")
+    options.add_argument("--in", dest="folder", type=Path, help="a folder to work in; it is emptied")
+    given = options.parse_args()
+    tasks = given.tasks or (10_000_000 if given.full else 1_000_000)
+    folder = given.folder or Path(tempfile.mkdtemp(prefix="scale-"))
+    try:
+        asyncio.run(run(tasks, given.times, folder))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,341 @@
+"""The questions over everything: totals, series, breakdowns, sessions, users and comparisons, each a document of JSON."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from proxy.query import document, statistics
+from proxy.query.measured import of_measures, rank
+from proxy.query.parameters import Asked, BadFilter
+from proxy.query.segments import SEGMENTS, Thresholds, definitions, segments_of, tops
+from proxy.store import Store
+from proxy.store.insight import CUBE, WEEK, FacetSum, Group, Grouping, Range, Span, TooMuch, floor
+from proxy.store.measures import DAY, HOUR, PICODOLLARS, Measures
+from proxy.store.words import terms
+from proxy.task import JSON, Filter
+
+STEPS = {"hour": HOUR, "day": DAY, "week": WEEK}
+POINTS_MOST = 3000
+HEARD = 1500
+RATED = 2000
+TERMS = 20
+FEWEST = 5
+"""A term that fewer last messages have is not told."""
+
+SECOND_EDGES = (0, 10, 60, 300, 900, 1800, 3600, 4 * 3600, 24 * 3600)
+COUNT_EDGES = (1, 2, 3, 5, 10, 20, 50, 100)
+
+
+async def overview(store: Store, asked: Asked) -> JSON:
+    """Everything in one answer: totals, how many sessions and users, and the main breakdowns."""
+    groups = await _groups(store, asked.filter, Grouping(CUBE))
+    present = await store.insights.present(_range(asked.filter))
+    return {
+        **_times(asked.filter),
+        "totals": of_measures(_total(groups)),
+        "sessions": present.sessions,
+        "users": present.users,
+        **{
+            f"{name.removesuffix('_id')}s": _broken_down(groups, CUBE.index(name), "tasks", 10)["items"]
+            for name in ("project_id", "model", "kind", "ending")
+        },
+    }
+
+
+async def series(store: Store, asked: Asked) -> JSON:
+    """The measures of each hour, day or week (UTC, weeks from Monday); with `by`, of each of the largest groups apart."""
+    step = STEPS[asked.step]
+    since, until = asked.filter.since, asked.filter.until
+    if since is not None and until is not None and (until - since) / step > POINTS_MOST:
+        raise BadFilter("step", f"makes more than {POINTS_MOST} points. Ask for a longer step, or a shorter time.")
+    groups = await _groups(store, asked.filter, Grouping(_by(asked), step))
+    if asked.by is None:
+        points = {group.at: group.measures for group in groups if group.at is not None}
+        items = [{"at": document.moment(at), **of_measures(points.get(at, Measures()))} for at in _stretch(points, asked, step)]
+        return {**_times(asked.filter), "step": asked.step, "by": None, "items": items}
+    sizes: Counter[str | None] = Counter()
+    for group in groups:
+        sizes[group.values[0]] += group.measures.tasks
+    shown = {value for value, _ in sizes.most_common(min(asked.limit, 20))}
+    sums: dict[tuple[int, bool, str | None], Measures] = defaultdict(Measures)
+    for group in groups:
+        value = group.values[0]
+        sums[group.at or 0, value not in shown, value if value in shown else None].take(group.measures)
+    items = [
+        {"at": document.moment(at), "value": value, "others": others, **of_measures(measures)}
+        for (at, others, value), measures in sorted(sums.items(), key=lambda each: (*each[0][:2], each[0][2] or ""))
+    ]
+    return {**_times(asked.filter), "step": asked.step, "by": asked.by, "items": items}
+
+
+async def breakdown(store: Store, asked: Asked) -> JSON:
+    """The measures of each value of `by`, the first by `sort` first; those past `limit` are added up as `others`."""
+    by, sort = asked.by or "model", asked.sort or "tasks"
+    groups = await _groups(store, asked.filter, Grouping((by,)))
+    return {**_times(asked.filter), "by": by, "sort": sort, **_broken_down(groups, 0, sort, asked.limit)}
+
+
+async def sessions(store: Store, asked: Asked) -> JSON:
+    """How long sessions last and how they end. Those of one call that named none are counted apart, as `implicit`."""
+    range = _range(asked.filter)
+    every = await store.insights.spans(range)
+    spans = [span for span in every if not span.implicit]
+    facets = await store.insights.facets(range)
+    heard = await store.insights.heard(range, HEARD)
+    rated = await store.insights.rated(range, RATED)
+    positions: dict[int, list[bool]] = defaultdict(list)
+    for one in rated:
+        positions[min(one.position, 10)].append(one.success)
+    return {
+        **_times(asked.filter),
+        "count": len(spans),
+        "implicit": len(every) - len(spans),
+        "ended_badly": sum(span.ended_badly for span in spans),
+        **_distributions(spans),
+        "over_time": _over_time(spans, STEPS[asked.step]),
+        "ends": _ends(facets),
+        "abandoned": _abandoned(facets),
+        "terms": _terms(heard.lasts, heard.others),
+        "positions": [
+            {
+                "position": position,
+                "and_later": position == 10,
+                "rated": len(found),
+                "success": sum(found),
+                "success_rate": sum(found) / len(found),
+            }
+            for position, found in sorted(positions.items())
+        ],
+        "sampled": {"terms": len(heard.lasts), "other_texts": len(heard.others), "rated": len(rated)},
+    }
+
+
+async def users(store: Store, asked: Asked, by: Thresholds) -> JSON:
+    """Who the power users are, the abusive ones and the struggling ones, and how many come again week after week."""
+    all_users = await store.insights.everyone(asked.filter.project_id)
+    everyone = [user for user in all_users if _seen_in(asked.filter, user.last_seen)]
+    top = tops(everyone, by)
+    found: dict[str, list[JSON]] = {name: [] for name in SEGMENTS}
+    counts: Counter[str] = Counter()
+    for user in sorted(everyone, key=lambda user: (-user.tasks, user.project_id, user.id)):
+        for name, evidence in segments_of(user, top, by).items():
+            counts[name] += 1
+            if len(found[name]) < asked.limit:
+                found[name].append({**document.of_user(user), "evidence": evidence})
+    cohorts: dict[int, dict[int, int]] = defaultdict(dict)
+    for cohort in await store.insights.cohorts(_range(asked.filter)):
+        cohorts[cohort.week][cohort.later] = cohort.users
+    return {
+        **_times(asked.filter),
+        "count": len(everyone),
+        "segments": [
+            {"name": name, "definition": said, "count": counts[name], "users": found[name]}
+            for name, said in definitions(by).items()
+        ],
+        "cohorts": [
+            {
+                "week": document.moment(week),
+                "users": later.get(0, 0),
+                "came_again": [later.get(n, 0) for n in range(1, max(later) + 1)],
+            }
+            for week, later in sorted(cohorts.items())
+        ],
+    }
+
+
+async def compare(store: Store, asked: Asked) -> JSON:
+    """Two sets of tasks: those that the filters leave, and the same of another time, version or model; else of all of those."""
+    against = asked.against if asked.against != Filter() else None
+    other = replace(asked.filter, since=None, until=None, version_id=None, model=None)
+    if against is not None:
+        times = asked.filter if against.since is None and against.until is None else against
+        other = replace(
+            other,
+            since=times.since,
+            until=times.until,
+            version_id=against.version_id or asked.filter.version_id,
+            model=against.model or asked.filter.model,
+        )
+    base, now = [_total(await _groups(store, filter, Grouping())) for filter in (other, asked.filter)]
+    return {
+        "base": {**_narrowed(other), **of_measures(base)},
+        "now": {**_narrowed(asked.filter), **of_measures(now)},
+        "differences": _differences(base, now),
+        "confidence": 0.95,
+    }
+
+
+async def _groups(store: Store, filter: Filter, grouping: Grouping) -> list[Group]:
+    try:
+        return await store.insights.groups(filter, grouping)
+    except TooMuch as much:
+        raise BadFilter("from", str(much)) from None
+
+
+def _by(asked: Asked) -> tuple[str, ...]:
+    return () if asked.by is None else (asked.by,)
+
+
+def _range(filter: Filter) -> Range:
+    return Range(project_id=filter.project_id, since=filter.since, until=filter.until)
+
+
+def _times(filter: Filter) -> JSON:
+    return {name: at and document.moment(at) for name, at in (("from", filter.since), ("to", filter.until))}
+
+
+def _narrowed(filter: Filter) -> JSON:
+    return {**_times(filter), "version_id": filter.version_id, "model": filter.model}
+
+
+def _seen_in(filter: Filter, last_seen: int) -> bool:
+    return (filter.since is None or last_seen >= filter.since) and (filter.until is None or last_seen < filter.until)
+
+
+def _total(groups: Iterable[Group]) -> Measures:
+    total = Measures()
+    for group in groups:
+        total.take(group.measures)
+    return total
+
+
+def _broken_down(groups: Sequence[Group], place: int, sort: str, limit: int) -> JSON:
+    sums: dict[str | None, Measures] = defaultdict(Measures)
+    for group in groups:
+        sums[group.values[place]].take(group.measures)
+    found = [({"value": value, **of_measures(measures)}, measures) for value, measures in sums.items()]
+    found.sort(key=lambda each: (-rank(each[0], sort), each[0]["value"] or ""))
+    others = _total(Group(None, (), measures) for _, measures in found[limit:])
+    return {
+        "values": len(found),
+        "items": [shown for shown, _ in found[:limit]],
+        "others": of_measures(others) if len(found) > limit else None,
+    }
+
+
+def _stretch(points: dict[int, Measures], asked: Asked, step: int) -> list[int]:
+    """Every point from the first to the last, those without a task too."""
+    if not points:
+        return []
+    first = min(points) if asked.filter.since is None else floor(asked.filter.since, step)
+    last = max(points) if asked.filter.until is None else floor(asked.filter.until - 1, step)
+    return list(range(first, last + 1, step)) if (last - first) / step <= POINTS_MOST else sorted(points)
+
+
+def _distributions(spans: Sequence[Span]) -> JSON:
+    return {
+        "seconds": statistics.distribution([span.micros / 1e6 for span in spans], SECOND_EDGES),
+        "tasks": statistics.distribution([span.tasks for span in spans], COUNT_EDGES),
+        "turns": statistics.distribution([span.turns for span in spans], (0, *COUNT_EDGES)),
+    }
+
+
+def _over_time(spans: Sequence[Span], step: int) -> list[JSON]:
+    stretches: dict[int, list[Span]] = defaultdict(list)
+    for span in spans:
+        stretches[floor(span.ended_at, step)].append(span)
+    return [
+        {
+            "at": document.moment(at),
+            "sessions": len(found),
+            "ended_badly": sum(span.ended_badly for span in found),
+            **{name: _short(told) for name, told in _distributions(found).items()},
+        }
+        for at, found in sorted(stretches.items())
+    ]
+
+
+def _short(told: JSON) -> JSON:
+    return {name: told[name] for name in ("mean", "median", "p90")}
+
+
+def _ends(facets: Sequence[FacetSum]) -> list[JSON]:
+    """What the last tasks of sessions are, against all others: shares of each, how much likelier, and how surely."""
+    tasks, lasts = _whole(facets)
+    others = tasks - lasts
+    found = []
+    for facet in facets:
+        rest = facet.tasks - facet.lasts
+        z, p = statistics.surprise(facet.lasts, lasts, rest, others)
+        share, share_of_others = _share(facet.lasts, lasts), _share(rest, others)
+        found.append(
+            {
+                "name": facet.name,
+                "value": facet.value,
+                "lasts": facet.lasts,
+                "others": rest,
+                "share_of_lasts": share,
+                "share_of_others": share_of_others,
+                "lift": share / share_of_others if share is not None and share_of_others else None,
+                "z": z,
+                "p": p,
+            }
+        )
+    return sorted(found, key=lambda each: (-abs(each["z"]), each["name"], each["value"]))
+
+
+def _abandoned(facets: Sequence[FacetSum]) -> list[JSON]:
+    """How often a session ends after a task like this: slow, failed, refused."""
+    tasks, lasts = _whole(facets)
+    return [
+        {
+            "name": facet.name,
+            "value": facet.value,
+            "tasks": facet.tasks,
+            "ended": facet.lasts,
+            "share": facet.lasts / facet.tasks,
+            "of_all": _share(lasts, tasks),
+        }
+        for facet in facets
+        if facet.name in ("latency", "sign", "flag") and facet.tasks > 0
+    ]
+
+
+def _whole(facets: Sequence[FacetSum]) -> tuple[int, int]:
+    """How many tasks there are, and how many are the last of their session: every task has one ending."""
+    endings = [facet for facet in facets if facet.name == "ending"]
+    return sum(facet.tasks for facet in endings), sum(facet.lasts for facet in endings)
+
+
+def _share(part: int, whole: int) -> float | None:
+    return part / whole if whole > 0 else None
+
+
+def _terms(lasts: Sequence[str], others: Sequence[str]) -> list[JSON]:
+    """Words that last messages have more often than others do, the surest first."""
+    mine, theirs = (Counter(word for text in texts for word in set(terms(text)) if len(word) > 2) for texts in (lasts, others))
+    found: list[JSON] = []
+    for term, count in mine.items():
+        more = bool(lasts and others) and count / len(lasts) > theirs[term] / len(others)
+        if count >= FEWEST and more:
+            score = statistics.likelihood(count, len(lasts), theirs[term], len(others))
+            found.append({"term": term, "lasts": count, "others": theirs[term], "g2": score})
+    return sorted(found, key=lambda each: (-float(each["g2"]), str(each["term"])))[:TERMS]
+
+
+def _differences(base: Measures, now: Measures) -> list[JSON]:
+    """What is different, and between which bounds with 95% confidence; `significant` where zero is not among them."""
+    pairs = {
+        "success_rate": [statistics.wilson(each.success, each.success + each.failure) for each in (base, now)],
+        "error_rate": [statistics.wilson(each.errors, each.tasks) for each in (base, now)],
+        "cost_per_task": [statistics.mean(each.cost / PICODOLLARS, each.cost_square, each.priced) for each in (base, now)],
+        "output_tokens_per_task": [statistics.mean(each.output_tokens, each.output_square, each.tasks) for each in (base, now)],
+        "seconds_p50": [statistics.quantile(each.seconds, 0.5) for each in (base, now)],
+        "seconds_p95": [statistics.quantile(each.seconds, 0.95) for each in (base, now)],
+        "first_token_seconds_p50": [statistics.quantile(each.first_token, 0.5) for each in (base, now)],
+    }
+    found: list[JSON] = []
+    for name, (one, other) in pairs.items():
+        between = statistics.difference(one, other)
+        found.append(
+            {
+                "measure": name,
+                "base": one and {"value": one.value, "low": one.low, "high": one.high},
+                "now": other and {"value": other.value, "low": other.low, "high": other.high},
+                "difference": between and {"value": between.value, "low": between.low, "high": between.high},
+                "significant": between is not None and not between.low <= 0 <= between.high,
+            }
+        )
+    return found

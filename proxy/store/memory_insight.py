@@ -1,0 +1,153 @@
+"""Insights of a store that has all its tasks at hand: every answer is counted from them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+
+from proxy.store.insight import (
+    METADATA,
+    WEEK,
+    Cohort,
+    FacetSum,
+    Group,
+    Grouping,
+    Groups,
+    Heard,
+    Present,
+    Range,
+    Rated,
+    Span,
+    floor,
+)
+from proxy.store.measures import DAY, labels_of
+from proxy.store.memory_sums import Added
+from proxy.task import Filter, Flag, Session, Summary, Task, User
+
+_PLACE_FILTERS = frozenset({"project_id", "since", "until"})
+
+
+class MemoryInsights:
+    """See `Insights`."""
+
+    def __init__(self, added: Callable[[], Added], holds: Callable[[Filter, Task], bool]) -> None:
+        self._added = added
+        self._holds = holds
+
+    def _tasks(self, filter: Filter) -> Iterable[Task]:
+        return (task for task, _, _ in self._added().told if isinstance(task, Task) and self._holds(filter, task))
+
+    def _sessions(self, range: Range) -> list[Session]:
+        """In the order in which they ended."""
+        found = [session for session in self._added().sessions.values() if _within(session.project_id, session.ended_at, range)]
+        return sorted(found, key=lambda session: session.ended_at)
+
+    async def groups(self, filter: Filter, grouping: Grouping) -> list[Group]:
+        groups = Groups(grouping)
+        asked = {name for name in Filter.__slots__ if getattr(filter, name) not in (None, ())}
+        alone = grouping.by[0] if len(grouping.by) == 1 and asked <= _PLACE_FILTERS else ""
+        if alone == "session_id" and grouping.step is None:
+            for session in self._sessions(Range(project_id=filter.project_id, since=filter.since, until=filter.until)):
+                for task in self._tasks(Filter(session_id=session.id, project_id=session.project_id)):
+                    groups.count(task)
+        elif alone == "user_id":
+            for task in self._tasks(_whole_days(filter)):
+                if task.user_id is not None:
+                    groups.count(task)
+        elif alone.startswith(METADATA):
+            for task in self._tasks(_whole_days(filter)):
+                if alone.removeprefix(METADATA) in dict(labels_of(task)):
+                    groups.count(task)
+        else:
+            for task in self._tasks(filter):
+                groups.count(task)
+        return groups.done()
+
+    async def facets(self, range: Range) -> list[FacetSum]:
+        found: dict[tuple[str, str], FacetSum] = {}
+        whole = _whole_days(Filter(project_id=range.project_id, since=range.since, until=range.until))
+        lasts = {(s.project_id, s.id): None for s in self._added().sessions.values()}
+        told = sorted(self._added().told, key=lambda each: (each[0].created_at, each[0].id))
+        last_of = {(task.project_id, task.session_id): task.id for task, _, _ in told}
+        for task, _, facets in told:
+            if not isinstance(task, Task) or not self._holds(whole, task):
+                continue
+            last = (task.project_id, task.session_id) in lasts and last_of[task.project_id, task.session_id] == task.id
+            for name, value in facets:
+                sum = found.setdefault((name, value), FacetSum(name, value))
+                sum.tasks += 1
+                sum.lasts += last
+                sum.errors += task.ending != "completed"
+                sum.success += task.flag is Flag.SUCCESS
+                sum.failure += task.flag is Flag.FAILURE
+        return [found[key] for key in sorted(found)]
+
+    async def spans(self, range: Range) -> list[Span]:
+        return [
+            Span(s.ended_at, s.ended_at - s.started_at, s.tasks, s.turns, s.implicit, s.ended_badly)
+            for s in self._sessions(range)
+        ]
+
+    async def rated(self, range: Range, limit: int) -> list[Rated]:
+        filter = Filter(project_id=range.project_id, since=range.since, until=range.until)
+        found = [task for task in self._tasks(filter) if task.flag is not None and task.session_id is not None]
+        found.sort(key=lambda task: task.created_at, reverse=True)
+        return [Rated(self._position(task), task.flag is Flag.SUCCESS) for task in found[:limit]]
+
+    def _position(self, task: Summary) -> int:
+        session = self._tasks(Filter(session_id=task.session_id, project_id=task.project_id))
+        return sum(other.created_at <= task.created_at for other in session)
+
+    async def heard(self, range: Range, limit: int) -> Heard:
+        said = [s.last_input for s in reversed(self._sessions(range)) if s.last_input is not None]
+        ended = [text for text in said if not text.startswith("[tool]")]
+        told = sorted(self._added().told, key=lambda each: (each[0].created_at, each[0].id))
+        lasts: dict[tuple[str, str | None], str] = {(task.project_id, task.session_id): task.id for task, _, _ in told}
+        others = [
+            task.input[:300]
+            for task, _, _ in reversed(told)
+            if task.input is not None
+            and not task.input.startswith("[tool]")
+            and _within(task.project_id, task.created_at, range)
+            and (task.session_id is None or lasts[task.project_id, task.session_id] != task.id)
+        ]
+        return Heard(tuple(ended[:limit]), tuple(others[: 2 * limit]))
+
+    async def present(self, range: Range) -> Present:
+        days = _whole_days(Filter(since=range.since, until=range.until))
+        here = {(task.project_id, task.user_id) for task in self._tasks(days)}
+        users = [
+            user
+            for key, user in self._added().users.items()
+            if range.project_id in (None, user.project_id)
+            and (range.since is None or user.last_seen >= range.since)
+            and (range.until is None or (user.first_seen < range.until and (user.last_seen < range.until or key in here)))
+        ]
+        return Present(len(self._sessions(range)), len(users))
+
+    async def cohorts(self, range: Range) -> list[Cohort]:
+        found: dict[tuple[int, int], set[tuple[str, str]]] = {}
+        for task in self._tasks(Filter()):
+            if task.user_id is not None:
+                user = self._added().users[task.project_id, task.user_id]
+                if _within(user.project_id, user.first_seen, range):
+                    began = floor(user.first_seen, WEEK)
+                    later = (floor(task.created_at, WEEK) - began) // WEEK
+                    found.setdefault((began, later), set()).add((user.project_id, user.id))
+        return [Cohort(*key, len(users)) for key, users in sorted(found.items())]
+
+    async def everyone(self, project_id: str | None) -> Sequence[User]:
+        return [user for user in self._added().users.values() if project_id in (None, user.project_id)]
+
+
+def _within(project_id: str, at: int, range: Range) -> bool:
+    return (
+        range.project_id in (None, project_id)
+        and (range.since is None or at >= range.since)
+        and (range.until is None or at < range.until)
+    )
+
+
+def _whole_days(filter: Filter) -> Filter:
+    since = None if filter.since is None else floor(filter.since, DAY)
+    return replace(filter, since=since, until=None if filter.until is None else floor(filter.until - 1, DAY) + DAY)

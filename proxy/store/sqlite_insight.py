@@ -1,0 +1,272 @@
+"""Insights in SQLite: answered from sums of hours and days; the tasks of the hours in which a time begins and ends are added."""
+
+# ruff: noqa: S608  names of tables and columns are ours; every value is bound
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from proxy.store import keys, measures, questions, rows
+from proxy.store.insight import (
+    CUBE,
+    METADATA,
+    SCANNED_MOST,
+    WEEK,
+    Cohort,
+    FacetSum,
+    Group,
+    Grouping,
+    Groups,
+    Heard,
+    Present,
+    Range,
+    Rated,
+    Span,
+    TooMuch,
+    floor,
+)
+from proxy.store.measures import DAY, HOUR, Measures, Slice
+from proxy.store.sqlite_cells import DAYS, HOURS
+from proxy.store.sqlite_reader import Readers
+from proxy.task import Filter, User
+
+_CELL = ", ".join(measures.COLUMNS)
+_CUBE_FILTERS = frozenset({"project_id", "model", "kind", "ending", "version_id", "since", "until"})
+_PLACE_FILTERS = frozenset({"project_id", "since", "until"})
+_LOWEST, _HIGHEST = keys.EARLIEST, keys.LATEST
+
+
+class SqliteInsights:
+    """See `Insights`."""
+
+    def __init__(self, readers: Readers) -> None:
+        self._readers = readers
+
+    async def groups(self, filter: Filter, grouping: Grouping) -> list[Group]:
+        asked = {name for name in Filter.__slots__ if getattr(filter, name) not in (None, ())}
+        groups = Groups(grouping)
+        if asked <= _CUBE_FILTERS and set(grouping.by) <= set(CUBE):
+            await self._cells(groups, filter)
+        elif asked <= _PLACE_FILTERS and len(grouping.by) == 1 and grouping.by[0].startswith(METADATA):
+            await self._labels(groups, filter, grouping.by[0].removeprefix(METADATA))
+        elif asked <= _PLACE_FILTERS and grouping.by == ("user_id",):
+            await self._users(groups, filter)
+        elif asked <= _PLACE_FILTERS and grouping.by == ("session_id",) and grouping.step is None:
+            await self._sessions(groups, filter)
+        else:
+            await self._scan(groups, filter)
+        return groups.done()
+
+    async def _scan(self, groups: Groups, filter: Filter) -> None:
+        question = questions.tasks(filter, limit=SCANNED_MOST + 1, after=None, oldest_first=False)
+        found = await self._readers.rows(question.sql, question.values) if question else []
+        if len(found) > SCANNED_MOST:
+            raise TooMuch(str(TooMuch.__doc__))
+        for row in found:
+            groups.count(rows.summary(row))
+
+    async def _cells(self, groups: Groups, filter: Filter) -> None:
+        slices = await self._slices(filter)
+        for first, end, span in _parts(filter, groups.grouping.step):
+            if span is None:
+                await self._scan(groups, replace(filter, since=first, until=end))
+            else:
+                await self._add_cells(groups, slices, span, first, end)
+
+    async def _slices(self, filter: Filter) -> dict[int, Slice]:
+        select = f"SELECT key, {', '.join(Slice._fields)} FROM slice WHERE label IS NULL"
+        found = {key: Slice(*row) for key, *row in await self._readers.rows(select)}
+        return {
+            key: slice
+            for key, slice in found.items()
+            if filter.project_id in (None, slice.project_id)
+            and filter.kind in (None, slice.kind)
+            and filter.ending in (None, slice.ending)
+            and filter.model in (None, slice.model, slice.model_requested)
+            and filter.version_id in (None, slice.version_id)
+        }
+
+    async def _add_cells(self, groups: Groups, slices: dict[int, Slice], span: int, first: int, end: int) -> None:
+        """Add cells that begin from `first` on and before `end`. Counts are added up by SQLite, histograms here."""
+        step = groups.grouping.step
+        at = _floored("at", step)
+        where = "span = ? AND at >= ? AND at < ?"
+        for key, since, *sums in await self._readers.rows(
+            f"SELECT slice, {at}, {', '.join(f'sum({name})' for name in measures.SUMS)} FROM cell WHERE {where} GROUP BY 1, 2",
+            (span, first, end),
+        ):
+            if (slice := slices.get(key)) is not None:
+                groups.of(since, _values(slice, groups)).take(Measures(*sums))
+        for key, since, seconds, first_token in await self._readers.rows(
+            f"SELECT slice, {at}, seconds, first_token FROM cell WHERE {where}", (span, first, end)
+        ):
+            if (slice := slices.get(key)) is not None:
+                groups.of(since, _values(slice, groups)).spread(seconds, first_token)
+
+    async def _labels(self, groups: Groups, filter: Filter, label: str) -> None:
+        first, end = _days(filter.since, filter.until)
+        project, values = ("", ()) if filter.project_id is None else (" AND slice.project_id = ?", (filter.project_id,))
+        select = (
+            f"SELECT cell.at, slice.value, {_CELL} FROM slice CROSS JOIN cell ON cell.slice = slice.key AND cell.span = {DAYS}"
+            f" WHERE slice.label = ?{project} AND cell.at >= ? AND cell.at < ?"
+        )
+        for at, value, *row in await self._readers.rows(select, (label, *values, first, end)):
+            groups.of(at, (value,)).take(measures.of_row(tuple(row)))
+
+    async def _users(self, groups: Groups, filter: Filter) -> None:
+        first, end = _days(filter.since, filter.until)
+        project, values = ("", ()) if filter.project_id is None else (" WHERE user.project_id = ?", (filter.project_id,))
+        summed = ("tasks", "errors", "success", "failure", "input_tokens", "output_tokens", "priced", "cost")
+        step = "0" if groups.grouping.step is None else _floored("day", groups.grouping.step)
+        select = (
+            f"SELECT d.at, user.id, {', '.join(f'd.{name}' for name in summed)} FROM ("
+            f"SELECT user, {step} AS at, {', '.join(f'sum({name}) AS {name}' for name in summed)} FROM user_day"
+            f" WHERE day >= ? AND day < ? GROUP BY user, at) AS d JOIN user ON user.key = d.user{project}"
+        )
+        for at, id, *sums in await self._readers.rows(select, (first, end, *values)):
+            groups.of(at, (id,)).take(Measures(**dict(zip(summed, sums, strict=True))))
+
+    async def _sessions(self, groups: Groups, filter: Filter) -> None:
+        summed = ("tasks", "errors", "success", "failure", "input_tokens", "output_tokens", "priced")
+        where, values = _ended(Range(project_id=filter.project_id, since=filter.since, until=filter.until))
+        select = f"SELECT id, coalesce(cost, 0), {', '.join(summed)} FROM session WHERE {where} LIMIT {SCANNED_MOST + 1}"
+        found = await self._readers.rows(select, values)
+        if len(found) > SCANNED_MOST:
+            raise TooMuch(str(TooMuch.__doc__))
+        for id, cost, *sums in found:
+            groups.of(0, (id,)).take(Measures(**dict(zip(summed, sums, strict=True)), cost=cost))
+
+    async def facets(self, range: Range) -> list[FacetSum]:
+        first, end = _days(range.since, range.until)
+        project, values = ("", ()) if range.project_id is None else (" AND project_id = ?", (range.project_id,))
+        found = await self._readers.rows(
+            "SELECT name, value, sum(tasks), sum(lasts), sum(errors), sum(success), sum(failure) FROM facet"
+            f" WHERE day >= ? AND day < ?{project} GROUP BY name, value ORDER BY name, value",
+            (first, end, *values),
+        )
+        return [FacetSum(*row) for row in found if any(row[2:])]
+
+    async def spans(self, range: Range) -> list[Span]:
+        where, values = _ended(range)
+        bad = "last_ending <> 'completed' OR last_flag IS 'failure' OR last_refusal"
+        select = f"SELECT ended_at, ended_at - started_at, tasks, turns, {_IMPLICIT}, {bad} FROM session WHERE {where}"
+        found = await self._readers.rows(f"{select} ORDER BY ended_at, key", values)
+        return [Span(at, micros, tasks, turns, bool(one), bool(bad)) for at, micros, tasks, turns, one, bad in found]
+
+    async def rated(self, range: Range, limit: int) -> list[Rated]:
+        first, last = _key_span(range)
+        project, values = ("", ()) if range.project_id is None else (" AND +t.project_id = ?", (range.project_id,))
+        found = await self._readers.rows(
+            "SELECT (SELECT count(*) FROM task AS e WHERE e.session_id = t.session_id AND e.key <= t.key"
+            " AND +e.project_id = t.project_id), t.flag = 'success' FROM task AS t WHERE t.flag IS NOT NULL"
+            f" AND t.key BETWEEN ? AND ? AND t.session_id IS NOT NULL{project} ORDER BY t.key DESC LIMIT {int(limit)}",
+            (first, last, *values),
+        )
+        return [Rated(position, bool(success)) for position, success in found]
+
+    async def heard(self, range: Range, limit: int) -> Heard:
+        where, values = _ended(range)
+        said = "last_input IS NOT NULL AND last_input NOT LIKE '[tool]%'"
+        lasts = await self._readers.rows(
+            f"SELECT last_input FROM session WHERE {where} AND {said} ORDER BY ended_at DESC LIMIT {int(limit)}", values
+        )
+        first, last = _key_span(range)
+        project, more = ("", ()) if range.project_id is None else (" AND +t.project_id = ?", (range.project_id,))
+        others = await self._readers.rows(
+            "SELECT substr(t.input, 1, 300) FROM task AS t WHERE t.key BETWEEN ? AND ? AND t.input IS NOT NULL"
+            f" AND t.input NOT LIKE '[tool]%'{project} AND NOT EXISTS (SELECT 1 FROM session AS s WHERE s.id = t.session_id"
+            f" AND s.project_id = t.project_id AND s.last_id = t.id) ORDER BY t.key DESC LIMIT {2 * int(limit)}",
+            (first, last, *more),
+        )
+        return Heard(tuple(text for (text,) in lasts), tuple(text for (text,) in others))
+
+    async def present(self, range: Range) -> Present:
+        where, values = _ended(range)
+        [(sessions,)] = await self._readers.rows(f"SELECT count(*) FROM session WHERE {where}", values)
+        project, more = ("", ()) if range.project_id is None else ("user.project_id = ? AND ", (range.project_id,))
+        lowest = _LOWEST if range.since is None else range.since
+        if range.until is None:
+            users = await self._readers.rows(f"SELECT count(*) FROM user WHERE {project}last_seen >= ?", (*more, lowest))
+        else:
+            first, end = _days(range.since, range.until)
+            users = await self._readers.rows(
+                f"SELECT count(*) FROM user WHERE {project}last_seen >= ? AND first_seen < ? AND (last_seen < ? OR EXISTS"
+                " (SELECT 1 FROM user_day WHERE user_day.user = user.key AND day >= ? AND day < ?))",
+                (*more, lowest, range.until, range.until, first, end),
+            )
+        return Present(sessions, users[0][0])
+
+    async def cohorts(self, range: Range) -> list[Cohort]:
+        lowest = _LOWEST if range.since is None else range.since
+        highest = _HIGHEST if range.until is None else range.until
+        project, more = ("", ()) if range.project_id is None else (" AND user.project_id = ?", (range.project_id,))
+        began, came = _floored("user.first_seen", WEEK), _floored("user_day.day", WEEK)
+        found = await self._readers.rows(
+            f"SELECT began, (came - began) / {WEEK}, count(*) FROM (SELECT DISTINCT user.key, {began} AS began, {came} AS came"
+            " FROM user_day JOIN user ON user.key = user_day.user"
+            f" WHERE user.first_seen >= ? AND user.first_seen < ? AND user_day.day >= ?{project}) GROUP BY 1, 2 ORDER BY 1, 2",
+            (lowest, highest, floor(lowest, DAY), *more),
+        )
+        return [Cohort(*row) for row in found]
+
+    async def everyone(self, project_id: str | None) -> Sequence[User]:
+        project, values = ("", ()) if project_id is None else (" WHERE project_id = ?", (project_id,))
+        found = await self._readers.rows(f"SELECT {', '.join(rows.USER_COLUMNS)} FROM user{project}", values)
+        return [rows.user(row) for row in found]
+
+
+_IMPLICIT = "tasks = 1 AND NOT explicit"
+
+
+def _values(slice: Slice, groups: Groups) -> tuple[str | None, ...]:
+    return tuple(getattr(slice, name) for name in groups.grouping.by)
+
+
+def _floored(column: str, step: int | None) -> str:
+    if step is None:
+        return "0"
+    return (
+        f"({column} - (({column} - {4 * DAY}) % {WEEK} + {WEEK}) % {WEEK})" if step == WEEK else f"({column} - {column} % {step})"
+    )
+
+
+def _ended(range: Range) -> tuple[str, tuple[str | int, ...]]:
+    project, values = ("", ()) if range.project_id is None else ("project_id = ? AND ", (range.project_id,))
+    lowest = _LOWEST if range.since is None else range.since
+    highest = keys.LARGEST if range.until is None else range.until
+    return f"{project}ended_at >= ? AND ended_at < ?", (*values, lowest, highest)
+
+
+def _days(since: int | None, until: int | None) -> tuple[int, int]:
+    """The days that `since` and `until` are in, from the first to past the last."""
+    first = _LOWEST * 2 if since is None else floor(since, DAY)
+    return first, _HIGHEST if until is None else floor(until - 1, DAY) + DAY
+
+
+def _key_span(range: Range) -> tuple[int, int]:
+    lowest = keys.LOWEST if range.since is None else keys.bound(range.since)
+    return lowest, keys.HIGHEST if range.until is None else keys.bound(range.until) - 1
+
+
+def _parts(filter: Filter, step: int | None) -> Iterator[tuple[int, int, int | None]]:
+    """A time as parts: (from, to, span of the cells that it is made of; `None`: no cells, an hour that is not whole)."""
+    first = _LOWEST * 2 if filter.since is None else filter.since
+    end = _HIGHEST * 2 if filter.until is None else filter.until
+    hours = -(-first // HOUR) * HOUR, end // HOUR * HOUR
+    if hours[0] >= hours[1]:
+        if first < end:
+            yield first, end, None
+        return
+    days = -(-first // DAY) * DAY, end // DAY * DAY
+    if step == HOUR or days[0] >= days[1]:
+        days = hours[1], hours[1]
+    for part in (
+        (first, hours[0], None),
+        (hours[0], days[0], HOURS),
+        (*days, DAYS),
+        (days[1], hours[1], HOURS),
+        (hours[1], end, None),
+    ):
+        if part[0] < part[1]:
+            yield part

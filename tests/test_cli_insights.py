@@ -1,0 +1,103 @@
+"""`tasktap insights`, `tasktap sql` and the exports to learn from, run as people run them, on a real SQLite store."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from proxy.cli.charts import bar, spark
+from proxy.cli.corpus import example
+from proxy.store import open_store
+from proxy.task import Ending, Flag
+from tests.store.insight_contract import some_tasks
+from tests.store.tasks import a_task
+from tests.test_cli import tasktap
+
+CHAT = a_task(
+    900,
+    session_id="talk",
+    flag=Flag.SUCCESS,
+    raw_input={"messages": [{"role": "user", "content": "hi"}], "tools": [{"type": "function"}]},
+    raw_output={"choices": [{"message": {"role": "assistant", "content": "# not a heading", "tool_calls": None}}]},
+    input="hi",
+    output="# not a heading",
+)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("home") / "data"
+
+    async def save() -> None:
+        store = await open_store("sqlite:", place, write=True)
+        await store.save([*some_tasks(11), CHAT, replace(CHAT, id="x", own_id=None, origin="e.x", ending=Ending.TIMED_OUT)])
+        await store.close()
+
+    place.mkdir(mode=0o700)
+    asyncio.run(save())
+    return place
+
+
+@pytest.mark.parametrize("what", ["overview", "series", "breakdown", "sessions", "users", "compare"])
+def test_each_question_is_shown_and_printed_as_json(data, what):
+    shown = tasktap("insights", what, data=data)
+    assert len(shown.splitlines()) > 2
+    told = json.loads(tasktap("insights", what, "--json", data=data))
+    assert "from" in (told["base"] if what == "compare" else told)
+    narrow = tasktap("insights", what, data=data, columns=60)
+    assert max(map(len, narrow.splitlines())) <= 60 or what in ("users", "sessions")
+
+
+def test_a_breakdown_as_csv_and_parquet_holds_what_json_says(data):
+    told = json.loads(tasktap("insights", "breakdown", "--by", "metadata.tier", "--json", data=data))
+    rows = list(csv.DictReader(io.StringIO(tasktap("insights", "breakdown", "--by", "metadata.tier", "--as", "csv", data=data))))
+    assert [(row["value"], int(row["tasks"])) for row in rows] == [(item["value"], item["tasks"]) for item in told["items"]]
+    pytest.importorskip("pyarrow", reason="pip install 'tasktap[parquet]'")
+    from pyarrow import parquet
+
+    tasktap("insights", "breakdown", "--by", "metadata.tier", "--as", "parquet", "-o", str(data / "out.parquet"), data=data)
+    table = parquet.read_table(data / "out.parquet").to_pylist()
+    assert [row["seconds_p95"] for row in table] == [item["seconds"]["p95"] for item in told["items"]]
+
+
+def test_a_question_in_sql_is_answered_as_csv_and_as_json(data):
+    assert tasktap("sql", "select count(*) as n from tasks", data=data) == "n\n122\n"
+    assert json.loads(tasktap("sql", "select flag from tasks where id = 'id-900'", "--json", data=data)) == [{"flag": "success"}]
+
+
+def test_an_export_for_fine_tuning_has_the_messages_as_they_were_sent(data):
+    lines = tasktap("export", "--format", "openai-chat", "--session", "talk", data=data).splitlines()
+    assert [json.loads(line) for line in lines] == [
+        {
+            "messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "# not a heading"}],
+            "tools": [{"type": "function"}],
+        }
+    ]
+    good = tasktap("export", "--format", "openai-chat", "--flag", "success", data=data).splitlines()
+    assert len(good) == sum(task.flag == "success" and task.ending == "completed" for task in [*some_tasks(11), CHAT])
+
+
+def test_an_example_of_another_kind_is_made_of_its_texts():
+    told = example(a_task(1, kind="message", system_prompt="be kind"))
+    assert [message["role"] for message in told["messages"]] == ["system", "user", "assistant"]
+    assert example(a_task(1, output=None)) is None
+
+
+def test_conversations_become_markdown_that_no_answer_can_break(data):
+    text = tasktap("export", "--format", "markdown", "--session", "talk", data=data)
+    assert text.startswith("# hi\n\n`talk`\n")
+    assert "> # not a heading" in text
+    assert text.count("**User**") == 2
+    assert "*timed_out*" in text
+
+
+def test_a_plot_shows_the_most_as_full_and_little_as_something():
+    assert spark([0, 1, 800, None, 400], 80) == " ▁█ ▄"
+    assert len(spark(list(range(1000)), 40)) == 40
+    assert (bar(1, 1000, 10), bar(1000, 1000, 10), bar(0, 10, 10), bar(500, 1000, 5)) == ("▏", "█" * 10, "", "██▌")
