@@ -33,10 +33,12 @@ SQLite has no figures to choose by, and would rather have an index on the projec
 """
 
 
-def tasks(filter: Filter, *, limit: int, after: int | None, oldest_first: bool, few: Condition | None = None) -> Question | None:
+def tasks(
+    filter: Filter, *, limit: int, after: int | None, oldest_first: bool, few: tuple[Condition, ...] = ()
+) -> Question | None:
     """The tasks that `filter` leaves, past the key `after`; `None` where no task can be.
 
-    `few` is a condition on metadata that is known to leave so few tasks that they can be sorted.
+    `few` are conditions on one key of the metadata that are known to leave so few tasks that they can be sorted.
     """
     span, span_values = _span(filter, after, oldest_first)
     asked: dict[str, Value] = {c: str(v) for c in _FEWEST_FIRST if (v := getattr(filter, c)) is not None}
@@ -128,16 +130,16 @@ def _by_metadata(
     filter: Filter,
     asked: dict[str, Value],
     conditions: tuple[Condition, ...],
-    few: Condition | None,
+    few: tuple[Condition, ...],
     span: str,
     span_values: tuple[int, ...],
     tail: str,
 ) -> Question:
     """One index of metadata, walked in the order of the list; or the few tasks of a range, sorted."""
-    walked = next((each for each in conditions if each.relation == "="), few)
-    assert walked is not None  # noqa: S101  the caller saw to it
+    equal = next((each for each in conditions if each.relation == "="), None)
+    walked = few if equal is None else (equal,)
     first, first_values = sought.indexed(walked)
-    where, values = _also(asked, filter.model, tuple(each for each in conditions if each is not walked))
+    where, values = _also(asked, filter.model, tuple(each for each in conditions if each not in walked))
     return Question(
         f"SELECT {SUMMARY_SELECT} FROM metadatum CROSS JOIN task ON task.key = metadatum.task"
         f" WHERE {first} AND {span.format('metadatum.task')}{where} {tail.format('metadatum.task')}",

@@ -19,12 +19,20 @@ def every(version_id: str | None, conditions: Sequence[Condition]) -> tuple[Cond
     return (*conditions, *(() if version_id is None else (Condition("version_id", "=", version_id),)))
 
 
-def indexed(condition: Condition, table: str = "metadatum") -> tuple[str, tuple[Value, ...]]:
-    """Which rows of the index meet it: its `name` and `value`. Numbers are less than any text."""
-    relation = condition.relation
-    if relation == "=":
-        return f"{table}.name = ? AND {table}.value = ?", (condition.name, condition.value)
-    return f"{table}.name = ? AND {table}.value {relation} ? AND {table}.value < ''", (condition.name, condition.value)
+def ranges(conditions: Sequence[Condition]) -> list[tuple[Condition, ...]]:
+    """The conditions that are ranges of numbers, those on one key together."""
+    found: dict[str, list[Condition]] = {}
+    for condition in conditions:
+        if condition.relation != "=":
+            found.setdefault(condition.name, []).append(condition)
+    return [tuple(each) for each in found.values()]
+
+
+def indexed(conditions: Sequence[Condition]) -> tuple[str, tuple[Value, ...]]:
+    """Which rows of the index meet these, that are all on one key. Numbers are less than any text."""
+    tests = "".join(f" AND metadatum.value {condition.relation} ?" for condition in conditions)
+    numbers = " AND metadatum.value < ''" if conditions[0].relation != "=" else ""
+    return f"metadatum.name = ?{tests}{numbers}", (conditions[0].name, *(condition.value for condition in conditions))
 
 
 def checked(condition: Condition) -> tuple[str, tuple[Value, ...]]:
@@ -37,7 +45,7 @@ def checked(condition: Condition) -> tuple[str, tuple[Value, ...]]:
     return f"EXISTS (SELECT 1 FROM json_each(task.facts, '$.metadata') WHERE key = ? AND ({test}))", values
 
 
-def probe(condition: Condition) -> tuple[str, tuple[Value, ...]]:
-    """A statement that counts what a condition leaves, up to one more than `FEW`."""
-    where, values = indexed(condition)
+def probe(conditions: Sequence[Condition]) -> tuple[str, tuple[Value, ...]]:
+    """A statement that counts what these leave, up to one more than `FEW`."""
+    where, values = indexed(conditions)
     return f"SELECT count(*) FROM (SELECT 1 FROM metadatum WHERE {where} LIMIT {FEW + 1})", values

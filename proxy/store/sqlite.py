@@ -122,14 +122,13 @@ class SqliteStore:
         following = (found[limit - 1][4], found[limit - 1][0]) if len(found) > limit else None  # created_at, key
         return Page(tuple(map(rows.summary, found[:limit])), following and cursors.encode(name, following))
 
-    async def _few(self, filter: Filter) -> Condition | None:
+    async def _few(self, filter: Filter) -> tuple[Condition, ...]:
         """A range of metadata that leaves few tasks, if there is one."""
-        for condition in filter.metadata:
-            if condition.relation != "=":
-                [(count,)] = await self._readers.rows(*sought.probe(condition))
-                if count <= sought.FEW:
-                    return condition
-        return None
+        for conditions in sought.ranges(filter.metadata):
+            [(count,)] = await self._readers.rows(*sought.probe(conditions))
+            if count <= sought.FEW:
+                return conditions
+        return ()
 
     async def sessions(
         self, *, project_id: str | None = None, user_id: str | None = None, limit: int, cursor: str | None = None

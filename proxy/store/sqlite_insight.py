@@ -26,7 +26,7 @@ from proxy.store.insight import (
     TooMuch,
     floor,
 )
-from proxy.store.measures import DAY, HOUR, Measures, Slice
+from proxy.store.measures import DAY, HOUR, Measures
 from proxy.store.sqlite_cells import DAYS, HOURS
 from proxy.store.sqlite_reader import Readers
 from proxy.task import Filter, User
@@ -67,42 +67,25 @@ class SqliteInsights:
             groups.count(rows.summary(row))
 
     async def _cells(self, groups: Groups, filter: Filter) -> None:
-        slices = await self._slices(filter)
         for first, end, span in _parts(filter, groups.grouping.step):
             if span is None:
                 await self._scan(groups, replace(filter, since=first, until=end))
             else:
-                await self._add_cells(groups, slices, span, first, end)
+                await self._add_cells(groups, filter, (span, first, end))
 
-    async def _slices(self, filter: Filter) -> dict[int, Slice]:
-        select = f"SELECT key, {', '.join(Slice._fields)} FROM slice WHERE label IS NULL"
-        found = {key: Slice(*row) for key, *row in await self._readers.rows(select)}
-        return {
-            key: slice
-            for key, slice in found.items()
-            if filter.project_id in (None, slice.project_id)
-            and filter.kind in (None, slice.kind)
-            and filter.ending in (None, slice.ending)
-            and filter.model in (None, slice.model, slice.model_requested)
-            and filter.version_id in (None, slice.version_id)
-        }
-
-    async def _add_cells(self, groups: Groups, slices: dict[int, Slice], span: int, first: int, end: int) -> None:
-        """Add cells that begin from `first` on and before `end`. Counts are added up by SQLite, histograms here."""
-        step = groups.grouping.step
-        at = _floored("at", step)
-        where = "span = ? AND at >= ? AND at < ?"
-        for key, since, *sums in await self._readers.rows(
-            f"SELECT slice, {at}, {', '.join(f'sum({name})' for name in measures.SUMS)} FROM cell WHERE {where} GROUP BY 1, 2",
-            (span, first, end),
-        ):
-            if (slice := slices.get(key)) is not None:
-                groups.of(since, _values(slice, groups)).take(Measures(*sums))
-        for key, since, seconds, first_token in await self._readers.rows(
-            f"SELECT slice, {at}, seconds, first_token FROM cell WHERE {where}", (span, first, end)
-        ):
-            if (slice := slices.get(key)) is not None:
-                groups.of(since, _values(slice, groups)).spread(seconds, first_token)
+    async def _add_cells(self, groups: Groups, filter: Filter, place: tuple[int, int, int]) -> None:
+        """Add cells of a span that begin between two times. Counts are added up by SQLite, histograms here."""
+        by = groups.grouping.by
+        named = "".join(f"slice.{name}, " for name in by) + _floored("cell.at", groups.grouping.step)
+        where, values = _sliced(filter)
+        source = f"FROM cell CROSS JOIN slice ON slice.key = cell.slice WHERE span = ? AND at >= ? AND at < ? AND {where}"
+        summed = ", ".join(f"sum({name})" for name in measures.SUMS)
+        grouped = ", ".join(str(number + 1) for number in range(len(by) + 1))
+        for row in await self._readers.rows(f"SELECT {named}, {summed} {source} GROUP BY {grouped}", (*place, *values)):
+            groups.of(row[len(by)], row[: len(by)]).take(Measures(*row[len(by) + 1 :]))
+        spreads = await self._readers.rows(f"SELECT {named}, seconds, first_token {source}", (*place, *values))
+        for row in spreads:
+            groups.of(row[len(by)], row[: len(by)]).spread(row[-2], row[-1])
 
     async def _labels(self, groups: Groups, filter: Filter, label: str) -> None:
         first, end = _days(filter.since, filter.until)
@@ -191,8 +174,8 @@ class SqliteInsights:
         else:
             first, end = _days(range.since, range.until)
             users = await self._readers.rows(
-                f"SELECT count(*) FROM user WHERE {project}last_seen >= ? AND first_seen < ? AND (last_seen < ? OR EXISTS"
-                " (SELECT 1 FROM user_day WHERE user_day.user = user.key AND day >= ? AND day < ?))",
+                f"SELECT count(*) FROM user WHERE {project}last_seen >= ? AND first_seen < ? AND (last_seen < ?"
+                " OR user.key IN (SELECT user FROM user_day WHERE day >= ? AND day < ?))",
                 (*more, lowest, range.until, range.until, first, end),
             )
         return Present(sessions, users[0][0])
@@ -219,8 +202,16 @@ class SqliteInsights:
 _IMPLICIT = "tasks = 1 AND NOT explicit"
 
 
-def _values(slice: Slice, groups: Groups) -> tuple[str | None, ...]:
-    return tuple(getattr(slice, name) for name in groups.grouping.by)
+def _sliced(filter: Filter) -> tuple[str, tuple[str, ...]]:
+    """Which slices a filter leaves."""
+    where = "slice.label IS NULL"
+    values: tuple[str, ...] = ()
+    for name in ("project_id", "kind", "ending", "version_id"):
+        if (asked := getattr(filter, name)) is not None:
+            where, values = f"{where} AND slice.{name} = ?", (*values, str(asked))
+    if filter.model is not None:
+        where, values = f"{where} AND (slice.model = ? OR slice.model_requested = ?)", (*values, filter.model, filter.model)
+    return where, values
 
 
 def _floored(column: str, step: int | None) -> str:
