@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from proxy.query import document, statistics
+from proxy.query.found import plain
 from proxy.query.measured import of_measures, rank
 from proxy.query.parameters import Asked, BadFilter
 from proxy.query.segments import SEGMENTS, Thresholds, definitions, segments_of, tops
 from proxy.store import Store
 from proxy.store.insight import CUBE, WEEK, FacetSum, Group, Grouping, Range, Span, TooMuch, floor
 from proxy.store.measures import DAY, HOUR, PICODOLLARS, Measures
-from proxy.store.words import terms
 from proxy.task import JSON, Filter
 
 STEPS = {"hour": HOUR, "day": DAY, "week": WEEK}
+_WORD = re.compile(r"[^\W_]+")
 POINTS_MOST = 3000
 HEARD = 1500
 RATED = 2000
@@ -305,7 +307,9 @@ def _share(part: int, whole: int) -> float | None:
 
 def _terms(lasts: Sequence[str], others: Sequence[str]) -> list[JSON]:
     """Words that last messages have more often than others do, the surest first."""
-    mine, theirs = (Counter(word for text in texts for word in set(terms(text)) if len(word) > 2) for texts in (lasts, others))
+    mine, theirs = (
+        Counter(word for text in texts for word in set(_WORD.findall(plain(text))) if len(word) > 2) for texts in (lasts, others)
+    )
     found: list[JSON] = []
     for term, count in mine.items():
         more = bool(lasts and others) and count / len(lasts) > theirs[term] / len(others)

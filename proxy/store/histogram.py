@@ -7,7 +7,10 @@ at most `ERROR`: 4.5%.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+import struct
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
 
 LANE_BITS = 32
 PER_OCTAVE = 8
@@ -18,7 +21,6 @@ _LONGEST = 1e9
 LANES = 22 * PER_OCTAVE + 1
 ERROR = 2 ** (0.5 / PER_OCTAVE) - 1
 ONE = tuple(1 << (LANE_BITS * lane) for lane in range(LANES))
-_MASK = (1 << LANE_BITS) - 1
 
 
 def lane(seconds: float) -> int:
@@ -57,47 +59,41 @@ def taken(data: bytes, less: bytes) -> bytes:
 
 def counts(histogram: int) -> Iterator[tuple[float, float, int]]:
     """Each lane that holds something: (seconds from, seconds to, how many)."""
-    number = 0
-    while histogram:
-        if held := histogram & _MASK:
-            yield (edge(number) if number else 0.0), edge(number + 1), held
-        histogram >>= LANE_BITS
-        number += 1
-
-
-def edge(number: int) -> float:
-    """Seconds at which a lane begins."""
-    return float(SHORTEST * 2 ** (number / PER_OCTAVE))
+    for number, held in enumerate(_lanes(histogram)):
+        if held:
+            yield _EDGES[number], _EDGES[number + 1], held
 
 
 def size(histogram: int) -> int:
     """How many durations are in it."""
-    return sum(held for _, _, held in counts(histogram))
+    return sum(_lanes(histogram)) if histogram else 0
 
 
 def quantile(histogram: int, share: float) -> float | None:
     """The duration that `share` (0 to 1) of them do not exceed; `None` of nothing. Off by at most `ERROR`."""
-    total = size(histogram)
-    return at_rank(histogram, max(1, math.ceil(share * total))) if total else None
+    return quantiles(histogram, (share,))[0]
+
+
+def quantiles(histogram: int, shares: Sequence[float]) -> list[float | None]:
+    """Several at once."""
+    if not histogram:
+        return [None] * len(shares)
+    passed = list(accumulate(_lanes(histogram)))
+    return [_MIDDLES[bisect_left(passed, max(1, math.ceil(share * passed[-1])))] for share in shares]
 
 
 def at_rank(histogram: int, rank: int) -> float | None:
     """The duration that is the `rank`-th from the shortest, from 1; the longest where there are not so many."""
-    passed = 0
-    middle = None
-    for low, high, held in counts(histogram):
-        middle = math.sqrt(low * high) if low else high / 2 ** (0.5 / PER_OCTAVE)
-        passed += held
-        if passed >= rank:
-            break
-    return middle
-
-
-def spread(histogram: int) -> tuple[float, float] | None:
-    """(mean, variance), each lane taken at its middle; `None` of fewer than two."""
-    lanes = [(math.sqrt(low * high) if low else high, held) for low, high, held in counts(histogram)]
-    total = sum(held for _, held in lanes)
-    if total < 2:
+    if not histogram:
         return None
-    mean = sum(at * held for at, held in lanes) / total
-    return mean, sum(held * (at - mean) ** 2 for at, held in lanes) / (total - 1)
+    passed = list(accumulate(_lanes(histogram)))
+    return _MIDDLES[bisect_left(passed, min(rank, passed[-1]))]
+
+
+def _lanes(histogram: int) -> tuple[int, ...]:
+    return _LANES.unpack(histogram.to_bytes(_LANES.size, "little"))
+
+
+_LANES = struct.Struct(f"<{LANES}I")
+_EDGES = (0.0, *(SHORTEST * 2 ** (number / PER_OCTAVE) for number in range(1, LANES + 1)))
+_MIDDLES = (SHORTEST / 2, *(SHORTEST * 2 ** ((number + 0.5) / PER_OCTAVE) for number in range(1, LANES)))
