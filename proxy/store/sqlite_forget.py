@@ -70,7 +70,6 @@ def forget(db: sqlite3.Connection, shelf: Shelf, ids: Sequence[str]) -> Forgotte
     db.executemany("UPDATE prompt SET uses = uses - ? WHERE key = ?", [(count, key) for key, count in prompts.items()])
     db.executemany("DELETE FROM prompt WHERE key = ? AND uses <= 0", [(key,) for key in prompts])
     size = shelf.drop(db, [key for key, _ in gone])
-    db.executemany("DELETE FROM trace WHERE task = ?", only_keys)
     db.executemany("DELETE FROM task WHERE key = ?", only_keys)
     swap(db, [(task, None) for _, task in gone])
     tasks = [task for _, task in gone]
