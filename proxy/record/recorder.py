@@ -136,7 +136,7 @@ class Recorder:
                 return False
             del self._waiting[: len(batch)]
         await loop.run_in_executor(self._executor, self._forget)
-        self._rests += not worked
+        self._rests += not worked and not self._unread
         return worked
 
     async def _link(self) -> bool:
