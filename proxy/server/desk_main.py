@@ -144,6 +144,7 @@ class _Process:
         runner = DeskRunner(build(self._store, self._status, _desk(told), _decoded, self._acts()), shutdown_timeout=0.2)
         acts = again.acts(self._store, self._rules)
         desk = build(self._store, self._status, _desk(told), _decoded, acts, calls=told.settings["calls"], watch=self._watch)
+        desk = build(self._store, self._status, _desk(told), _decoded, self._acts(), calls=told.settings["calls"])
         runner = DeskRunner(desk, shutdown_timeout=0.2)
         await runner.setup()
         await web.SockSite(runner, socket.socket(fileno=told.socket), backlog=128).start()
