@@ -35,6 +35,10 @@ def paths(house: Tasktap) -> dict[str, str]:
         "session": f"/sessions/{quote(session, safe='')}",
         "users": "/users",
         "user": f"/users/{quote(user, safe='')}",
+        "insights": "/insights",
+        "insights-sessions": "/insights/sessions",
+        "insights-users": "/insights/users",
+        "compare": "/insights/compare?version_id=2.4&against_version_id=2.3",
         "health": "/health",
     }
 

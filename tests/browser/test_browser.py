@@ -34,6 +34,10 @@ PAGES = {
     "session": "/sessions/{session}",
     "users": "/users",
     "user": "/users/{user}",
+    "insights": "/insights",
+    "insights of sessions": "/insights/sessions",
+    "insights of users": "/insights/users",
+    "comparison": "/insights/compare?version_id=2.4&against_version_id=2.3",
     "live": "/live",
     "health": "/health",
     "sign-in": "/sign-in",
@@ -132,7 +136,7 @@ def test_the_keyboard_leads_everywhere(tab: Open):
     address = second.locator("a.main").get_attribute("href")
     page.keyboard.press("Enter")
     page.wait_for_url(f"**{address}")
-    for key, place in (("o", "/"), ("s", "/sessions"), ("u", "/users"), ("h", "/health"), ("t", "/tasks")):
+    for key, place in (("o", "/"), ("s", "/sessions"), ("u", "/users"), ("i", "/insights"), ("h", "/health"), ("t", "/tasks")):
         page.keyboard.press("g")
         page.keyboard.press(key)
         page.wait_for_url(f"{visit.origin}{place}")
@@ -177,6 +181,38 @@ def test_filters_columns_and_pages_are_links(tab: Open):
     page.locator(".chip.on", has_text="chat").click()
     page.wait_for_url(lambda url: "kind=chat" not in url)
     visit.was_quiet()
+
+
+def test_a_plot_tells_its_values_under_the_pointer_and_by_keyboard(tab: Open):
+    page = tab().go("/?period=30d")
+    page.wait_for_selector(".legend button")
+    slots = page.locator("figure[data-plot]").first.locator(".hit")
+    slots.nth(slots.count() - 2).hover()
+    page.wait_for_selector(".tip:not([hidden])")
+    assert "completed" in page.locator(".tip").inner_text()
+    figure = page.locator("figure[data-plot]").nth(1)
+    figure.focus()
+    page.keyboard.press("ArrowRight")
+    first = page.locator(".tip").inner_text()
+    page.keyboard.press("ArrowRight")
+    assert page.locator(".tip").inner_text() != first
+    page.locator(".legend button").first.click()
+    assert page.locator(".legend button.off").count() == 1
+
+
+def test_a_span_is_looked_at_closer_by_dragging(tab: Open):
+    page = tab().go("/?period=30d")
+    page.wait_for_selector(".legend button")
+    slots = page.locator("figure[data-plot]").first.locator(".hit")
+    first, last = (slots.nth(slots.count() - number).bounding_box() for number in (6, 3))
+    assert first is not None
+    assert last is not None
+    page.mouse.move(first["x"] + 2, first["y"] + 40)
+    page.mouse.down()
+    page.mouse.move(last["x"] + 2, last["y"] + 40, steps=4)
+    page.mouse.up()
+    page.wait_for_url("**from=**to=**")
+    assert page.locator("figure svg").count() >= 4
 
 
 def test_a_call_is_copied_as_curl(tab: Open, paths: dict[str, str]):

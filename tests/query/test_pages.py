@@ -53,7 +53,8 @@ async def page(client: TestClient, path: str, status: int = 200) -> str:
 CHOSEN = "/tasks?q=good&period=30d&cols=cost&cols=kind"
 ADDRESSES = [
     "/", "/tasks", "/tasks/t-full", "/tasks/t-bare", "/sessions", "/sessions/s%2F1%20%C3%BC", "/sessions/long", "/users",
-    "/users/ada", "/health", "/live", "/sign-in", "/tasks/t-full/as/curl?page", CHOSEN,
+    "/users/ada", "/health", "/live", "/insights", "/insights/sessions",
+    "/insights/users", "/insights/compare", "/?period=30d", "/sign-in", "/tasks/t-full/as/curl?page", CHOSEN,
 ]  # fmt: skip
 
 
