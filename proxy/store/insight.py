@@ -166,6 +166,10 @@ class Groups:
         )
 
 
+Activity = dict[tuple[str, str], dict[int, tuple[int, int]]]
+"""By user (project, id), and by where a day begins: tasks and errors. Days without a task are left out."""
+
+
 class Insights(Protocol):
     """Held by `tests/store/insight_contract.py` to the same answers whatever the adapter."""
 
@@ -201,4 +205,8 @@ class Insights(Protocol):
 
     async def everyone(self, project_id: str | None) -> Sequence[User]:
         """All users, in no order."""
+        ...
+
+    async def activity(self, users: Sequence[tuple[str, str]], since: int) -> Activity:
+        """Of each of `users` (project, id), tasks and errors by day (UTC), from the day of `since` on."""
         ...

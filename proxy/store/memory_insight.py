@@ -8,6 +8,7 @@ from dataclasses import replace
 from proxy.store.insight import (
     METADATA,
     WEEK,
+    Activity,
     Cohort,
     FacetSum,
     Group,
@@ -22,7 +23,7 @@ from proxy.store.insight import (
 )
 from proxy.store.measures import DAY, labels_of
 from proxy.store.memory_sums import Added
-from proxy.task import Filter, Flag, Session, Summary, Task, User
+from proxy.task import Ending, Filter, Flag, Session, Summary, Task, User
 
 _PLACE_FILTERS = frozenset({"project_id", "since", "until"})
 
@@ -135,6 +136,15 @@ class MemoryInsights:
                     later = (floor(task.created_at, WEEK) - began) // WEEK
                     found.setdefault((began, later), set()).add((user.project_id, user.id))
         return [Cohort(*key, len(users)) for key, users in sorted(found.items())]
+
+    async def activity(self, users: Sequence[tuple[str, str]], since: int) -> Activity:
+        found: Activity = {}
+        for task in self._tasks(Filter(since=floor(since, DAY))):
+            if task.user_id is not None and (task.project_id, task.user_id) in users:
+                days = found.setdefault((task.project_id, task.user_id), {})
+                tasks, errors = days.get(day := floor(task.created_at, DAY), (0, 0))
+                days[day] = (tasks + 1, errors + (task.ending is not Ending.COMPLETED))
+        return found
 
     async def everyone(self, project_id: str | None) -> Sequence[User]:
         return [user for user in self._added().users.values() if project_id in (None, user.project_id)]

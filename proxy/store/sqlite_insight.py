@@ -13,6 +13,7 @@ from proxy.store.insight import (
     METADATA,
     SCANNED_MOST,
     WEEK,
+    Activity,
     Cohort,
     FacetSum,
     Group,
@@ -192,6 +193,17 @@ class SqliteInsights:
             (lowest, highest, floor(lowest, DAY), *more),
         )
         return [Cohort(*row) for row in found]
+
+    async def activity(self, users: Sequence[tuple[str, str]], since: int) -> Activity:
+        found: Activity = {}
+        select = (
+            "SELECT day, tasks, errors FROM user_day WHERE user = (SELECT key FROM user WHERE id = ? AND project_id = ?)"
+            " AND day >= ?"
+        )
+        for project_id, id in users:
+            if days := await self._readers.rows(select, (id, project_id, floor(since, DAY))):
+                found[project_id, id] = {day: (tasks, errors) for day, tasks, errors in days}
+        return found
 
     async def everyone(self, project_id: str | None) -> Sequence[User]:
         project, values = ("", ()) if project_id is None else (" WHERE project_id = ?", (project_id,))

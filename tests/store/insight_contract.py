@@ -207,3 +207,18 @@ class InsightContract:
             assert values == sorted(values, reverse=True)
         known = [user.cost for user in found]
         assert sort != "cost" or known == sorted(known, key=lambda cost: -1 if cost is None else cost, reverse=True)
+
+
+async def test_the_days_of_users_are_told(store: Store):
+    tasks = some_tasks(9)
+    await store.save(tasks)
+    users = sorted({(task.project_id, task.user_id) for task in tasks if task.user_id})[:3]
+    since = NOON + 3 * DAY
+    wanted: dict[tuple[str, str], dict[int, tuple[int, int]]] = {}
+    for task in tasks:
+        key, day = (task.project_id, task.user_id), task.created_at // DAY * DAY
+        if key in users and day >= since // DAY * DAY:
+            count, errors = wanted.setdefault(key, {}).get(day, (0, 0))
+            wanted[key][day] = (count + 1, errors + (task.ending is not Ending.COMPLETED))
+    assert await store.insights.activity([*users, ("p", "nobody")], since) == wanted
+    assert wanted

@@ -2,25 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from aiohttp import web
+from markupsafe import Markup
 
 from proxy.query import document
 from proxy.query.answers import NotFound
-from proxy.query.dashboard import sheet, view
+from proxy.query.dashboard import figures, plot, sheet, view
 from proxy.query.dashboard.room import Room
 from proxy.query.dashboard.task_list import excerpt
 from proxy.query.parameters import PAGING, PROJECT
+from proxy.query.segments import Tops, segments_of
+from proxy.store.measures import DAY
 from proxy.task import Filter
 
 RECENT = 8  # tasks shown of a user
+SPARK_DAYS = 30
+SHOWN_DAYS = 90
 
 
 async def users(room: Room, request: web.Request) -> web.StreamResponse:
     """The list, the one seen last first."""
     asked = view.read("/users", request.query.items(), (PROJECT, *PAGING), room.now())
     found = await room.store.users(project_id=asked.asked.filter.project_id, limit=asked.asked.limit, cursor=asked.asked.cursor)
+    days = await room.store.insights.activity([(one.project_id, one.id) for one in found.items], room.now() - SPARK_DAYS * DAY)
     return await room.show(
-        request, "users.html", here="users", view=asked, users=found.items, next=found.next, segment=view.segment
+        request,
+        "users.html",
+        here="users",
+        view=asked,
+        users=found.items,
+        next=found.next,
+        segment=view.segment,
+        courses={(one.project_id, one.id): _course(days.get((one.project_id, one.id), {}), room.now()) for one in found.items},
+        segments=lambda one: segments_of(one, Tops(), room.desk.thresholds),
     )
 
 
@@ -42,6 +58,7 @@ async def user(room: Room, request: web.Request) -> web.StreamResponse:
     sessions = await room.store.sessions(
         project_id=found.project_id, user_id=id, limit=asked.asked.limit, cursor=asked.asked.cursor
     )
+    days = await room.store.insights.activity([(found.project_id, id)], room.now() - SHOWN_DAYS * DAY)
     recent = await room.store.find(Filter(user_id=id, project_id=found.project_id), limit=RECENT)
     return await room.show(
         request,
@@ -52,6 +69,31 @@ async def user(room: Room, request: web.Request) -> web.StreamResponse:
         sessions=sessions.items,
         next=sessions.next,
         recent=recent.items,
+        activity=_activity(days.get((found.project_id, id), {}), room.now()),
+        segments=segments_of(found, Tops(), room.desk.thresholds),
         excerpt=excerpt,
         segment=view.segment,
     )
+
+
+def _days(count: int, now: int) -> list[int]:
+    today = now // DAY * DAY
+    return [today - ago * DAY for ago in range(count - 1, -1, -1)]
+
+
+def _course(days: Mapping[int, tuple[int, int]], now: int) -> Markup:
+    return plot.spark([days.get(day, (0, 0))[0] for day in _days(SPARK_DAYS, now)], title=f"Tasks of the last {SPARK_DAYS} days")
+
+
+def _activity(days: Mapping[int, tuple[int, int]], now: int) -> Markup:
+    shown = _days(SHOWN_DAYS, now)
+    slots = [
+        plot.Slot(f"{figures.moment(day):%-d %b}" if at % 15 == 7 else "", f"{figures.moment(day):%a %-d %b}")
+        for at, day in enumerate(shown)
+    ]
+    counts = [days.get(day, (0, 0)) for day in shown]
+    series = [
+        plot.Series("completed", tuple(tasks - errors for tasks, errors in counts), "1"),
+        plot.Series("did not complete", tuple(errors for _, errors in counts), "2"),
+    ]
+    return plot.bars(slots, series, title=f"Tasks of the last {SHOWN_DAYS} days", height=110)
