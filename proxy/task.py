@@ -221,6 +221,7 @@ class Summary:
     finish_reasons: tuple[str | None, ...] = ()
     flag: Flag | None = None
     problems: tuple[str, ...] = ()
+    logged: JSON | None = None  # of a carried call: what the app itself said of it, by field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -113,7 +113,7 @@ def test_help_and_the_version_import_nothing_heavy():
     assert tasktap() == tasktap("--help")
 
 
-NAMES = ("serve", "tasks", "show", "sessions", "session", "users", "tail", "status", "export", "import")
+NAMES = ("serve", "tasks", "show", "sessions", "session", "users", "tail", "status", "export", "import", "feedback")
 
 
 @pytest.mark.parametrize("name", NAMES)

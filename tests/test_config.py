@@ -135,6 +135,7 @@ def test_every_setting_can_be_set_by_a_variable(monkeypatch):
         "privacy": "metadata-only",
         "strip_aliases": "true",
         "estimate": "true",
+        "open_feedback": "true",
         "infer": "false",
         "key_mode": "always",
         "segment_bytes": "2MiB",

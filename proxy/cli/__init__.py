@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from proxy.cli import again, demo, doctor, export, forget, importing, insights, lists, live, regroup, replay, sql
+from proxy.cli import again, demo, doctor, export, feedback, forget, importing, insights, lists, live, regroup, replay, sql
 from proxy.cli.options import Config, DataDir, Json, Problem, print_json, settings_of
 
 app = typer.Typer(
@@ -89,6 +89,7 @@ app.command()(insights.insights)
 app.command()(sql.sql)
 app.command()(export.export)
 app.command("import")(importing.import_)
+app.command()(feedback.feedback)
 app.command()(replay.replay)
 app.command()(forget.forget)
 app.command()(again.reprice)

@@ -195,6 +195,10 @@ class DeskDoor(Section):
         default=None, description="Key that readers must send as a Bearer token: the value, `env:NAME` or `file:PATH`."
     )
     hosts: HostList = Field(default=(), description="Host names, beside its own address, by which the desk may be asked.")
+    feedback_key: Secret | None = Field(
+        default=None, description="Key for browsers: gives feedback on tasks, from any site, and does nothing else."
+    )
+    open_feedback: bool = Field(default=False, description="Whether anybody may give feedback, from any site, without a key.")
 
 
 class LabelRules(Section):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 from aiohttp import web
 
 from proxy.query import answers, document, insights, metrics
+from proxy.query.cors import for_pages, no_preflight, pattern
 from proxy.query.dashboard import pages
 from proxy.query.dashboard.room import Act, Room, Watch
 from proxy.query.door import DeskRunner, refuse
@@ -23,12 +24,29 @@ from proxy.query.routes import ACTS, OCTETS, ROUTES, Route
 from proxy.store import BadCursor, Store, StoreUnavailable
 from proxy.task import Status, Which
 
-__all__ = ["ACTS", "ROUTES", "Act", "Desk", "DeskRunner", "build"]
+__all__ = ["ACTS", "ROUTES", "Act", "Desk", "DeskRunner", "Mounted", "build"]
 
 LOG = logging.getLogger("tasktap.desk")
 
 Decode = Callable[[bytes, str], bytes]
 """Bytes and their content coding, to plain bytes; raises ValueError where they are not that or the coding is not known."""
+
+
+CARRIED = "/tasktap/"
+"""Paths that the calls door carries to the desk begin so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mounted:
+    """A route of somebody else's API, which the desk serves too."""
+
+    method: str
+    path: str
+    act: Callable[[Mapping[str, str], Sequence[tuple[str, str]], bytes, Mapping[str, str]], Awaitable[tuple[int, Any]]]
+    """Given the path's parts, the query, the plain body and the fields, it gives the status and the document."""
+    most: int
+    feedback: bool
+    open: bool
 
 
 def build(
@@ -40,14 +58,17 @@ def build(
     *,
     calls: str | None = None,
     watch: Watch | None = None,
+    mounted: Sequence[Mounted] = (),
 ) -> web.Application:
     """The application; run it with `DeskRunner`, which keeps aiohttp's own words from going out.
 
-    `acts` are what the routes of `ACTS` do, by name; `calls` is where apps call, for pages that say so; `watch` tells what
-    running calls do.
+    `acts` are what the routes of `ACTS` do, by name; `mounted` are served beside them; `calls` is where apps call, for pages that
+    say so; `watch` tells what running calls do.
     """
     room = Room(store, status, desk, decode, acts or {}, watch=watch, calls=calls)
-    manners = [pages.speaking_html(room), _well_mannered(desk)]
+    opens = {route.path for route in ROUTES if route.open} | pages.OPEN
+    feedback = {route.path for route in ACTS if route.feedback}
+    manners = [for_pages(desk, feedback), pages.speaking_html(room), _well_mannered(desk, opens, feedback)]
     app = web.Application(middlewares=manners, client_max_size=0)  # each act says itself how much it takes
     handlers = _Handlers(store, status, desk, decode)
     for route in ROUTES:
@@ -55,6 +76,13 @@ def build(
     for route in ACTS:
         act = (acts or {}).get(route.name)
         app.router.add_route(route.method, route.path.replace("{id}", "{id:[^/]+}"), _acting(route, act, decode), name=route.name)
+    for each in mounted:
+        resource = app.router.add_route(each.method, each.path, _serving(each, decode)).resource
+        path = resource.canonical if resource else ""
+        opens |= {path} if each.open else set()
+        feedback |= {path} if each.feedback else set()
+    for path in sorted({each.path for each in mounted if each.feedback} | {route.path for route in ACTS if route.feedback}):
+        app.router.add_route("OPTIONS", path.replace("{id}", "{id:[^/]+}"), no_preflight)
     pages.put(app, room)
     app.on_response_prepare.append(_dress)
     return app
@@ -66,9 +94,7 @@ async def _dress(_request: web.Request, response: web.StreamResponse) -> None:
     response.headers["Server"] = HEADERS["Server"]  # aiohttp's own would be there
 
 
-def _well_mannered(desk: Desk) -> Callable[..., Awaitable[web.StreamResponse]]:
-    opens = {route.path for route in ROUTES if route.open} | pages.OPEN
-
+def _well_mannered(desk: Desk, opens: Collection[str], feedback: Collection[str]) -> Callable[..., Awaitable[web.StreamResponse]]:
     @web.middleware
     async def well_mannered(request: web.Request, handler: Callable[..., Any]) -> web.StreamResponse:
         address = request.transport.get_extra_info("sockname") if request.transport else None
@@ -77,7 +103,9 @@ def _well_mannered(desk: Desk) -> Callable[..., Awaitable[web.StreamResponse]]:
             request.headers,
             address[0] if isinstance(address, tuple) else None,
             desk,
-            open=_pattern(request) in opens,
+            open=pattern(request) in opens,
+            feedback=pattern(request) in feedback,
+            carried=request.path.startswith(CARRIED),
         )
         if no is not None:
             return refuse(no.status, no.code, no.message, headers={"WWW-Authenticate": "Bearer"} if no.status == 401 else None)
@@ -102,16 +130,11 @@ def _well_mannered(desk: Desk) -> Callable[..., Awaitable[web.StreamResponse]]:
         except Exception as failed:  # the outermost handler: what we did not foresee is answered in the one shape, too
             # Only the kind and the place: a message may quote what was stored.
             LOG.error(
-                "%s %s failed: %s at %s", request.method, _pattern(request), type(failed).__name__, _place(failed.__traceback__)
+                "%s %s failed: %s at %s", request.method, pattern(request), type(failed).__name__, _place(failed.__traceback__)
             )
             return refuse(500, "desk_failed", f"The desk failed: {type(failed).__name__}. Its log says where.")
 
     return well_mannered
-
-
-def _pattern(request: web.Request) -> str:
-    resource = request.match_info.route.resource
-    return resource.canonical if resource else "?"
 
 
 def _place(trace: TracebackType | None) -> str:
@@ -139,6 +162,17 @@ def _acting(route: Route, act: Act | None, decode: Decode) -> Callable[[web.Requ
         if isinstance(body, web.Response):
             return body
         status, document = await act(request.match_info.get("id", ""), body, request.headers)
+        return _json(document, status)
+
+    return handle
+
+
+def _serving(route: Mounted, decode: Decode) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def handle(request: web.Request) -> web.Response:
+        body = await plain_body(request, route.most, decode)
+        if isinstance(body, web.Response):
+            return body
+        status, document = await route.act(request.match_info, tuple(request.query.items()), body, request.headers)
         return _json(document, status)
 
     return handle

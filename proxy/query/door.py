@@ -7,6 +7,7 @@ aiohttp answers malformed HTTP below the application, in plain text that quotes 
 from __future__ import annotations
 
 import logging
+import re
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
@@ -28,6 +29,22 @@ def refuse(
     return web.Response(status=status, body=body, content_type="application/json", headers={**HEADERS, **(headers or {})})
 
 
+_PHOSPHO = re.compile(r"(?:^|/)v([023])/((?:log|tasks|sessions|projects|otl|health)(?:/.*)?)$")
+
+
+def canonical(path: str) -> str | None:
+    """The path of phospho's API that this one means; `None` where it is that already, or is none.
+
+    Its client puts `/v2/...` behind whatever base URL it was given: one that ends in a slash, or in `/v2`, or has a prefix. To
+    redirect it would lose what it sends: it turns a POST into a GET.
+    """
+    if path.startswith(("/api/", "/tasktap/")) or (found := _PHOSPHO.search(path)) is None:
+        return None
+    version, rest = found.groups()
+    meant = f"/v{version if rest.startswith('otl') else '2'}/{rest}"
+    return None if meant == path else meant
+
+
 class DeskRunner(web.AppRunner):
     """Runs the desk's application; give it to `web.SockSite` or `web.TCPSite`."""
 
@@ -45,6 +62,9 @@ class DeskRunner(web.AppRunner):
         made = await super()._make_server()
 
         async def answer(request: web.BaseRequest) -> web.StreamResponse:
+            path = canonical(request.rel_url.raw_path)
+            if path is not None:
+                request = request.clone(rel_url=request.rel_url.with_path(path, encoded=True, keep_query=True))
             try:
                 return await made.request_handler(request)
             except web.HTTPException as wrong:  # raised outside the application's middleware: a strange `Expect`

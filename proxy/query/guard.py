@@ -44,6 +44,9 @@ class Desk:
     loopback: bool  # whether only this machine can reach it
     version: str
     thresholds: Thresholds = field(default_factory=Thresholds)
+    feedback_key: str | None = field(default=None, repr=False)  # for browsers: gives feedback, and nothing else
+    open_feedback: bool = False  # feedback is taken from anybody
+    calls_loopback: bool = True  # whether only this machine can reach the calls door, which leads to `/tasktap/...`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,10 +58,20 @@ class Refusal:
     message: str
 
 
-def refusal(method: str, headers: MultiMapping[str], address: str | None, desk: Desk, *, open: bool) -> Refusal | None:
+def refusal(
+    method: str,
+    headers: MultiMapping[str],
+    address: str | None,
+    desk: Desk,
+    *,
+    open: bool,
+    feedback: bool = False,
+    carried: bool = False,
+) -> Refusal | None:
     """Why this question is refused; `None`: it is not. `address` is the desk's, as the connection reached it.
 
-    `open` routes are answered without the key.
+    `open` routes are answered without the key, those for `feedback` with the feedback key, for pages of any site. What is
+    `carried` came by the calls door: whoever may call the model may not read the record.
     """
     hosts = headers.getall("Host", [])
     if len(hosts) != 1 or bare(hosts[0]) not in {bare(known) for known in (*ALWAYS_HOSTS, *desk.hosts, address or "localhost")}:
@@ -67,6 +80,8 @@ def refusal(method: str, headers: MultiMapping[str], address: str | None, desk: 
             code="host_not_allowed",
             message="The desk is not known by this Host. Ask it by its address, or add the name to `desk.hosts`.",
         )
+    if feedback and may_give_feedback(headers, desk):
+        return None
     if method not in SAFE:
         foreign = [origin for origin in headers.getall("Origin", []) if not same_origin(origin, hosts[0])]
         if foreign or "cross-site" in headers.getall("Sec-Fetch-Site", []):
@@ -74,12 +89,25 @@ def refusal(method: str, headers: MultiMapping[str], address: str | None, desk: 
     if open:
         return None
     if desk.key is None:
-        if desk.loopback:
+        if desk.loopback and (desk.calls_loopback or not carried):
             return None
         return Refusal(status=403, code="key_not_set", message="A desk that is not on loopback needs a key. Set `desk.key`.")
     if not any(_opens(given, desk.key) for given in headers.getall("Authorization", [])) and not _signed_in(headers, desk.key):
         return Refusal(status=401, code="invalid_key", message="Send the desk's key: `Authorization: Bearer KEY` (`desk.key`).")
     return None
+
+
+def may_give_feedback(headers: MultiMapping[str], desk: Desk) -> bool:
+    """Whether this may give feedback, whoever's page sent it."""
+    if desk.open_feedback:
+        return True
+    key = desk.feedback_key
+    return key is not None and any(_opens(given, key) for given in headers.getall("Authorization", []))
+
+
+def takes_feedback_from_pages(desk: Desk) -> bool:
+    """Whether pages of other sites can give feedback at all."""
+    return desk.open_feedback or desk.feedback_key is not None
 
 
 def bare(host: str) -> str:

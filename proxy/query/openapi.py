@@ -9,6 +9,7 @@ from types import NoneType
 from typing import Any, get_args, get_type_hints
 
 from proxy.query.document import HIDDEN
+from proxy.query.intake_schemas import INTAKE_SCHEMAS
 from proxy.query.openapi_insights import EVIDENCE, SCHEMAS
 from proxy.query.parameters import AGAIN, FORGET, MERGE, SPLIT, TASK, Member
 from proxy.query.routes import ACTS, ROUTES, Route
@@ -29,6 +30,7 @@ WRITTEN: dict[str, JSON] = {
     "usage": {"anyOf": [{"$ref": "#/components/schemas/Usage"}, {"type": "null"}]},
     "price": {"type": ["object", "null"]},
     "session_evidence": {"type": ["object", "null"], "description": "How an inferred session was found; what a person changed."},
+    "logged": {"type": ["object", "null"], "description": "Of a carried call: what the app itself said of it, by field."},
     "metadata": {"type": "object"},
     "models": TEXTS,
     "signs": {"$ref": "#/components/schemas/Signs"},
@@ -154,7 +156,7 @@ def _schemas() -> JSON:
         "Users": _page("User"),
         "SessionWithTasks": _object({**sessions["properties"], "tasks": _list("Summary"), "next": NEXT}),
         "UserWithSessions": _object({**users["properties"], "sessions": _list("Session"), "next": NEXT}),
-        **SCHEMAS,
+        **INTAKE_SCHEMAS,
         "UserWithEvidence": _object({**users["properties"], "evidence": EVIDENCE}),
         "Status": _status(),
         "Again": _optional({parameter.name: parameter.schema for parameter in AGAIN}),
@@ -170,6 +172,7 @@ def _schemas() -> JSON:
         "Forgotten": _FORGOTTEN,
         "Health": _object({"ok": {"type": "boolean"}}),
         "Readiness": _object({"ok": {"type": "boolean"}, "reasons": TEXTS}),
+        **SCHEMAS,
         "Error": _object(
             {"error": _object({"message": TEXT, "type": TEXT, "code": TEXT, "param": {"type": ["string", "null"]}})}
         ),

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from proxy.query.intake_routes import INTAKE
 from proxy.query.parameters import (
     AGAINST,
     BY,
@@ -18,31 +17,10 @@ from proxy.query.parameters import (
     TOP,
     USER,
     USER_SORT,
-    Parameter,
 )
+from proxy.query.route import Route
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Route:
-    """One question that the desk answers to GET and HEAD; or, with another `method`, one thing that it does."""
-
-    path: str  # `{id}` stands for one segment, percent-encoded: "a%2Fb" is the id "a/b"
-    name: str  # of the handler, and the OpenAPI operation's id
-    summary: str
-    answers: str  # a schema's name, or a media type
-    parameters: tuple[Parameter, ...] = ()
-    open: bool = False  # answered without the key
-    also: tuple[int, ...] = ()  # statuses of errors it can answer with, besides those that every route can
-    method: str = "GET"
-    takes: str | None = None  # the schema of its body
-    most: int = 1 << 20  # bytes of that body
-    feedback: bool = False  # `desk.feedback_key` opens it too, for pages of any site
-
-    @property
-    def has_id(self) -> bool:
-        """Whether it is about one thing."""
-        return "{id}" in self.path
-
+__all__ = ["ACTS", "OCTETS", "ROUTES", "Route"]
 
 OCTETS = "application/octet-stream"
 
@@ -169,6 +147,7 @@ ROUTES = (
 )
 
 ACTS: tuple[Route, ...] = (
+    *INTAKE,
     Route(
         path="/api/reprice",
         name="reprice",

@@ -26,6 +26,7 @@ from proxy.record.refusal import refusal
 from proxy.record.spoken import Spoken
 from proxy.record.tap import Ids, Tap
 from proxy.record.tunnel import Tunnel
+from proxy.record.untold import DESK, Untold
 from proxy.task import Ending
 
 CONTINUE_SECONDS: Final = 1.0  # a caller that expects 100 gets ours when the upstream is silent for so long
@@ -71,7 +72,8 @@ class Carry:
         self._since = self._loop.time()
         self._limit = self._upstream.settings.timeouts.first_byte
         self._outlet = Outlet(caller, house.journal, self._released)
-        self._tap = Tap(house.journal, house.row, house.tap_settings, ids, prepared)
+        witness = Untold if prepared.route.upstream == DESK else Tap
+        self._tap = witness(house.journal, house.row, house.tap_settings, ids, prepared)
 
     # -- beginning
 

@@ -37,7 +37,7 @@ def key_line(key: str, auth: str, *, always: bool) -> Key:
 
 
 def to_upstream(request: RequestHead, authority: bytes, key: Key | None, *, strip_aliases: bool, websocket: bool) -> list[bytes]:
-    """The field lines that go upstream."""
+    """The field lines that go upstream. Without an `authority` the caller's own Host goes on."""
     drop = HOP | OURS | TRAILER
     if strip_aliases:
         drop |= ALIAS
@@ -55,7 +55,7 @@ def to_upstream(request: RequestHead, authority: bytes, key: Key | None, *, stri
             if not nominated or name not in nominated:
                 out.append(raw)
         elif role & HOST:
-            out.append(raw[:4] + b": " + authority)
+            out.append(raw[:4] + b": " + authority if authority else raw)
             host_seen = True
     if not host_seen:
         out.insert(0, b"Host: " + authority)

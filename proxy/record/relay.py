@@ -16,6 +16,7 @@ from proxy.record.ids import Given, uuid7
 from proxy.record.journal import Journal
 from proxy.record.prepare import Prepared, Preparer, Target
 from proxy.record.tap import Ids, TapSettings
+from proxy.record.untold import DESK
 from proxy.record.upstream import Upstream, UpstreamSettings
 
 SWEEP_SECONDS: Final = 0.25  # how coarse every time limit is
@@ -59,7 +60,10 @@ class Relay:
         self.loop = asyncio.get_running_loop()
         self.upstreams = {each.name: Upstream(each) for each in settings.upstreams}
         self.prepare = Preparer(
-            {name: Target(each.authority, each.prefix, each.settings.key) for name, each in self.upstreams.items()},
+            {
+                name: Target(b"" if name == DESK else each.authority, each.prefix, each.settings.key)  # the desk judges by Host
+                for name, each in self.upstreams.items()
+            },
             settings.default_upstream,
             strip_aliases=settings.rules.strip_aliases,
             max_target=settings.max_target,

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 JOURNAL: Final = "journal"
 ASIDE: Final = "aside"
+INTAKE: Final = "intake"
 
 
 class InUse(Exception):
@@ -21,7 +22,7 @@ class InUse(Exception):
 def prepare(path: Path) -> None:
     """Make the directory and what belongs in it; only its owner can read any of it. Raises OSError."""
     os.umask(0o077)
-    for directory in (path, path / JOURNAL, path / ASIDE):
+    for directory in (path, path / JOURNAL, path / ASIDE, path / INTAKE):
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         if directory.stat().st_mode & 0o077 and directory.stat().st_uid == os.geteuid():
             directory.chmod(0o700)

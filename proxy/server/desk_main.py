@@ -31,6 +31,7 @@ from proxy.record.retention import Retention, Rules
 from proxy.record.threads import Threads
 from proxy.record.watching import Watch
 from proxy.server import again, data_dir, forgetting, regroup
+from proxy.server.intake import IntakeDoor
 from proxy.server.late_store import LateStore
 from proxy.server.told import Told, hear, say_ready
 from proxy.store import StoreUnavailable, open_store
@@ -58,12 +59,16 @@ def _desk(told: Told) -> Desk:
         version = metadata.version("tasktap")
     except metadata.PackageNotFoundError:  # run from a source tree
         version = "0"
+    said = told.settings
     return Desk(
-        key=told.settings["key"],
-        hosts=tuple(told.settings["hosts"]),
+        key=said["key"],
+        hosts=tuple(said["hosts"]),
         loopback=loopback,
         version=version,
-        thresholds=Thresholds(**told.settings["insights"]),
+        feedback_key=said["feedback_key"],
+        open_feedback=said["open_feedback"],
+        calls_loopback=said["calls_loopback"],
+        thresholds=Thresholds(**said["insights"]),
     )
 
 
@@ -102,6 +107,7 @@ class _Process:
             **again.acts(self._store, self._rules),
             **regroup.acts(self._store),
             **forgetting.acts(self._store, self._recorder, self._forgetting, running=True),
+            **self._intake.acts,
         }
 
     def _recovered(self, count: int) -> None:
@@ -126,7 +132,7 @@ class _Process:
 
     async def _record(self) -> None:
         await self._open_store()
-        await self._recorder.run()
+        await asyncio.gather(self._recorder.run(), self._intake.work())
 
     async def work(self) -> None:
         """Until SIGTERM (drain and go), SIGUSR1 (go: another desk takes over) or the supervisor's end (go)."""
@@ -141,10 +147,17 @@ class _Process:
         loop.add_signal_handler(signal.SIGTERM, ask, True)
         loop.add_signal_handler(signal.SIGUSR1, ask, False)
         loop.add_reader(told.lifeline, ask, False)
-        runner = DeskRunner(build(self._store, self._status, _desk(told), _decoded, self._acts()), shutdown_timeout=0.2)
-        acts = again.acts(self._store, self._rules)
-        desk = build(self._store, self._status, _desk(told), _decoded, acts, calls=told.settings["calls"], watch=self._watch)
-        desk = build(self._store, self._status, _desk(told), _decoded, self._acts(), calls=told.settings["calls"])
+        self._intake = IntakeDoor(told, self._store)  # it writes by this loop
+        desk = build(
+            self._store,
+            self._status,
+            _desk(told),
+            _decoded,
+            self._acts(),
+            calls=told.settings["calls"],
+            watch=self._watch,
+            mounted=self._intake.mounted,
+        )
         runner = DeskRunner(desk, shutdown_timeout=0.2)
         await runner.setup()
         await web.SockSite(runner, socket.socket(fileno=told.socket), backlog=128).start()
@@ -156,12 +169,15 @@ class _Process:
         recording.cancel()
         retaining.cancel()
         await asyncio.gather(recording, retaining, return_exceptions=True)
+        await runner.cleanup()
+        await self._intake.seal()
         if drain and self._store.is_open:
             try:
                 await self._recorder.drain()
+                await self._intake.drain()
             except StoreUnavailable as error:
                 print(f"tasktap: not everything is stored; the journal keeps it for the next start: {error}", file=sys.stderr)  # noqa: T201
-        await runner.cleanup()
+        await self._intake.close()
         await self._recorder.close()
         await self._store.close()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from proxy.store import Store, StoreUnavailable
+from proxy.store.entries import Entry
 from proxy.store.insight import Insights
 from proxy.task import Body, Filter, Forget, Forgotten, Page, Session, Summary, Task, Traced, User, Which
 
@@ -61,6 +62,15 @@ class LateStore:
 
     async def size(self) -> int:
         return await self._there.size()
+
+    async def absorb(self, entries: Sequence[Entry], *, through: str | None = None) -> int:
+        return await self._there.absorb(entries, through=through)
+
+    async def known(self, ids: Sequence[str]) -> frozenset[str]:
+        return await self._there.known(ids)
+
+    async def answered(self, response_id: str) -> str | None:
+        return await self._there.answered(response_id)
 
     async def stored(self, epoch: str) -> int:
         return await self._there.stored(epoch)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from proxy.config import Settings
-from proxy.config.values import age_of
+from proxy.config.values import address, age_of
 
 
 def relay_part(settings: Settings) -> dict[str, Any]:
@@ -52,6 +52,9 @@ def desk_part(settings: Settings) -> dict[str, Any]:
         "store": settings.store.url,
         "key": None if key is None else key.get_secret_value(),
         "hosts": list(settings.desk.hosts),
+        "calls_loopback": address(settings.listen.calls).is_loopback,
+        "feedback_key": None if settings.desk.feedback_key is None else settings.desk.feedback_key.get_secret_value(),
+        "open_feedback": settings.desk.open_feedback,
         "estimate": settings.usage.estimate,
         "retention": {
             "max_age": settings.retention.max_age,
@@ -65,4 +68,9 @@ def desk_part(settings: Settings) -> dict[str, Any]:
         "upstreams": {name: {"url": each.url, "provider": each.provider} for name, each in settings.upstreams.items()},
         "insights": settings.insights.model_dump(),
         "sessions": {"infer": settings.sessions.infer, "idle_seconds": settings.sessions.idle_minutes * 60},
+        "journal": {
+            "durability": str(settings.journal.durability),
+            "max_bytes": settings.journal.max_bytes,
+            "segment_bytes": settings.journal.segment_bytes,
+        },
     }

@@ -21,6 +21,7 @@ from proxy.record.journal import Journal, JournalSettings
 from proxy.record.privacy import WORDS, PrivacyRules
 from proxy.record.relay import Relay, RelaySettings
 from proxy.record.tap import TapSettings
+from proxy.record.untold import DESK
 from proxy.record.upstream import Timeouts, UpstreamSettings
 from proxy.server.told import Told, hear, say_ready
 
@@ -35,7 +36,10 @@ def relay_settings(told: Told) -> RelaySettings:
     said = told.settings
     return RelaySettings(
         epoch=told.epoch,
-        upstreams=tuple(_upstream(each) for each in said["upstreams"]),
+        upstreams=(
+            *(_upstream(each) for each in said["upstreams"]),
+            UpstreamSettings(name=DESK, url=f"{said['desk']}/{DESK}", proxy="none"),
+        ),
         default_upstream=said["default_upstream"],
         tap=TapSettings(max_body=said["max_body"], pepper=(Path(told.data_dir) / "pepper").read_bytes()),
         rules=Rules(

@@ -203,7 +203,8 @@ class Supervisor:
         row[Column.WORKER] = child.worker
         row[Column.USED] = 1
         child.row = row
-        told = replace(told, worker=child.worker, serial=self._serial, row=self._serial, settings=plan.relay_part)
+        settings = plan.relay_part | {"desk": doors.url(self._children[0].sock)}
+        told = replace(told, worker=child.worker, serial=self._serial, row=self._serial, settings=settings)
         child.start(told, time.monotonic())
 
     # -- saying

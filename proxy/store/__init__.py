@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from proxy.task import Body, Filter, Forget, Forgotten, Page, Session, Summary, Task, Traced, User, Which
 
 if TYPE_CHECKING:
+    from proxy.store.entries import Entry
     from proxy.store.insight import Insights
 
 
@@ -93,6 +94,27 @@ class Store(Protocol):
 
     async def size(self) -> int:
         """Bytes in use on disk; free room in files does not count."""
+
+    async def absorb(self, entries: Sequence[Entry], *, through: str | None = None) -> int:
+        """Take in what was said of tasks, in this order, durably, all or none; return how many tasks it made or changed.
+
+        A task that an app logs is made, or merged into what is kept under its id (`proxy.store.merging` says how). What is
+        about a task that is not there waits, and is taken in when that task is kept. The same entries again change nothing.
+        A call that `save` is given later under the id of a task that was only logged is joined with it.
+
+        `through` is "<epoch>.<number>" of the last of them: in the same commit it is kept how far the epoch has been taken in,
+        which `stored(heard(epoch))` tells.
+
+        Raises StoreUnavailable, StoreRejected.
+        """
+        ...
+
+    async def known(self, ids: Sequence[str]) -> frozenset[str]:
+        """Which of these ids are tasks."""
+        ...
+
+    async def answered(self, response_id: str) -> str | None:
+        """The id of the task whose answer has this id of the provider's; the first one where several have it."""
         ...
 
     async def stored(self, epoch: str) -> int:

@@ -10,9 +10,11 @@ from typing import TypeVar
 
 from proxy.store import cursor as cursors
 from proxy.store import words
+from proxy.store.entries import Entry, Said, heard, is_logged
 from proxy.store.measures import PICODOLLARS
 from proxy.store.memory_insight import MemoryInsights
 from proxy.store.memory_sums import Added, add_up
+from proxy.store.merging import joined, settled, told, with_feedback
 from proxy.store.metadata import holds
 from proxy.store.naming import epoch_of, named
 from proxy.store.rows import check
@@ -36,6 +38,7 @@ class MemoryStore:
         self._added = add_up(())
         self._traces: dict[int, list[tuple[tuple[int, int, str], Trace]]] = {}  # by key; the place in `_order`, sorted
         self._stale = False
+        self._parked: list[Entry] = []
         self._insights = MemoryInsights(self._up_to_date, _holds)
 
     @property
@@ -43,9 +46,16 @@ class MemoryStore:
         return self._insights
 
     async def save(self, tasks: Sequence[Task]) -> int:
-        new = named(tasks, self._origins, self._tasks.keys())
+        logged = {
+            task.id: self._tasks[task.id] for task in tasks if is_logged(self._origin(task.id)) and not is_logged(task.origin)
+        }
+        free = self._tasks.keys() - logged.keys()
+        new = named(tasks, self._origins, free)
+        new = [joined(task, logged[task.id]) if task.id in logged else self._with_parked(task) for task in new]
         for task in new:
             check(task)
+        for id in logged.keys() & {task.id for task in new}:
+            self._remove(id)
         for task in new:
             place = (task.created_at, len(self._tasks), task.id)
             bisect.insort(self._order, place)
@@ -56,6 +66,50 @@ class MemoryStore:
             self._epochs[epoch_of(task.origin)] += 1
         self._stale = self._stale or bool(new)
         return len(new)
+
+    async def absorb(self, entries: Sequence[Entry], *, through: str | None = None) -> int:
+        changes, waiting = settled(entries, self._tasks.get, self._answer)
+        for change in changes:
+            check(change.new)
+        await self.save([change.new for change in changes if change.old is None])
+        changed = {change.new.id: change.new for change in changes if change.old is not None}
+        if changed:
+            self._tasks |= changed
+            self._stale = True
+        self._parked += [entry for entry in waiting if entry not in self._parked]
+        if through is not None:
+            epoch, _, number = through.rpartition(".")
+            self._epochs[heard(epoch)] = max(self._epochs[heard(epoch)], int(number))
+        return len(changes)
+
+    def _with_parked(self, task: Task) -> Task:
+        own = task.feedback
+        task = replace(task, feedback=())  # what waited came first
+        for entry in tuple(self._parked):
+            named = entry.task_id or entry.response_id if isinstance(entry, Said) else entry.id
+            if named in (task.id, task.response_id):
+                self._parked.remove(entry)
+                task = told(task, entry)
+        return with_feedback(task, own)
+
+    def _remove(self, id: str) -> None:
+        task = self._tasks.pop(id)
+        self._order = [place for place in self._order if place[2] != id]
+        self._origins.discard(task.origin)
+        self._stale = True
+
+    def _origin(self, id: str) -> str:
+        return self._tasks[id].origin if id in self._tasks else ""
+
+    def _answer(self, response_id: str) -> str | None:
+        found = [id for _, _, id in self._order if self._tasks[id].response_id == response_id]
+        return found[0] if found else None
+
+    async def known(self, ids: Sequence[str]) -> frozenset[str]:
+        return frozenset(id for id in ids if id in self._tasks)
+
+    async def answered(self, response_id: str) -> str | None:
+        return self._answer(response_id)
 
     async def rewrite(self, tasks: Sequence[Summary], *, only: Collection[str] | None = None) -> int:
         kept = {task.origin: task for task in self._tasks.values()}

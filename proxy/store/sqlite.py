@@ -11,9 +11,11 @@ from pathlib import Path
 from proxy.store import StoreUnavailable, questions, rows, sought, sqlite_forget, sqlite_traces
 from proxy.store import cursor as cursors
 from proxy.store.difference import Damaged, place_of, unpacked
+from proxy.store.entries import Entry
 from proxy.store.record import Record, read
 from proxy.store.rows import FEEDBACK_COLUMNS, SUMMARY_SELECT, Row
 from proxy.store.shelf import CHAIN
+from proxy.store.sqlite_absorb import ANSWERED
 from proxy.store.sqlite_insight import SqliteInsights
 from proxy.store.sqlite_reader import Readers
 from proxy.store.sqlite_writer import Writer
@@ -78,6 +80,19 @@ class SqliteStore:
     async def size(self) -> int:
         sql = "SELECT (page_count - freelist_count) * page_size FROM pragma_page_count, pragma_freelist_count, pragma_page_size"
         return int((await self._readers.rows(sql))[0][0])
+
+    async def absorb(self, entries: Sequence[Entry], *, through: str | None = None) -> int:
+        if self._writer is None:
+            raise StoreUnavailable("This store was opened for reading only.")
+        return await self._writer.absorb(entries, through) if entries else 0
+
+    async def known(self, ids: Sequence[str]) -> frozenset[str]:
+        marks = ", ".join("?" * len(ids))
+        return frozenset(id for (id,) in await self._readers.rows(f"SELECT id FROM task WHERE id IN ({marks})", tuple(ids)))
+
+    async def answered(self, response_id: str) -> str | None:
+        found = await self._readers.rows(ANSWERED, (response_id,))
+        return found[0][0] if found else None
 
     async def stored(self, epoch: str) -> int:
         found = await self._readers.rows("SELECT tasks FROM epoch WHERE epoch = ?", (epoch,))

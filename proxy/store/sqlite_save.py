@@ -13,6 +13,7 @@ from typing import TypeVar
 from proxy.store import keys, rows, sqlite_traces
 from proxy.store.naming import epoch_of, named
 from proxy.store.shelf import Shelf
+from proxy.store.sqlite_join import join, unpark
 from proxy.store.sqlite_rollups import put_in
 from proxy.task import Task
 
@@ -40,11 +41,9 @@ def save(db: sqlite3.Connection, shelf: Shelf, tasks: Sequence[Task]) -> int:
 
     Raises StoreRejected, and whatever SQLite and `Shelf.put` raise; then the transaction is to be rolled back.
     """
-    new = named(
-        tasks,
-        _known(db, "origin", (task.origin for task in tasks)),
-        _known(db, "id", (id for task in tasks for id in (task.id, task.own_id) if id is not None)),
-    )
+    origins = _known(db, "origin", (task.origin for task in tasks))
+    ids = _taken(db, (id for task in tasks for id in (task.id, task.own_id) if id is not None))
+    new = unpark(db, named(join(db, shelf, tasks, ids), origins, ids))
     new.sort(key=lambda task: task.created_at)  # full-text search flushes what it has at every step backwards
     keyed = list(zip(_keys(db, new), new, strict=True))
     _keep(db, keyed)
@@ -74,6 +73,17 @@ def _known(db: sqlite3.Connection, column: str, wanted: Iterable[Value]) -> set[
         some = values[start : start + _AT_ONCE]
         marks = ", ".join("?" * len(some))
         found.update(value for (value,) in db.execute(f"SELECT {column} FROM task WHERE {column} IN ({marks})", some))
+    return found
+
+
+def _taken(db: sqlite3.Connection, wanted: Iterable[str]) -> dict[str, str]:
+    """The ids that are taken, each with its task's origin."""
+    values = list(wanted)
+    found: dict[str, str] = {}
+    for start in range(0, len(values), _AT_ONCE):
+        some = values[start : start + _AT_ONCE]
+        marks = ", ".join("?" * len(some))
+        found.update(db.execute(f"SELECT id, origin FROM task WHERE id IN ({marks})", some).fetchall())
     return found
 
 

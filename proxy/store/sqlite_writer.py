@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from proxy.store import StoreRejected, StoreUnavailable
+from proxy.store.entries import Entry
 from proxy.store.shelf import Shelf
+from proxy.store.sqlite_absorb import absorb
 from proxy.store.sqlite_file import identity, open_writer, unavailable
 from proxy.store.sqlite_forget import forget, forget_feedback
 from proxy.store.sqlite_rewrite import rewrite
@@ -52,6 +54,11 @@ class Writer:
         """See `Store.rewrite`."""
         batch = tuple(tasks)
         return await self._done(lambda db: rewrite(db, self._shelf, batch, only))
+
+    async def absorb(self, entries: Sequence[Entry], through: str | None) -> int:
+        """See `Store.absorb`."""
+        batch = tuple(entries)
+        return await self._done(lambda db: absorb(db, self._shelf, batch, through))
 
     async def forget(self, ids: Sequence[str]) -> Forgotten:
         """See `Store.forget`."""

@@ -24,6 +24,7 @@ ENVIRONMENTS = {
     "langchain": ("langchain-openai>=1",),
     "litellm": ("litellm>=1.80",),
 }
+ENVIRONMENTS["phospho"] = ("phospho==0.3.45", "openai>=1.109,<2", "pandas<3", "langchain-core>=1,<2")  # as its users have it
 NODE_PACKAGES = {
     "node": ("openai@6.49.0",),  # the last line that runs on Node 18 and 20
     "axe": ("axe-core@4.14.1",),  # what looks for barriers in pages

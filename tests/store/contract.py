@@ -10,6 +10,7 @@ import pytest
 
 from proxy.store import BadCursor, Store, StoreRejected
 from proxy.task import Body, Ending, Feedback, Filter, Flag, Which
+from tests.store.absorbing import AbsorbingContract
 from tests.store.forgetting import ForgettingContract
 from tests.store.insight_contract import InsightContract
 from tests.store.rewriting import RewritingContract
@@ -31,7 +32,7 @@ async def every(page_of) -> list:
         assert page.items
 
 
-class StoreContract(RewritingContract, TracingContract, ForgettingContract, InsightContract):
+class StoreContract(AbsorbingContract, RewritingContract, TracingContract, ForgettingContract, InsightContract):
     async def test_a_kept_task_comes_back_whole(self, store: Store):
         task = a_task(
             1,
