@@ -22,11 +22,16 @@ from proxy.query import answers, insights
 from proxy.query.parameters import FILTERS, PAGING, Asked, understand
 from proxy.query.segments import Thresholds
 from proxy.store import Store, open_store
-from proxy.task import Ending, Filter, Flag, Source, Task, Usage
+from proxy.store.insight import USER_SORTS
+from proxy.task import Ending, Filter, Flag, Forget, Source, Task, Usage
 
 BATCH = 500
 START = 1_780_000_000_000_000
-FLOORS = {"overview": 150.0, "series": 150.0, "search": 200.0}
+FLOORS = {
+    **dict.fromkeys(("overview", "series"), 150.0),
+    "search": 200.0,
+    **dict.fromkeys(("breakdown", "what ends", "segments", "forget"), float("inf")),
+}
 """Milliseconds of the 95th percentile at 1,000,000 tasks; of everything else `LIST`. At 10,000,000: twice that."""
 
 LIST = 50.0
@@ -190,6 +195,10 @@ async def questions(store: Store, shape: Shape) -> dict[str, Callable[[], Awaita
         until = end - dice.randrange(shape.tasks) * shape.step // 2
         return Filter(since=until - 7 * 24 * 3_600_000_000, until=until)
 
+    async def forget() -> object:
+        what = Forget(session_id=f"session-{dice.randrange(shape.sessions)}")
+        return await store.forget(await store.doomed(what, limit=500))
+
     found: dict[str, Callable[[], Awaitable[object]]] = {
         "newest tasks": lambda: answers.tasks(store, asked()),
         "a filtered page": lambda: answers.tasks(store, asked(model="gpt-5", project_id="shop", ending="completed")),
@@ -201,6 +210,7 @@ async def questions(store: Store, shape: Shape) -> dict[str, Callable[[], Awaita
         "one user": lambda: answers.user(store, dice.choice(known), asked()),
         "sessions": lambda: answers.sessions(store, asked()),
         "users": lambda: answers.users(store, asked()),
+        "users by any column": lambda: answers.users(store, Asked(sort=dice.choice(USER_SORTS))),
         "overview": lambda: insights.overview(store, asked()),
         "overview, a week": lambda: insights.overview(store, Asked(filter=week())),
         "series": lambda: insights.series(store, Asked(step="day")),
@@ -211,6 +221,7 @@ async def questions(store: Store, shape: Shape) -> dict[str, Callable[[], Awaita
         "segments of users": lambda: insights.users(store, Asked(), Thresholds()),
         "search": lambda: answers.tasks(store, asked(q=f"router {dice.choice(RARE)}")),
         "search, frequent words": lambda: answers.tasks(store, asked(q='invoice "weather will"')),
+        "forget a session": forget,
     }
     return found
 
