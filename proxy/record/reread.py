@@ -14,6 +14,7 @@ from proxy.record.regroup import moved
 from proxy.record.reprice import summary_of, tasks_of
 from proxy.record.second_look import SECOND_LOOK
 from proxy.store import Store
+from proxy.store.merging import told_again
 from proxy.task import JSON, Call, Ending, Filter, Piece, Source, Summary, Task
 
 UNDERSTOOD = (
@@ -86,6 +87,8 @@ def again(task: Task, complete: Callable[[Task], Task]) -> Task | None:
     if call is None:
         return None
     now = complete(reading.read(call))
+    if task.logged:
+        now = told_again(now, task.logged)
     found: dict[str, Any] = {name: getattr(now, name) for name in (*UNDERSTOOD, *WITHIN)}
     if moved(task) or (now.session_id is None and task.session_source in (Source.INFERRED, Source.CLIENT)):
         found |= {name: getattr(task, name) for name in ("session_id", "session_source", "session_evidence")}

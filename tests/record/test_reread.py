@@ -13,6 +13,7 @@ from proxy.record import reading
 from proxy.record.reread import again, call_of, reread
 from proxy.record.second_look import SECOND_LOOK, without_secrets
 from proxy.store import open_store
+from proxy.store.entries import Logged
 from proxy.task import Ending, Feedback, Filter, Flag, Piece, Source, Task, Usage, Which
 from tests.store.tasks import a_task
 from tests.tapes.tape import make_call, tapes
@@ -151,6 +152,22 @@ async def test_what_others_said_since_stays(store):
     task = await store.get("t0")
     assert task.output == "Hello"
     assert {name: getattr(task, name) for name in kept} == kept
+
+
+async def test_what_the_app_itself_said_of_a_call_stays(store):
+    """Of one that a mended reader reads otherwise, too."""
+    said = {"output": "as the app shows it", "name": "greet", "user_id": "ada", "metadata": {"plan": "pro"}}
+    await store.save([complete(reading.read(call_of(read_as_before(0)))), read_as_before(1)])
+    await store.absorb([Logged(id=f"t{n}", origin=f"i.{n}", at=5, words=said) for n in range(2)])
+    before = await store.get("t0")
+    assert (before.output, before.name, before.user_id) == ("as the app shows it", "greet", "ada")
+
+    done = await reread(store, complete, Filter(), limit=9)
+
+    assert await store.get("t0") == before
+    mended = await store.get("t1")
+    assert (done.changed, mended.output, mended.name, mended.metadata["plan"]) == (1, "as the app shows it", "greet", "pro")
+    assert (mended.usage, mended.session_id) == (before.usage, "s")
 
 
 async def test_what_was_opaque_may_have_a_reader_now(store):
