@@ -39,7 +39,7 @@ def paths(house: Tasktap) -> dict[str, str]:
         "insights-sessions": "/insights/sessions",
         "insights-users": "/insights/users",
         "compare": "/insights/compare?version_id=2.4&against_version_id=2.3",
-        "health": "/health",
+        "health": "/status",
     }
 
 

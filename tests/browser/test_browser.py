@@ -39,7 +39,7 @@ PAGES = {
     "insights of users": "/insights/users",
     "comparison": "/insights/compare?version_id=2.4&against_version_id=2.3",
     "live": "/live",
-    "health": "/health",
+    "health": "/status",
     "sign-in": "/sign-in",
     "search": "/tasks?q=order&period=30d",
     "nothing found": "/tasks?q=zzzzzz",
@@ -136,7 +136,7 @@ def test_the_keyboard_leads_everywhere(tab: Open):
     address = second.locator("a.main").get_attribute("href")
     page.keyboard.press("Enter")
     page.wait_for_url(f"**{address}")
-    for key, place in (("o", "/"), ("s", "/sessions"), ("u", "/users"), ("i", "/insights"), ("h", "/health"), ("t", "/tasks")):
+    for key, place in (("o", "/"), ("s", "/sessions"), ("u", "/users"), ("i", "/insights"), ("h", "/status"), ("t", "/tasks")):
         page.keyboard.press("g")
         page.keyboard.press(key)
         page.wait_for_url(f"{visit.origin}{place}")
@@ -152,7 +152,7 @@ def test_the_keyboard_leads_everywhere(tab: Open):
 
 
 def test_light_and_dark_are_a_key_apart_and_remembered(tab: Open):
-    page = tab(color_scheme="light").go("/health")
+    page = tab(color_scheme="light").go("/status")
 
     def ground() -> str:
         return str(page.evaluate("getComputedStyle(document.documentElement).backgroundColor"))

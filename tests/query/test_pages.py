@@ -53,7 +53,7 @@ async def page(client: TestClient, path: str, status: int = 200) -> str:
 CHOSEN = "/tasks?q=good&period=30d&cols=cost&cols=kind"
 ADDRESSES = [
     "/", "/tasks", "/tasks/t-full", "/tasks/t-bare", "/sessions", "/sessions/s%2F1%20%C3%BC", "/sessions/long", "/users",
-    "/users/ada", "/health", "/live", "/insights", "/insights/sessions",
+    "/users/ada", "/status", "/live", "/insights", "/insights/sessions",
     "/insights/users", "/insights/compare", "/?period=30d", "/sign-in", "/tasks/t-full/as/curl?page", CHOSEN,
 ]  # fmt: skip
 
@@ -263,11 +263,11 @@ async def test_an_error_is_a_page_to_a_browser_and_json_to_others(ask: Ask):
 
 async def test_what_is_wrong_is_said_in_words(ask: Ask):
     bad = await ask(status=Status(relays=1, lost=3, lapses=2, reasons=("the disk is full",)))
-    for path in ("/health", "/"):
+    for path in ("/status", "/"):
         text = await page(bad, path)
         assert "the disk is full" in text
         assert "3 calls were carried but could not be kept" in text
-    assert "All is well" in await page(await ask(status=Status(relays=1)), "/health")
+    assert "All is well" in await page(await ask(status=Status(relays=1)), "/status")
 
 
 async def test_without_the_key_every_page_leads_to_signing_in(ask: Ask):

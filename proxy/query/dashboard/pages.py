@@ -70,7 +70,7 @@ PAGES = (
     Page("/insights/compare", insight_pages.compare, "two times, versions or models, with confidence intervals"),
     Page("/live", live_page.page, "the calls that run, and what they say while they say it"),
     Page("/live/events", live_page.events, "the same as server-sent events"),
-    Page("/health", health_page.page, "the promises in figures, and what is wrong"),
+    Page("/status", health_page.page, "the promises in figures, and what is wrong"),
     Page("/sign-in", sign_in.page, "where the desk's key is asked for", open=True),
     Page("/sign-in", sign_in.sign_in, "the key, sent", method="POST", open=True),
     Page("/sign-out", sign_in.sign_out, "the cookie, forgotten", method="POST", open=True),

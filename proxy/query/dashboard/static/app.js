@@ -31,7 +31,7 @@ function move(by) {
   all[at].scrollIntoView({ block: "nearest" });
   $("a.main", all[at])?.focus({ preventScroll: true });
 }
-const places = { o: "/", t: "/tasks", s: "/sessions", u: "/users", i: "/insights", l: "/live", h: "/health" };
+const places = { o: "/", t: "/tasks", s: "/sessions", u: "/users", i: "/insights", l: "/live", h: "/status" };
 addEventListener("keydown", (e) => {
   if (e.ctrlKey || e.metaKey || e.altKey || e.isComposing) return;
   if (e.key === "Escape") { for (const m of $$("details.menu[open]")) { m.open = false; $("summary", m).focus(); } if (e.target.matches?.("[data-search]")) e.target.blur(); return; }
