@@ -104,6 +104,36 @@ def test_a_user_is_forgotten_everywhere_and_does_not_come_back(house, the_upstre
     assert calls["lost"] == 0
 
 
+def post(house: Tasktap, path: str, body: dict[str, Any]) -> int:
+    asked = urllib.request.Request(
+        f"{house.run['desk']}{path}", json.dumps(body).encode(), {"Content-Type": "application/json"}, method="POST"
+    )
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(asked, timeout=30) as answer:
+        return int(answer.status)
+
+
+def test_what_an_app_logged_and_a_user_said_is_forgotten_too(house, the_upstream):
+    talk(house, the_upstream, "alice", 1)
+    logged = {"id": "m.1", "input": "mallory asks", "output": "mallory hears", "user_id": "mallory", "session_id": "of-mallory"}
+    assert post(house, "/api/tasks", {"tasks": [logged]}) == 200
+    for id in ("alice.0", "not-there-yet"):
+        said = {"flag": "failure", "comment": "mallory grumbles", "user_id": "mallory"}
+        assert post(house, f"/api/tasks/{id}/feedback", said) < 300
+    soon(lambda: house.get("/api/tasks/alice.0")["feedback"], 5.0, "the feedback")
+    assert house.task("m.1")["output"] == "mallory hears"
+    status, found = forget(house, user_id="mallory")
+    assert (status, found["tasks"], found["settled"], found["clean"]) == (200, 1, True, True)
+    assert found["feedback"] == 2
+    assert places(house.data, b"mallory") == set()
+    assert house.get("/api/tasks/alice.0")["flag"] is None
+    desk = house.pid("desk")
+    os.kill(desk, signal.SIGKILL)  # the next one reads both journals from their starts
+    house.successor("desk", desk)
+    talk(house, the_upstream, "carol", 1)
+    assert house.fetch("/api/tasks/m.1")[0] == 404
+    assert places(house.data, b"mallory") == set()
+
+
 def test_the_command_forgets_through_the_desk_and_without_it(house, the_upstream):
     for who in ("alice", "mallory"):
         talk(house, the_upstream, who, 2)

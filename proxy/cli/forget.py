@@ -94,6 +94,7 @@ def _say(found: dict[str, Any]) -> None:
 
 
 def _acts(settings: Settings) -> Callable[[Store], Mapping[str, Act]]:
+    from proxy.record.absorber import Absorber
     from proxy.record.recorder import Recorder
     from proxy.record.threads import Threads
     from proxy.server import again, data_dir, forgetting, parts
@@ -106,6 +107,7 @@ def _acts(settings: Settings) -> Callable[[Store], Mapping[str, Act]]:
         infer, idle = settings.sessions.infer, settings.sessions.idle_minutes * 60
         threads = Threads(store, pepper, idle) if infer else None
         recorder = Recorder(path / data_dir.JOURNAL, path / data_dir.ASIDE, store, "-", lambda _: None, pepper, price, threads)
-        return forgetting.acts(store, recorder, asyncio.Lock(), running=False)
+        absorber = Absorber(path / data_dir.INTAKE, path / data_dir.ASIDE, store, lambda *_: None, asyncio.Event())
+        return forgetting.acts(store, recorder, absorber, asyncio.Lock(), running=False)
 
     return made

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,12 +14,13 @@ from itertools import groupby, islice
 from pathlib import Path
 from typing import Final
 
-from proxy.record.frames import frame
+from proxy.record.frames import frame, records
 from proxy.record.journal import UNFINISHED
 from proxy.record.parts import Draft
 from proxy.record.segments import Tail, epochs
 from proxy.store import Store, StoreRejected, StoreUnavailable
-from proxy.store.entries import Entry, heard, unpack
+from proxy.store.entries import Entry, heard, is_of, unpack
+from proxy.task import Forget
 
 POLL_SECONDS: Final = 0.25  # how often it is looked for what nobody told of
 RETRY_SECONDS: Final = 0.5  # after the store could not be used
@@ -61,6 +63,7 @@ class Absorber:
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="absorber")
         self.error: str | None = None  # why the store could not be used
         self.set_aside = 0
+        self._rests = 0  # steps that found nothing to do
         for path in directory.glob(f"*{UNFINISHED}"):
             path.unlink(missing_ok=True)  # of a desk that died while it made a segment: there is nothing in it
 
@@ -119,6 +122,7 @@ class Absorber:
                 self._waiting.popleft()
                 self._absorbed(each.epoch, each.number, (each.entry,))
         await loop.run_in_executor(self._executor, self._forget)
+        self._rests += not worked
         return worked
 
     async def _absorb(self, batch: Sequence[_Heard]) -> None:
@@ -132,6 +136,20 @@ class Absorber:
             half = len(batch) // 2
             await self._absorb(batch[:half])
             await self._absorb(batch[half:])
+
+    async def settled(self, seconds: float) -> bool:
+        """Wait, while this runs, until what was said by now is stored; False where that takes longer than `seconds`."""
+        rests, deadline = self._rests, time.monotonic() + seconds
+        while self._rests < rests + 2:  # the first may have begun before
+            if time.monotonic() >= deadline:
+                return False
+            self._wake.set()
+            await asyncio.sleep(0.02)
+        return True
+
+    async def forget_set_aside(self, what: Forget) -> tuple[int, int]:
+        """Delete entries that were set aside and are of what is to be forgotten: how many, and how many cannot be read."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor, _drop_set_aside, self._aside, what)
 
     # -- in the thread
 
@@ -191,3 +209,17 @@ class Absorber:
         self._executor.shutdown(wait=True)
         for tail in self._tails.values():
             tail.close()
+
+
+def _drop_set_aside(aside: Path, what: Forget) -> tuple[int, int]:
+    dropped = unreadable = 0
+    for path in sorted(aside.glob("*.intake")):
+        try:
+            entry = unpack(next(records(path.read_bytes())).payload)
+        except (ValueError, KeyError, TypeError, StopIteration):
+            unreadable += 1
+            continue
+        if is_of(entry, what):
+            path.unlink(missing_ok=True)
+            dropped += 1
+    return dropped, unreadable

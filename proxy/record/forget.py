@@ -7,15 +7,26 @@ the store first, a crash in between would bring back from the journal what the s
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Protocol
 
-from proxy.record.recorder import Recorder
 from proxy.store import Store
 from proxy.task import JSON, Forget, Forgotten
 
 STEP: Final = 50  # tasks in one commit: a save waits for no more than that
+
+
+class Keeper(Protocol):
+    """What takes a journal into the store: the recorder, the absorber."""
+
+    async def blank(self) -> int:
+        """Leave nothing in the journal of what is stored; how many records that were. Raises OSError."""
+        ...
+
+    async def forget_set_aside(self, what: Forget) -> tuple[int, int]:
+        """Delete what was set aside and is of what is to be forgotten: how many, and how many cannot be read."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +56,9 @@ class Report:
         }
 
 
-async def forget(store: Store, recorder: Recorder, what: Forget, now: int, settle: Callable[[], Awaitable[bool]]) -> Report:
+async def forget(
+    store: Store, journals: Sequence[Keeper], what: Forget, now: int, settle: Callable[[], Awaitable[bool]]
+) -> Report:
     """Forget what `what` tells and had ended by `now` (microseconds). Raises StoreUnavailable, OSError.
 
     `settle` sees to it that what has ended is stored, and says whether it is.
@@ -54,13 +67,17 @@ async def forget(store: Store, recorder: Recorder, what: Forget, now: int, settl
     """
     what = replace(what, ended_by=now)
     settled = await settle()
-    records = await recorder.blank()
-    set_aside, unreadable = await recorder.forget_set_aside(what.holds)
+    records = set_aside = unreadable = 0
+    for journal in journals:
+        records += await journal.blank()
+        dropped, unread = await journal.forget_set_aside(what)
+        set_aside, unreadable = set_aside + dropped, unreadable + unread
     total = Forgotten()
     while ids := await store.doomed(what, limit=STEP):
         total += await store.forget(ids)
         await asyncio.sleep(0)
     if what.user_id is not None and what == Forget(user_id=what.user_id, project_id=what.project_id, ended_by=now):
         total += Forgotten(feedback=await store.forget_feedback(what.user_id, what.project_id))
+    total += Forgotten(feedback=await store.forget_parked(what))
     clean = await store.scrub()
     return Report(store=total, journal_records=records, set_aside=set_aside, unreadable=unreadable, settled=settled, clean=clean)

@@ -27,7 +27,7 @@ from proxy.record.second_look import without_secrets
 from proxy.record.segments import Tail, epochs
 from proxy.record.threads import Threads
 from proxy.store import Store, StoreRejected, StoreUnavailable
-from proxy.task import Task
+from proxy.task import Forget, Task
 
 POLL_SECONDS: Final = 0.05  # how often a journal with nothing new is looked at
 RETRY_SECONDS: Final = 0.5  # after the store could not be used
@@ -171,9 +171,9 @@ class Recorder:
         """Leave nothing in the journal of what is stored; how many records that were. Raises OSError."""
         return await asyncio.get_running_loop().run_in_executor(self._executor, self._blank)
 
-    async def forget_set_aside(self, wanted: Callable[[Task], bool]) -> tuple[int, int]:
+    async def forget_set_aside(self, what: Forget) -> tuple[int, int]:
         """See `drop_set_aside`. They stay counted as waiting until this desk ends."""
-        return await asyncio.get_running_loop().run_in_executor(self._executor, drop_set_aside, self._aside, wanted)
+        return await asyncio.get_running_loop().run_in_executor(self._executor, drop_set_aside, self._aside, what.holds)
 
     def _blank(self) -> int:
         # In the thread that reads: nothing becomes unread or waiting meanwhile, and what ceases to wait is stored.

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from proxy.record.recorder import Recorder
+from proxy.record.forget import Keeper
 from proxy.store import Store, StoreRejected, StoreUnavailable
 from proxy.task import Filter, Forget, Forgotten
 
@@ -47,10 +47,10 @@ class Retention:
     `turn` is held for each step, so that nothing moves in the store's files while they are searched for what was forgotten.
     """
 
-    def __init__(self, store: Store, recorder: Recorder, rules: Rules, turn: asyncio.Lock) -> None:
+    def __init__(self, store: Store, journals: Sequence[Keeper], rules: Rules, turn: asyncio.Lock) -> None:
         self._turn = turn
         self._store = store
-        self._recorder = recorder
+        self._journals = journals
         self._rules = rules
         self.retired = Forgotten()
 
@@ -71,7 +71,7 @@ class Retention:
         for rule in self._rules.too_old(now):
             what = replace(rule, ended_by=now)  # what comes meanwhile is in the journal still
             if await self._store.doomed(what, limit=1):
-                await self._recorder.blank()  # else a desk that starts anew would find there what the store has let go
+                await self._blank()
                 while ids := await self._store.doomed(what, limit=STEP):
                     await self._let_go(ids)
         if self._rules.max_bytes is not None:
@@ -82,11 +82,16 @@ class Retention:
             oldest = (await self._store.find(Filter(), limit=STEP_BY_SIZE, oldest_first=True)).items
             if not oldest:
                 return  # nothing is left that could go
-            await self._recorder.blank()
+            await self._blank()
             for at in range(0, len(oldest), STEP):
                 await self._let_go([task.id for task in oldest[at : at + STEP]])
                 if await self._store.size() <= most:
                     return
+
+    async def _blank(self) -> None:
+        """Else a desk that starts anew would find in a journal what the store has let go of."""
+        for journal in self._journals:
+            await journal.blank()
 
     async def _let_go(self, ids: Sequence[str]) -> None:
         async with self._turn:

@@ -97,16 +97,18 @@ class _Process:
             Threads(self._store, pepper, sessions["idle_seconds"]) if sessions["infer"] else None,
         )
 
-        said = told.settings["retention"]
-        projects = tuple((name, days) for name, days in said["projects"])
         self._forgetting = asyncio.Lock()
-        self._retention = Retention(self._store, self._recorder, Rules(**{**said, "projects": projects}), self._forgetting)
+
+    def _retaining(self) -> Retention:
+        said = self._told.settings["retention"]
+        rules = Rules(**{**said, "projects": tuple((name, days) for name, days in said["projects"])})
+        return Retention(self._store, (self._recorder, self._intake.absorber), rules, self._forgetting)
 
     def _acts(self) -> dict[str, Act]:
         return {
             **again.acts(self._store, self._rules),
             **regroup.acts(self._store),
-            **forgetting.acts(self._store, self._recorder, self._forgetting, running=True),
+            **forgetting.acts(self._store, self._recorder, self._intake.absorber, self._forgetting, running=True),
             **self._intake.acts,
         }
 
@@ -148,6 +150,7 @@ class _Process:
         loop.add_signal_handler(signal.SIGUSR1, ask, False)
         loop.add_reader(told.lifeline, ask, False)
         self._intake = IntakeDoor(told, self._store)  # it writes by this loop
+        self._retention = self._retaining()
         desk = build(
             self._store,
             self._status,

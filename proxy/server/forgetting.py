@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from proxy.query.api import Act
 from proxy.query.parameters import FORGET, BadFilter, understand_body
+from proxy.record.absorber import Absorber
 from proxy.record.forget import forget
 from proxy.record.recorder import Recorder
 from proxy.store import Store
@@ -17,14 +18,15 @@ from proxy.task import Forget
 SETTLE_SECONDS: Final = 5.0  # for what has ended to be stored
 
 
-def acts(store: Store, recorder: Recorder, one_at_a_time: asyncio.Lock, *, running: bool) -> dict[str, Act]:
-    """By the names of their routes; `running`: the recorder works by itself, else what is in the journal is stored first."""
+def acts(store: Store, recorder: Recorder, absorber: Absorber, one_at_a_time: asyncio.Lock, *, running: bool) -> dict[str, Act]:
+    """By the names of their routes; `running`: the two work by themselves, else what is in the journals is stored first."""
 
     async def settle() -> bool:
         if running:
-            return await recorder.settled(SETTLE_SECONDS)
+            return all(await asyncio.gather(*(each.settled(SETTLE_SECONDS) for each in (recorder, absorber))))
         recorder.sweep()
         await recorder.drain()
+        await absorber.drain()
         return True
 
     async def act(_id: str, body: bytes, _headers: Mapping[str, str]) -> tuple[int, Any]:
@@ -42,7 +44,7 @@ def acts(store: Store, recorder: Recorder, one_at_a_time: asyncio.Lock, *, runni
         if asked.dry_run:
             return 200, {"tasks": await store.doomed_count(what), "dry_run": True}
         async with one_at_a_time:
-            report = await forget(store, recorder, what, time.time_ns() // 1000, settle)
+            report = await forget(store, (recorder, absorber), what, time.time_ns() // 1000, settle)
         return 200, {**report.document(), "dry_run": False}
 
     return {"forget": act}

@@ -27,7 +27,7 @@ class IntakeDoor:
     def __init__(self, told: Told, store: Store) -> None:
         path = Path(told.data_dir)
         self._intake = Intake(path / data_dir.INTAKE, told.run, **told.settings["journal"])
-        self._absorber = Absorber(path / data_dir.INTAKE, path / data_dir.ASIDE, store, self._intake.absorbed, self._intake.wake)
+        self.absorber = Absorber(path / data_dir.INTAKE, path / data_dir.ASIDE, store, self._intake.absorbed, self._intake.wake)
         acts = Acts(self._intake, store)
         self.acts: Mapping[str, Act] = {name: getattr(acts, name) for name in _ACTS}
         doors = ((PhosphoDoor(self._intake, store), phospho_door.ROUTES), (StoredDoor(self._intake, store), stored_door.ROUTES))
@@ -39,7 +39,7 @@ class IntakeDoor:
 
     async def work(self) -> None:
         """Take what is said into the store, until cancelled."""
-        await self._absorber.run()
+        await self.absorber.run()
 
     async def seal(self) -> None:
         """Nothing more is said: write what is left."""
@@ -47,8 +47,8 @@ class IntakeDoor:
 
     async def drain(self) -> None:
         """Take in the rest. Raises StoreUnavailable."""
-        await self._absorber.drain()
+        await self.absorber.drain()
 
     async def close(self) -> None:
         """Let go of files and threads."""
-        await self._absorber.close()
+        await self.absorber.close()

@@ -81,6 +81,10 @@ class Store(Protocol):
         """Forget what this user said of tasks that stay; return how many times that was. Raises StoreUnavailable."""
         ...
 
+    async def forget_parked(self, what: Forget) -> int:
+        """Forget what was said of tasks that are not there, where it is of what is to be forgotten; how many times that was."""
+        ...
+
     async def scrub(self) -> bool:
         """Leave nothing of what was forgotten in the free places of files; whether all of it could be done.
 

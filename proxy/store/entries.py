@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from proxy.store.record import dumps, loads
-from proxy.task import JSON, Feedback, Flag
+from proxy.task import JSON, Feedback, Flag, Forget
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +45,22 @@ class Said:
 
 
 Entry = Logged | Amended | Said
+
+
+def is_of(entry: Entry, what: Forget) -> bool:
+    """Whether an entry that is no part of a task yet is of what is to be forgotten; what it does not tell is taken to hold."""
+    if isinstance(entry, Said):
+        at, said = entry.feedback.created_at, {"user_id": entry.feedback.user_id, "project_id": entry.project_id}
+        id = entry.task_id
+    else:
+        at, said, id = entry.at, entry.words, entry.id
+    asked = [(what.task_id, id), (what.session_id, said.get("session_id")), (what.user_id, said.get("user_id"))]
+    if not any(wanted is not None and wanted == found for wanted, found in asked) and what.before is None:
+        return False  # nothing says that it is
+    if what.before is not None and at >= what.before:
+        return False
+    asked.append((what.project_id, said.get("project_id")))
+    return all(wanted is None or found is None or wanted == found for wanted, found in asked)
 
 
 def is_logged(origin: str) -> bool:

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from proxy.store import cursor as cursors
 from proxy.store import words
-from proxy.store.entries import Entry, Said, heard, is_logged
+from proxy.store.entries import Entry, Said, heard, is_logged, is_of
 from proxy.store.measures import PICODOLLARS
 from proxy.store.memory_insight import MemoryInsights
 from proxy.store.memory_sums import Added, add_up
@@ -165,6 +165,12 @@ class MemoryStore:
                 self._tasks[id] = replace(task, feedback=left, flag=flag)
                 self._stale = True
         return count
+
+    async def forget_parked(self, what: Forget) -> int:
+        left = [entry for entry in self._parked if not is_of(entry, what)]
+        gone = len(self._parked) - len(left)
+        self._parked = left
+        return gone
 
     async def scrub(self) -> bool:
         return True

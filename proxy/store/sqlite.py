@@ -71,6 +71,9 @@ class SqliteStore:
     async def forget_feedback(self, user_id: str, project_id: str | None = None) -> int:
         return await self._must_write().forget_feedback(user_id, project_id)
 
+    async def forget_parked(self, what: Forget) -> int:
+        return await self._must_write().forget_parked(what)
+
     async def scrub(self) -> bool:
         return await self._must_write().scrub()
 

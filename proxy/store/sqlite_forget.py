@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from proxy.store import keys, rows
+from proxy.store.entries import is_of, unpack
 from proxy.store.questions import Question
 from proxy.store.shelf import Shelf
 from proxy.store.sqlite_swap import swap
@@ -101,6 +102,13 @@ def forget_feedback(db: sqlite3.Connection, user_id: str, project_id: str | None
         pairs.append((task, replace(task, flag=Flag(flag[0]) if flag else None)))
     swap(db, pairs)
     return len(found)
+
+
+def forget_parked(db: sqlite3.Connection, what: Forget) -> int:
+    """See `Store.forget_parked`; inside the transaction that is open on `db`."""
+    gone = [(key,) for key, entry in db.execute("SELECT key, entry FROM parked") if is_of(unpack(entry), what)]
+    db.executemany("DELETE FROM parked WHERE key = ?", gone)
+    return len(gone)
 
 
 def _gone(db: sqlite3.Connection, table: str, keys: set[tuple[str, str]]) -> int:

@@ -16,12 +16,12 @@ from proxy.store.entries import Entry
 from proxy.store.shelf import Shelf
 from proxy.store.sqlite_absorb import absorb
 from proxy.store.sqlite_file import identity, open_writer, unavailable
-from proxy.store.sqlite_forget import forget, forget_feedback
+from proxy.store.sqlite_forget import forget, forget_feedback, forget_parked
 from proxy.store.sqlite_rewrite import rewrite
 from proxy.store.sqlite_rollups import backfill
 from proxy.store.sqlite_save import save
 from proxy.store.sqlite_scrub import Scrubber
-from proxy.task import Forgotten, Summary, Task
+from proxy.task import Forget, Forgotten, Summary, Task
 
 T = TypeVar("T")
 
@@ -68,6 +68,10 @@ class Writer:
     async def forget_feedback(self, user_id: str, project_id: str | None) -> int:
         """See `Store.forget_feedback`."""
         return await self._done(lambda db: forget_feedback(db, user_id, project_id))
+
+    async def forget_parked(self, what: Forget) -> int:
+        """See `Store.forget_parked`."""
+        return await self._done(lambda db: forget_parked(db, what))
 
     async def scrub(self) -> bool:
         """See `Store.scrub`."""

@@ -45,7 +45,7 @@ async def test_what_is_older_than_it_may_be_goes_and_each_project_has_its_own_ag
     await house.store.save(aged(1, 29, 31, 99))
     await house.store.save(aged(1, 31, project="legal", first=10) + aged(0.5, 2, 3, project="scratch", first=20))
     rules = Rules(max_age=30, projects=(("legal", None), ("scratch", 1)))
-    retention = Retention(house.store, house.recorder, rules, asyncio.Lock())
+    retention = Retention(house.store, (house.recorder,), rules, asyncio.Lock())
     await retention.round(NOW)
     assert await ids(house.store) == {"id-0", "id-1", "id-10", "id-11", "id-20"}
     assert retention.retired.tasks == 4
@@ -55,7 +55,7 @@ async def test_what_is_older_than_it_may_be_goes_and_each_project_has_its_own_ag
 
 async def test_without_rules_it_does_nothing(house):
     await house.store.save(aged(1000))
-    retention = Retention(house.store, house.recorder, Rules(projects=(("legal", None),)), asyncio.Lock())
+    retention = Retention(house.store, (house.recorder,), Rules(projects=(("legal", None),)), asyncio.Lock())
     assert not Rules(projects=(("legal", None),))
     await retention.run()  # ends at once
     await retention.round(NOW)
@@ -68,7 +68,7 @@ async def test_the_oldest_go_until_there_is_room(house, tmp_path):
     noise = [a_task(n, request_body=bytes((n * k) % 251 for k in range(9000)), session_id=None) for n in range(300, 900)]
     await store.save(tasks + noise)
     full = await store.size()
-    retention = Retention(store, house.recorder, Rules(max_bytes=full // 2), asyncio.Lock())
+    retention = Retention(store, (house.recorder,), Rules(max_bytes=full // 2), asyncio.Lock())
     await retention.round(NOW)
     left = sorted(int(id.removeprefix("id-")) for id in await ids(store))
     assert await store.size() <= full // 2
@@ -83,7 +83,7 @@ async def test_the_oldest_go_until_there_is_room(house, tmp_path):
 async def test_a_store_with_no_room_at_all_ends_empty_and_not_in_a_loop(house, tmp_path):
     store = await open_store("sqlite:", tmp_path, write=True)
     await store.save(aged(1, 2, 3))
-    await Retention(store, house.recorder, Rules(max_bytes=1), asyncio.Lock()).round(NOW)
+    await Retention(store, (house.recorder,), Rules(max_bytes=1), asyncio.Lock()).round(NOW)
     assert await ids(store) == set()
     await store.close()
 
@@ -91,7 +91,7 @@ async def test_a_store_with_no_room_at_all_ends_empty_and_not_in_a_loop(house, t
 async def test_what_was_let_go_does_not_come_back_from_the_journal(house):
     await house.carried("t1", "t2")
     await house.recorder.step()
-    retention = Retention(house.store, house.recorder, Rules(max_age=0.0001), asyncio.Lock())
+    retention = Retention(house.store, (house.recorder,), Rules(max_age=0.0001), asyncio.Lock())
     await retention.round(2**51)
     assert await ids(house.store) == set()
     await house.recorder.close()
@@ -149,8 +149,8 @@ async def test_what_was_set_aside_is_forgotten_too(house):
     async def settle() -> bool:
         return False
 
-    report = await forget(house.store, house.recorder, Forget(session_id="nobody"), 2**51, settle)
+    report = await forget(house.store, (house.recorder,), Forget(session_id="nobody"), 2**51, settle)
     assert (report.set_aside, report.unreadable) == (0, 1)
-    report = await forget(house.store, house.recorder, Forget(session_id="s1"), 2**51, settle)
+    report = await forget(house.store, (house.recorder,), Forget(session_id="s1"), 2**51, settle)
     assert (report.set_aside, report.unreadable, report.settled) == (1, 1, False)
     assert [path.name for path in (house.path / "aside").iterdir()] == [f"{EPOCH}.9.journal"]

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from proxy.store import Store
+from proxy.store.entries import Amended, Said
 from proxy.task import Ending, Feedback, Filter, Flag, Forget, Forgotten
 from tests.store.tasks import NOON, a_task
 
@@ -139,3 +140,16 @@ class ForgettingContract:
             pass
         assert await store.size() < before
         assert await store.scrub()
+
+    async def test_what_was_said_of_tasks_that_are_not_there_is_forgotten(self, store: Store):
+        def said(id: str, user: str, at: int = 5) -> Said:
+            return Said(task_id=id, feedback=Feedback(id=f"f-{id}", created_at=at, comment="no", user_id=user))
+
+        await store.absorb(
+            [said("a", "bob"), said("b", "eve"), said("c", "eve", 9), Amended(id="d", at=5, words={"user_id": "bob"})]
+        )
+        assert await store.forget_parked(Forget(user_id="nobody")) == 0
+        assert await store.forget_parked(Forget(user_id="bob")) == 2
+        assert await store.forget_parked(Forget(task_id="b", ended_by=1)) == 1
+        assert await store.forget_parked(Forget(before=9)) == 0
+        assert await store.forget_parked(Forget(before=10)) == 1
