@@ -14,7 +14,7 @@ from proxy.record.redact_echo import without_echoes
 from proxy.record.redact_fields import clean_target, fingerprint, kept, needles, parameter_name
 from proxy.record.redact_multipart import MultipartRedactor
 from proxy.record.redact_names import REDACTED, is_secret_name
-from proxy.record.redact_text import TextRedactor, has_no_secret, is_clean
+from proxy.record.redact_text import TextRedactor, has_no_secret, is_clean, plan, with_userinfo
 from proxy.wire.coding import Decoder, UnknownCodingError, codings, decode
 
 __all__ = ["REDACTED", "Redactor", "clean_target", "fingerprint", "joined", "kept", "needles", "redacted_whole", "without_echoes"]
@@ -100,6 +100,8 @@ def joined(kept_bytes: bytes, switched_at: int | None, coding: str | None) -> by
 
 def redacted_whole(text: bytes, known: tuple[bytes, ...] = ()) -> tuple[bytes, bool]:
     """A whole text without credentials, and whether something was taken out; `text` itself where nothing was."""
+    if text.find(b"@") >= 0:
+        known = with_userinfo(plan(known), text).needles
     if text.find(b"\\u00") < 0 and has_no_secret(text, known):
         return text, False
     spelled_out = text.find(b"\\u00") >= 0 and _LETTER.search(text) is not None

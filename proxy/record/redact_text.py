@@ -1,8 +1,10 @@
 """Takes credentials out of text that comes in pieces: known values wherever they are, and JSON members by their names.
 
-Nothing is held back but a tail that is a proper prefix of a known value. A member's name is not secret, so it goes out at once;
-only a memory of it stays (`_carry`), so that the value is recognised when it comes. What comes in one piece or in many gives the
-same bytes.
+URLs lose their userinfo.
+
+Nothing is held back but a tail that is a proper prefix of a known value, or the beginning of a URL. A member's name is not
+secret, so it goes out at once; only a memory of it stays (`_carry`), so that the value is recognised when it comes. What comes
+in one piece or in many gives the same bytes.
 """
 
 from __future__ import annotations
@@ -35,6 +37,9 @@ _LEVELS = {0: 0, 1: 1, 3: 2, 7: 3, 15: 4}  # backslashes before a quote -> how o
 _TOKEN = re.compile(rb'\\*"|[{}\[\]]')
 _NUMBER = re.compile(rb"[-+.0-9eE]*")
 _SPACES = b" \t\r\n"
+_USERINFO = re.compile(rb':(?:\\?/){2}[^\s/"\\@?#<>]{1,256}@')  # RFC 3986 section 3.2.1; some write / as \/ in JSON
+_OPEN_URL = re.compile(rb':(?:\\|\\?/(?:\\|\\?/[^\s/"\\@?#<>]{0,256})?)?\Z')  # where an @ that is still to come may end one
+_URL = 272  # bytes: no longer one is looked for
 _BACKSLASH, _QUOTE = b'\\"'
 _OUTER, _CLOSES, _INSIDE = range(3)
 
@@ -129,6 +134,9 @@ class TextRedactor:
         for needle in self._plan.needles:
             if data.find(needle) >= 0:  # half the price of `in`
                 return self._scan(data, False)
+        end = data[-1]
+        if (data.find(b"@") >= 0 and _USERINFO.search(data)) or (end > 34 and _OPEN_URL.search(data, max(0, len(data) - _URL))):
+            return self._scan(data, False)
         if self._carry:
             text, start = self._carry + data, 0
         else:
@@ -159,6 +167,8 @@ class TextRedactor:
 
     def _scan(self, data: bytes, last: bool) -> bytes:
         text = b"".join((self._carry, self._held, data)) if self._carry or self._held else data
+        if text.find(b"@") >= 0:
+            self._plan = with_userinfo(self._plan, text)
         at, floor, changed = len(self._carry), 0, False
         plain = self._held == b""
         out: list[bytes] = []
@@ -202,7 +212,8 @@ class TextRedactor:
     def _tail(self, text: bytes, at: int) -> int:
         """Where the longest tail that a known value may begin with begins; the end of `text` where there is none."""
         end = len(text)
-        best = end
+        url = _OPEN_URL.search(text, max(at, end - _URL))
+        best = end if url is None else url.start()
         if end > at and text[-1] in self._plan.tails:
             for needle in self._plan.needles:
                 start = text.find(needle[:1], max(at, end - len(needle) + 1))
@@ -212,6 +223,12 @@ class TextRedactor:
                         break
                     start = text.find(needle[:1], start + 1)
         return best
+
+
+def with_userinfo(known: Plan, text: bytes) -> Plan:
+    """The search for what is `known`, and for the userinfo of the URLs in `text`."""
+    found = _USERINFO.findall(text)
+    return plan(tuple(dict.fromkeys((*known.needles, *found)))) if found else known
 
 
 def has_no_secret(text: bytes, known: tuple[bytes, ...]) -> bool:

@@ -54,6 +54,9 @@ TEXTS = {
     "a member": (b'{"api_key": "S3CRET", "a": "b"}', b'{"api_key": "[redacted]", "a": "b"}'),
     "every name": (NAMES_OF_SECRETS, NAMES_OF_SECRETS.replace(b"S3CRET", b"[redacted]")),
     "white space": (b'{"key"  \n\t:\r\n  "S3CRET" }', b'{"key"  \n\t:\r\n  "[redacted]" }'),
+    "userinfo in a URL": (b'{"u":"https://ann:S3CRET@h.example/x"}', b'{"u":"https[redacted]h.example/x"}'),
+    "userinfo behind slashes that JSON need not escape": (b'{"u":"ftp:\\/\\/ann:S3CRET@h"}', b'{"u":"ftp[redacted]h"}'),
+    "an @ that ends no userinfo": (b"https://h/a@b, ann@h.example, ://@ and http://", None),
     "a key in the middle of a member's value": (
         b'{"key":"S' + KEY + b'3","b":"' + KEY + b'"}',
         b'{"key":"[redacted]","b":"[redacted]"}',

@@ -230,6 +230,10 @@ def calls_with_canaries(canary: Canaries, upstream: Upstream) -> Iterator[bytes]
     part = b'--b\r\nContent-Disposition: form-data; name="api_key"\r\n\r\n%s\r\n--b--\r\n' % canary("multipart")
     yield request(b"POST", b"/v1/files", b"Content-Type: multipart/form-data; boundary=b", body=part)
     upstream.play(ok())
+    url = "https://user:" + canary("body-userinfo").decode() + "@host.invalid/picture.png"
+    picture = {"type": "image_url", "image_url": {"url": url}}
+    yield chat(body=json.dumps({"model": "m", "messages": [{"role": "user", "content": [picture]}]}).encode())
+    upstream.play(ok())
     yield request(b"GET", b"http://user:" + canary("userinfo") + b"@host.invalid/v1/x")
     upstream.play(ok(b"{}", b"Location: http://user:" + canary("location") + b"@host.invalid/", status=b"302 Found"))
     yield request(b"GET", b"/v1/x")
