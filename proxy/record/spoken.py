@@ -99,7 +99,7 @@ class Spoken:
             self._passed = (self._passed[0] + sent, self._passed[1] + received)
 
     def _hear(self, decoder: Decoder, data: bytes, *, sent: bool) -> int:
-        if self._deaf or decoder.broken is not None:
+        if self._deaf or _fault(decoder) is not None:
             return 0
         sequence = 0
         try:
@@ -112,9 +112,10 @@ class Spoken:
                     self._asked(message)
                 else:
                     sequence = self._said(message) or sequence
-            if decoder.broken is not None:
+            fault = _fault(decoder)
+            if fault is not None:
                 self._begin()
-                self.note(f"of what the {'caller' if sent else 'upstream'} says from here on nothing is kept: {decoder.broken}")
+                self.note(f"of what the {'caller' if sent else 'upstream'} says from here on nothing is kept: {fault}")
         except Exception as error:  # nothing that goes wrong here may touch the connection
             self._deaf = True
             self.note(f"the record is not whole: {type(error).__name__} while it was made")
@@ -214,6 +215,11 @@ class Spoken:
             tap.end(Ending.COMPLETED if self._done else ending)
         self._gate = 0
         self._done = False
+
+
+def _fault(decoder: Decoder) -> str | None:
+    """What is wrong with what it was fed. Asked by a call: compiled code believes that what was None a line ago still is."""
+    return decoder.broken
 
 
 def _goes_on(message: Message) -> bool:
