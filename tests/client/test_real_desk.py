@@ -11,14 +11,9 @@ from typing import Any
 
 import pytest
 
-from proxy.query.routes import ACTS
 from tests.client.conftest import Run
 from tests.client.places import ANSWER, Provider
 from tests.proc import Tasktap, serving, soon
-
-pytestmark = pytest.mark.skipif(
-    not any((act.method, act.path) == ("POST", "/api/tasks") for act in ACTS), reason="the desk has no intake"
-)
 
 
 @pytest.fixture

@@ -18,13 +18,10 @@ import pytest
 
 from proxy.cli.progress import Mark, Progress
 from proxy.cli.rows import opened
-from proxy.query.routes import ACTS
 from tests.proc import clean_environment, serving, soon
 from tests.test_cli import tasktap
 
 Row = dict[str, Any]
-
-INTAKE = any((act.method, act.path) == ("POST", "/api/tasks") for act in ACTS)
 
 
 def rows(count: int) -> list[Row]:
@@ -115,7 +112,6 @@ def test_rows_that_are_not_taken_are_written_down_with_their_reason_and_the_othe
     assert len(stored(tmp_path / "data")) == 3
 
 
-@pytest.mark.skipif(not INTAKE, reason="the desk has no intake")
 def test_through_a_running_desk_tasks_are_there_when_the_command_ends(tmp_path: Path):
     file = jsonl(tmp_path / "tasks.jsonl", rows(700))
     with serving(tmp_path) as house:
