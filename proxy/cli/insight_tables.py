@@ -276,7 +276,7 @@ def csv_of(found: Sequence[JSON]) -> bytes:
 def parquet_of(found: Sequence[JSON]) -> bytes:
     """One table. Raises Problem where pyarrow is not installed."""
     try:
-        import pyarrow  # type: ignore[import-untyped, unused-ignore]  # it has no types, where it is installed
+        import pyarrow
         from pyarrow import parquet
     except ImportError:
         raise Problem("Parquet needs pyarrow: pip install 'tasktap[parquet]'.", 2) from None

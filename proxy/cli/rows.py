@@ -131,7 +131,7 @@ def _csv(file: Any, delimiter: str) -> Iterator[Row]:
 
 def _parquet(raw: BinaryIO, size: int) -> Rows:
     try:
-        from pyarrow import parquet  # type: ignore[import-not-found,import-untyped,unused-ignore]  # an extra
+        from pyarrow import parquet
     except ImportError:
         raise Problem("reading Parquet needs pyarrow: pip install 'tasktap[parquet]'.", 2) from None
     try:

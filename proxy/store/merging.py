@@ -137,18 +137,14 @@ def told_again(call: Task, logged: JSON) -> Task:
 
 
 def with_feedback(task: Task, more: Iterable[Feedback]) -> Task:
-    """The task with this feedback too; its flag is the latest that anybody gave."""
+    """The task with this feedback too, in the order of its times; its flag is the latest that anybody gave."""
     known = {one.id for one in task.feedback}
     new = [one for one in more if one.id not in known]
     if not new:
         return task
-    feedback = (*task.feedback, *new)
-    flagged = [one for one in feedback if one.flag is not None]
-    latest = max(flagged, key=lambda one: one.created_at, default=None)  # of equals the first: a retry changes nothing
-    for one in flagged:
-        if latest is not None and one.created_at == latest.created_at:
-            latest = one
-    return replace(task, feedback=feedback, flag=latest.flag if latest is not None else task.flag)
+    feedback = sorted((*task.feedback, *new), key=lambda one: one.created_at)  # of equals the one that was heard last counts
+    flags = [one.flag for one in feedback if one.flag is not None]
+    return replace(task, feedback=tuple(feedback), flag=flags[-1] if flags else task.flag)
 
 
 def _with_words(task: Task, entry: Logged) -> Task:

@@ -107,7 +107,7 @@ class SqliteStore:
         if record is None:
             return None
         columns = ", ".join(FEEDBACK_COLUMNS)
-        said = await self._readers.rows(f"SELECT {columns} FROM feedback WHERE task = ? ORDER BY key", (found[0][0],))
+        said = await self._readers.rows(f"SELECT {columns} FROM feedback WHERE task = ? ORDER BY created_at, key", (found[0][0],))
         return rows.task(found[0], record, tuple(map(rows.feedback, said)))
 
     async def body(self, id: str, which: Which) -> Body | None:

@@ -18,7 +18,7 @@ from proxy.store.sqlite_swap import swap
 from proxy.task import Task
 
 _TASK = f"SELECT {rows.SUMMARY_SELECT} FROM task WHERE task.id = ?"
-_SAID = f"SELECT {', '.join(rows.FEEDBACK_COLUMNS)} FROM feedback WHERE task = ? ORDER BY key"
+_SAID = f"SELECT {', '.join(rows.FEEDBACK_COLUMNS)} FROM feedback WHERE task = ? ORDER BY created_at, key"
 _PARKED = "SELECT key, entry FROM parked WHERE task_id = ? UNION SELECT key, entry FROM parked WHERE response_id = ? ORDER BY key"
 
 

@@ -166,9 +166,9 @@ class AbsorbingContract:
             await store.save([call])
             await store.absorb(entries)
         task = await store.get("id-1")
-        assert [one.id for one in task.feedback] == ["f2", "f1"]
+        assert [one.id for one in task.feedback] == ["f1", "f2"], "in the order in which it was given"
         assert task.flag is Flag.SUCCESS, "the latest counts, not the one that came last"
-        assert (task.feedback[1].score, task.feedback[1].comment) == (0.25, "no")
+        assert (task.feedback[0].score, task.feedback[0].comment) == (0.25, "no")
         assert [t.id for t in (await store.find(Filter(flag=Flag.SUCCESS), limit=9)).items] == ["id-1"]
         assert await store.answered("chatcmpl-1") == "id-1"
         assert await store.answered("chatcmpl-2") is None
@@ -178,6 +178,10 @@ class AbsorbingContract:
         await store.absorb([said("t", n=2, flag=Flag.FAILURE), logged("t", input="x")])
         task = await store.get("t")
         assert ([one.id for one in task.feedback], task.flag) == (["f1", "f2"], Flag.FAILURE)
+
+    async def test_feedback_that_came_before_its_task_in_one_batch_stays_the_first(self, store: Store):
+        await store.absorb([said("t", n=1), logged("t", input="x"), said("t", n=2)])
+        assert [one.id for one in (await store.get("t")).feedback] == ["f1", "f2"]
 
     async def test_feedback_by_a_response_id_finds_the_task_of_its_own_batch(self, store: Store):
         await store.absorb(
