@@ -20,6 +20,7 @@ from proxy.query.encoding import encode
 from proxy.query.guard import HEADERS, Desk, refusal
 from proxy.query.openapi import openapi
 from proxy.query.parameters import Asked, BadFilter, understand
+from proxy.query.premises import House
 from proxy.query.routes import ACTS, OCTETS, ROUTES, Route
 from proxy.store import BadCursor, Store, StoreUnavailable
 from proxy.task import Status, Which
@@ -58,14 +59,15 @@ def build(
     *,
     calls: str | None = None,
     watch: Watch | None = None,
+    house: House | None = None,
     mounted: Sequence[Mounted] = (),
 ) -> web.Application:
     """The application; run it with `DeskRunner`, which keeps aiohttp's own words from going out.
 
     `acts` are what the routes of `ACTS` do, by name; `mounted` are served beside them; `calls` is where apps call, for pages that
-    say so; `watch` tells what running calls do.
+    say so; `watch` tells what running calls do, `house` of disk, upstreams and versions.
     """
-    room = Room(store, status, desk, decode, acts or {}, watch=watch, calls=calls)
+    room = Room(store, status, desk, decode, acts or {}, watch=watch, calls=calls, house=house)
     opens = {route.path for route in ROUTES if route.open} | pages.OPEN
     feedback = {route.path for route in ACTS if route.feedback}
     manners = [for_pages(desk, feedback), pages.speaking_html(room), _well_mannered(desk, opens, feedback)]

@@ -33,6 +33,7 @@ from proxy.record.watching import Watch
 from proxy.server import again, data_dir, forgetting, regroup
 from proxy.server.intake import IntakeDoor
 from proxy.server.late_store import LateStore
+from proxy.server.premises import Surroundings
 from proxy.server.told import Told, hear, say_ready
 from proxy.store import StoreUnavailable, open_store
 from proxy.task import Status
@@ -159,6 +160,7 @@ class _Process:
             self._acts(),
             calls=told.settings["calls"],
             watch=self._watch,
+            house=Surroundings(self._path, told.settings, _desk(told).version),
             mounted=self._intake.mounted,
         )
         runner = DeskRunner(desk, shutdown_timeout=0.2)

@@ -193,7 +193,7 @@ class Supervisor:
         )
         if child.role == "desk":
             calls = next(one.sock for one in self._children if one.role != "desk")
-            doors_of = {"address": doors.url(child.sock), "calls": doors.url(calls)}
+            doors_of = {"address": doors.url(child.sock), "calls": doors.url(calls), "given": list(self._given)}
             child.start(replace(told, settings=plan.desk_part | doors_of), time.monotonic())
             return
         self._serial += 1

@@ -242,6 +242,28 @@ def test_the_key_signs_in_and_out(tmp_path: Path, chromium):  # type: ignore[no-
         assert "/sign-in" in page.url
 
 
+def test_the_doctor_looks_everything_over_when_asked(tab: Open, house: Tasktap):
+    page = tab().go("/status")
+    assert page.locator(".findings").count() == 0
+    page.locator("#doctor button").click()
+    page.wait_for_url("**/status#doctor", timeout=60_000)
+    told = page.locator(".findings").inner_text()
+    assert "only its owner can read it" in told
+    assert "sound (looked through" in told
+    assert str(house.data) in page.locator("main").inner_text()
+
+
+def test_users_are_ordered_by_the_column_that_is_clicked(tab: Open):
+    visit = tab(width=1600)
+    page = visit.go("/users")
+    page.locator("th a", has_text="Tasks").click()
+    page.wait_for_url("**sort=tasks")
+    counts = [int(text.replace(",", "")) for text in page.locator("td[data-label=Tasks]").all_inner_texts()]
+    assert counts == sorted(counts, reverse=True)
+    assert len(set(counts)) > 3
+    visit.was_quiet()
+
+
 def test_a_running_call_is_seen_while_it_speaks(tmp_path: Path, chromium):  # type: ignore[no-untyped-def]
     config = f'[upstreams.openai]\nurl = "{talk.provider()}"\n'
     question = "The test test_retry_backoff fails about once in twenty runs. Find out why."

@@ -9,6 +9,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from proxy.query.api import Desk, DeskRunner, build
+from proxy.query.premises import House
 from proxy.store import Store
 from proxy.task import Ending, Feedback, Flag, Source, Status, Task, Usage
 
@@ -114,10 +115,10 @@ class DeskServer(TestServer):
         return DeskRunner(self.app)
 
 
-def desk(store: Store, desk: Desk = OPEN, status: Status = WELL) -> web.Application:
+def desk(store: Store, desk: Desk = OPEN, status: Status = WELL, house: House | None = None) -> web.Application:
     """The desk's application over `store`."""
 
     async def state() -> Status:
         return status
 
-    return build(store, state, desk, unzip)
+    return build(store, state, desk, unzip, house=house)

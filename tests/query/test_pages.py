@@ -16,10 +16,11 @@ from yarl import URL
 from proxy.query import cookie
 from proxy.query.api import build
 from proxy.query.dashboard.pages import PAGES
+from proxy.query.premises import Consultation, Premises
 from proxy.store.memory import MemoryStore
-from proxy.task import Ending, Status, Task
+from proxy.task import Ending, Flag, Status, Task
 from tests.query.conftest import Ask
-from tests.query.examples import BARE, FULL, LOCKED, MORNING, OPEN, DeskServer, others
+from tests.query.examples import BARE, FULL, LOCKED, MORNING, OPEN, DeskServer, desk, others
 
 HTML = {"Accept": "text/html"}
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>![p](http://evil.example/pixel.png) [l](javascript:alert(3))"
@@ -53,7 +54,7 @@ async def page(client: TestClient, path: str, status: int = 200) -> str:
 CHOSEN = "/tasks?q=good&period=30d&cols=cost&cols=kind"
 ADDRESSES = [
     "/", "/tasks", "/tasks/t-full", "/tasks/t-bare", "/sessions", "/sessions/s%2F1%20%C3%BC", "/sessions/long", "/users",
-    "/users/ada", "/status", "/live", "/insights", "/insights/sessions",
+    "/users/ada", "/users?sort=tasks", "/status", "/live", "/insights", "/insights/sessions",
     "/insights/users", "/insights/compare", "/?period=30d", "/sign-in", "/tasks/t-full/as/curl?page", CHOSEN,
 ]  # fmt: skip
 
@@ -459,3 +460,113 @@ async def test_a_desk_that_only_reads_shows_no_form_that_writes(ask: Ask):
         assert 'method="post"' not in await page(client, path)
     async with client.post("/tasks/t-full/feedback", data={"flag": "success"}) as answer:
         assert answer.status == 503
+
+
+class Lodging:
+    """A house whose disk has so much room, and whose doctor says one thing."""
+
+    def __init__(self, free: int) -> None:
+        self._free = free
+        self.said: Consultation | None = None
+
+    def look(self) -> Premises:
+        return Premises(
+            data_dir="/data/of/ours",
+            disk_free=self._free,
+            disk_size=10**12,
+            disk_wanted=3 * 10**9,
+            files=(("Store", 12_300_000),),
+            upstreams=(("openai", "https://api.openai.example"), ("idle", "http://idle.example")),
+            versions=(("tasktap", "9.8.7"),),
+        )
+
+    async def consult(self) -> None:
+        finding = {"about": "disk", "verdict": "care", "seen": "<b>little</b> room", "advice": "Make some."}
+        self.said = Consultation(MORNING, 0.25, (finding,))
+
+
+async def lodging(store: MemoryStore, free: int) -> TestClient:
+    client = TestClient(DeskServer(desk(store, house=Lodging(free))))
+    await client.start_server()
+    return client
+
+
+@pytest.mark.parametrize(
+    ("free", "said"),
+    [(10**8, "The disk is nearly full"), (10**9, "could fill it while the store is away"), (10**11, None)],
+)
+async def test_a_disk_that_is_filling_up_is_a_concern(store: MemoryStore, free: int, said: str | None):
+    client = await lodging(store, free)
+    for path in ("/status", "/"):
+        text = await page(client, path)
+        assert said is None or said in text
+        assert ("free on the disk of" in text) == (said is not None)
+    await client.close()
+
+
+async def test_health_tells_of_disk_upstreams_and_versions(store: MemoryStore):
+    failed = [
+        replace(one, id=f"u{one.id}", origin=f"u{one.origin}", upstream="away", ending=Ending.UNREACHABLE) for one in others(2)
+    ]
+    await store.save(failed)
+    client = await lodging(store, 10**11)
+    text = await page(client, "/status")
+    for told in ("100 GB", "12.3 MB", "/data/of/ours", "https://api.openai.example", "http://idle.example", "9.8.7"):
+        assert told in text
+    table = text[text.index('id="h-upstreams"') :]
+    away = table[table.index(">away<") :]
+    assert "no longer configured" in away
+    assert '<span class="neg">2</span>' in away
+    await client.close()
+
+
+async def test_the_doctor_is_asked_on_the_health_page(store: MemoryStore):
+    client = await lodging(store, 10**11)
+    before = await page(client, "/status")
+    assert "Look everything over" in before
+    async with client.post("/status/doctor", allow_redirects=False) as answer:
+        assert (answer.status, answer.headers["Location"]) == (303, "/status#doctor")
+    after = await page(client, "/status")
+    assert "&lt;b&gt;little&lt;/b&gt; room" in after
+    assert "Make some." in after
+    async with client.post("/status/doctor", headers={"Origin": "http://elsewhere.example"}) as answer:
+        assert answer.status == 403
+    await client.close()
+
+
+async def test_users_are_put_in_order_by_a_column_and_so_is_the_file(ask: Ask, store: MemoryStore):
+    few = [replace(one, id=f"c{one.id}", origin=f"c{one.origin}", user_id="cleo") for one in others(2)]
+    await store.save([replace(one, created_at=one.created_at + 10**9, ended_at=one.ended_at + 10**9) for one in few])
+    client = await ask()
+
+    async def names(path: str) -> list[str]:
+        async with client.get(path) as answer:
+            return [one["id"] for one in json.loads(await answer.text())]
+
+    assert (await names("/users.json"))[0] == "cleo"
+    assert (await names("/users.json?sort=tasks"))[0] == "bob"
+    text = await page(client, "/users?sort=tasks")
+    assert text.index(">bob<") < text.index(">cleo<")
+    assert text.count('aria-sort="descending"') == 1
+    assert "/users.csv?sort=tasks" in text
+    await page(client, "/users?sort=nothing", 400)
+
+
+async def test_a_user_who_struggles_is_told_with_what_shows_it(ask: Ask, store: MemoryStore):
+    bad = [
+        replace(one, id=f"s{one.id}", origin=f"s{one.origin}", user_id="sam", flag=Flag.FAILURE, ending=Ending.TIMED_OUT)
+        for one in others(4)
+    ]
+    await store.save(bad)
+    text = await page(await ask(), "/users")
+    row = text[text.index(">sam<") :].partition("</tr>")[0]
+    assert "struggling" in row
+    assert "failure 4" in row
+    assert "errors 4" in row
+
+
+async def test_what_was_kept_is_said_where_something_was_said_and_nowhere_else(store: MemoryStore):
+    client = await acting(store, Acts())
+    assert "Kept. It is shown" not in await page(client, "/tasks/t-full")
+    assert "Kept. It is shown" in await page(client, "/tasks/t-full?said=1")
+    await client.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -54,7 +55,7 @@ async def page(room: Room, request: web.Request) -> web.StreamResponse:
         over=over,
         periods=view.PERIODS,
         state=state,
-        concerns=concerns(state),
+        concerns=concerns(state, await asyncio.to_thread(room.house.look) if room.house is not None else None),
         worse=_worse(found["totals"], earlier["totals"]),
         tiles=_tiles(found, earlier, items),
         charts=_charts(over.slots(), items, before),

@@ -71,6 +71,7 @@ PAGES = (
     Page("/live", live_page.page, "the calls that run, and what they say while they say it"),
     Page("/live/events", live_page.events, "the same as server-sent events"),
     Page("/status", health_page.page, "the promises in figures, and what is wrong"),
+    Page("/status/doctor", health_page.consult, "the doctor, asked", method="POST"),
     Page("/sign-in", sign_in.page, "where the desk's key is asked for", open=True),
     Page("/sign-in", sign_in.sign_in, "the key, sent", method="POST", open=True),
     Page("/sign-out", sign_in.sign_out, "the cookie, forgotten", method="POST", open=True),

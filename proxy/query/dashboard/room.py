@@ -13,6 +13,7 @@ from aiohttp import web
 
 from proxy.query.dashboard import paper
 from proxy.query.guard import Desk
+from proxy.query.premises import House
 from proxy.store import Store
 from proxy.task import JSON, Status
 
@@ -46,6 +47,7 @@ class Room:
     acts: Mapping[str, Act]
     watch: Watch | None = None
     calls: str | None = None  # where apps call, for what people copy
+    house: House | None = None
 
     @staticmethod
     def now() -> int:

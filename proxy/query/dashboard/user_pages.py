@@ -12,7 +12,7 @@ from proxy.query.answers import NotFound
 from proxy.query.dashboard import figures, plot, sheet, view
 from proxy.query.dashboard.room import Room
 from proxy.query.dashboard.task_list import excerpt
-from proxy.query.parameters import PAGING, PROJECT
+from proxy.query.parameters import PAGING, PROJECT, USER_SORT
 from proxy.query.segments import Tops, segments_of
 from proxy.store.measures import DAY
 from proxy.task import Filter
@@ -21,11 +21,26 @@ RECENT = 8  # tasks shown of a user
 SPARK_DAYS = 30
 SHOWN_DAYS = 90
 
+COLUMNS = (
+    ("last_seen", "Last seen", ""),
+    ("first_seen", "First seen", "roomy"),
+    ("active_days", "Days", "num roomy"),
+    ("sessions", "Sessions", "num"),
+    ("tasks", "Tasks", "num"),
+    ("errors", "Errors", "num"),
+    ("success_rate", "Success", "num"),
+    ("input_tokens", "Tokens in", "num"),
+    ("output_tokens", "Tokens out", "num"),
+    ("cost", "Cost", "num"),
+)
+"""What the list is ordered by where its name is clicked: the key, what it is called, its class."""
+
 
 async def users(room: Room, request: web.Request) -> web.StreamResponse:
-    """The list, the one seen last first."""
-    asked = view.read("/users", request.query.items(), (PROJECT, *PAGING), room.now())
-    found = await room.store.users(project_id=asked.asked.filter.project_id, limit=asked.asked.limit, cursor=asked.asked.cursor)
+    """The list, the one seen last first, or the one with the most of what is asked."""
+    asked = view.read("/users", request.query.items(), (PROJECT, USER_SORT, *PAGING), room.now())
+    want = asked.asked
+    found = await room.store.users(project_id=want.filter.project_id, sort=want.sort, limit=want.limit, cursor=want.cursor)
     days = await room.store.insights.activity([(one.project_id, one.id) for one in found.items], room.now() - SPARK_DAYS * DAY)
     return await room.show(
         request,
@@ -34,6 +49,8 @@ async def users(room: Room, request: web.Request) -> web.StreamResponse:
         view=asked,
         users=found.items,
         next=found.next,
+        columns=COLUMNS,
+        sort=asked.asked.sort or "last_seen",
         segment=view.segment,
         courses={(one.project_id, one.id): _course(days.get((one.project_id, one.id), {}), room.now()) for one in found.items},
         segments=lambda one: segments_of(one, Tops(), room.desk.thresholds),
@@ -42,9 +59,11 @@ async def users(room: Room, request: web.Request) -> web.StreamResponse:
 
 async def users_file(room: Room, request: web.Request) -> web.StreamResponse:
     """The list as a file."""
-    asked = view.read("/users", request.query.items(), (PROJECT, *PAGING), room.now())
-    project = asked.asked.filter.project_id
-    found = sheet.rows(lambda cursor: room.store.users(project_id=project, limit=sheet.PAGE, cursor=cursor), document.of_user)
+    want = view.read("/users", request.query.items(), (PROJECT, USER_SORT, *PAGING), room.now()).asked
+    found = sheet.rows(
+        lambda cursor: room.store.users(project_id=want.filter.project_id, sort=want.sort, limit=sheet.PAGE, cursor=cursor),
+        document.of_user,
+    )
     return await sheet.send(request, request.path.rpartition("/")[2], found, {})
 
 

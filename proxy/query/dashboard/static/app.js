@@ -60,6 +60,9 @@ for (const b of $$("[data-copy-from]")) {
   };
 }
 
+// --- a button that takes its time says so
+for (const b of $$("[data-busy]")) b.form.addEventListener("submit", () => { b.textContent = b.dataset.busy; b.setAttribute("aria-busy", "true"); setTimeout(() => { b.disabled = true; }); });
+
 // --- a question before what cannot be undone
 for (const f of $$("form[data-ask]")) f.addEventListener("submit", (e) => { if (!confirm(f.dataset.ask)) e.preventDefault(); });
 
