@@ -426,7 +426,7 @@ class Carry:
         """Look after the time limits."""
         if self._deaf_until is not None and now > self._deaf_until:
             self._finish()
-        elif self._done and self._outlet.is_empty:
+        elif self._outlet.failed or (self._done and self._outlet.is_empty):
             self.failed()  # whoever writes the last bytes finishes the call in the same breath, unless a fault was in between
         elif self._done or self._tunnel is not None or self._connecting is not None:
             return

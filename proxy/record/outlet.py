@@ -19,7 +19,7 @@ def _nothing() -> None: ...
 class Outlet:
     """Writes to one caller. `released` is called whenever nothing is held any more."""
 
-    __slots__ = ("_held", "_journal", "_released", "caller", "held_bytes")
+    __slots__ = ("_held", "_journal", "_released", "caller", "failed", "held_bytes")
 
     def __init__(self, caller: Caller, journal: Journal, released: Callable[[], None]) -> None:
         self.caller: Caller | None = caller
@@ -27,6 +27,7 @@ class Outlet:
         self._released = released
         self._held: deque[tuple[int, bytes]] | None = None
         self.held_bytes = 0
+        self.failed = False  # a fault of ours: what is held goes nowhere, nor does what comes behind it
 
     def put(self, data: bytes, sequence: int) -> None:
         """Write, now or once the record `sequence` is in the journal."""
@@ -48,6 +49,7 @@ class Outlet:
         held, caller = self._held, self.caller
         if held is None or caller is None:
             return
+        self.failed = True  # unless it goes well
         if faults.ARMED:
             faults.hit("relay.last")
         out = [held.popleft()[1]]
@@ -56,6 +58,7 @@ class Outlet:
         data = out[0] if len(out) == 1 else b"".join(out)
         self.held_bytes -= len(data)
         caller.write(data)
+        self.failed = False
         if held:
             self._journal.wait(held[0][0], self._release)
         else:

@@ -83,6 +83,7 @@ SHORT = (
     once("journal.rotate:2:enospc", "journal.rotate:3:memory", "journal.rotated:4:raise", "journal.rotated:2:enospc"),
     once("recorder.record:7:eio", "recorder.record:40:memory", "recorder.reading:3:raise", "recorder.reading:9:memory"),
     once("recorder.save:2:enospc", "recorder.saved:3:raise", "recorder.forget:1:eio", "recorder.forgot:1:raise"),
+    once("relay.connect:3:raise", "relay.sent:2:raise", "relay.head:5:raise", "relay.forward:7:raise", "relay.last:2:raise"),
     once("tap.begin:3:kill", "tap.begun:4:kill", "relay.connect:5:kill", "relay.sent:3:kill"),
     once("relay.head:3:kill", "tap.data:2:kill", "relay.forward:9:kill", "tap.end:3:kill"),
     once("relay.last:2:kill", "journal.write:4:kill", "journal.written:6:kill"),
