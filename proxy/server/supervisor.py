@@ -6,6 +6,7 @@ see the end of their lifeline and go within two seconds.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -45,6 +46,7 @@ class Supervisor:
         self._stop_asked = 0
         self._change_asked = False
         self._announced = False
+        self._unwritten = False  # run.json does not say what is so by now: the disk did not take it
 
     def run(self) -> int:
         """Until stopped. Returns the exit status."""
@@ -71,7 +73,8 @@ class Supervisor:
         try:
             return self._watch()
         finally:
-            (path / "run.json").unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # a disk that cannot be written: who reads it finds that the pids are gone
+                (path / "run.json").unlink(missing_ok=True)
             os.close(lock)
 
     @property
@@ -139,7 +142,7 @@ class Supervisor:
             child.buried(now)
             self._leaving.remove(child)
             changed = True
-        if changed and self._announced:
+        if (changed or self._unwritten) and self._announced:
             self._write_run_json()
 
     # -- changing
@@ -220,7 +223,11 @@ class Supervisor:
             "desk": doors.url(self._children[0].sock),
             "processes": [own, *others],
         }
-        data_dir.write(self._path / "run.json", json.dumps(what).encode() + b"\n")
+        try:
+            data_dir.write(self._path / "run.json", json.dumps(what).encode() + b"\n")
+            self._unwritten = False
+        except OSError:  # a full disk: calls flow all the same, and it is tried again
+            self._unwritten = True
 
     def _announce(self) -> None:
         self._write_run_json()
