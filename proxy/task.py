@@ -442,6 +442,11 @@ class Status:
     journal_bytes: int = 0
     journal_segments: int = 0
     journal_stalled: bool = False
+    journal_damaged: int = 0  # bytes that no record could be found in, or that could not be read
+    intake_waiting: int = 0  # entries of apps and people that are journalled, read and not in the store yet
+    intake_set_aside: int = 0  # ... that the store refused, since this desk began
+    intake_stalled: bool = False  # the intake's own journal cannot write
+    intake_error: str | None = None  # why they cannot be stored
     store_error: str | None = None
     lag_seconds: float = 0.0  # age of the oldest journalled end that is not yet stored
     retired_tasks: int = 0  # let go of by age or size

@@ -158,6 +158,13 @@ def of_status(status: Status) -> JSON:
             "lapses": status.lapses,
             "bodies_dropped": status.bodies_dropped,
             "stalled": status.journal_stalled,
+            "damaged_bytes": status.journal_damaged,
+        },
+        "intake": {
+            "waiting": status.intake_waiting,
+            "set_aside": status.intake_set_aside,
+            "stalled": status.intake_stalled,
+            "error": status.intake_error,
         },
         "store": {
             "error": status.store_error,

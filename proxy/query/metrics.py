@@ -49,6 +49,9 @@ def _lines(status: Status) -> Iterator[str]:
     yield from _metric("journal_bytes", "gauge", "Size of the journal.", [("", status.journal_bytes)])
     yield from _metric("journal_segments", "gauge", "Files of the journal.", [("", status.journal_segments)])
     yield from _metric("journal_stalled", "gauge", "1 while the journal cannot be written.", [("", int(status.journal_stalled))])
+    yield from _metric("journal_damaged_bytes_total", "counter", "Bytes without a record.", [("", status.journal_damaged)])
+    yield from _metric("intake_waiting", "gauge", "What apps and people said, not stored yet.", [("", status.intake_waiting)])
+    yield from _metric("intake_stalled", "gauge", "1 while what is said cannot be kept.", [("", int(status.intake_stalled))])
     yield from _metric(
         "lag_seconds", "gauge", "Age of the oldest ended call that is not in the store.", [("", status.lag_seconds)]
     )

@@ -261,7 +261,7 @@ _FORGOTTEN: JSON = {
 
 def _status() -> JSON:
     calls = ("carried", "running", "journalled", "stored", "waiting", "lost", "rejected", "recovered", "set_aside")
-    journal: JSON = dict.fromkeys(("bytes", "segments", "lapses", "bodies_dropped"), COUNT)
+    journal: JSON = dict.fromkeys(("bytes", "segments", "lapses", "bodies_dropped", "damaged_bytes"), COUNT)
     return _object(
         {
             "calls": {
@@ -269,6 +269,17 @@ def _status() -> JSON:
                 "description": "Since this start, but `recovered`. `carried = stored + waiting + lost`.",
             },
             "journal": _object({**journal, "stalled": {"type": "boolean"}}),
+            "intake": {
+                **_object(
+                    {
+                        "waiting": COUNT,
+                        "set_aside": COUNT,
+                        "stalled": {"type": "boolean"},
+                        "error": _typed(get_type_hints(Status)["intake_error"]),
+                    }
+                ),
+                "description": "What apps log and people say.",
+            },
             "store": _object(
                 {
                     "error": _typed(get_type_hints(Status)["store_error"]),

@@ -122,7 +122,9 @@ class Absorber:
                 self._waiting.popleft()
                 self._absorbed(each.epoch, each.number, (each.entry,))
         await loop.run_in_executor(self._executor, self._forget)
-        self._rests += not worked
+        if not worked:
+            self._rests += 1
+            self.error = None
         return worked
 
     async def _absorb(self, batch: Sequence[_Heard]) -> None:
@@ -136,6 +138,11 @@ class Absorber:
             half = len(batch) // 2
             await self._absorb(batch[:half])
             await self._absorb(batch[half:])
+
+    @property
+    def waiting(self) -> int:
+        """Entries that are read and not in the store."""
+        return len(self._waiting)
 
     async def settled(self, seconds: float) -> bool:
         """Wait, while this runs, until what was said by now is stored; False where that takes longer than `seconds`."""

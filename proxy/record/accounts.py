@@ -26,14 +26,15 @@ def status(board: Board, recorder: Recorder, run: str, recovered: int) -> Status
     sums = [0] * COLUMNS
     for row in board.used():
         epoch = epoch_of(run, row)
-        kept = recorder.stored.get(epoch, 0)
+        kept = recorder.stored.get(epoch, 0) + recorder.let_go.get(epoch, 0)
+        missing = recorder.missing.get(epoch, 0)
         put_aside = recorder.set_aside.get(epoch, 0)
         dead = bool(row[Column.DEAD])
         ended = row[Column.BEGUN] if dead else row[Column.ENDED]
         carried += ended
         stored += kept
         aside += put_aside
-        lost += max(0, ended - kept - put_aside) if dead and epoch not in open_epochs else row[Column.LOST]
+        lost += max(0, ended - kept - put_aside) if dead and epoch not in open_epochs else row[Column.LOST] + missing
         sums = [total + count for total, count in zip(sums, row, strict=True)]
         journalled += row[Column.JOURNALLED]
         rejected += row[Column.REJECTED]
@@ -53,6 +54,10 @@ def status(board: Board, recorder: Recorder, run: str, recovered: int) -> Status
         reasons.append("the journal cannot be written: is the disk full, or hanging?")
     if recorder.error is not None:
         reasons.append(f"the store cannot be written: {recorder.error}")
+    if recorder.stumble is not None:
+        reasons.append(recorder.stumble)
+    for epoch, why in sorted(recorder.unreadable.items()):
+        reasons.append(f"the journal {epoch} cannot be read: {why}")
     return Status(
         carried=carried,
         running=running,
@@ -68,6 +73,7 @@ def status(board: Board, recorder: Recorder, run: str, recovered: int) -> Status
         journal_bytes=journal_bytes,
         journal_segments=segments,
         journal_stalled=stalled,
+        journal_damaged=recorder.damaged,
         store_error=recorder.error,
         lag_seconds=recorder.lag_seconds(),
         relays=relays,

@@ -9,10 +9,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Container, Iterator
 from pathlib import Path
+from typing import Final
 
 from proxy.record import assembly, reading
 from proxy.record.frames import HEADER_SIZE, Kind, Record, frame, next_record, record_at, records
 from proxy.task import Task
+
+LET_GO: Final = ".forgotten"
+"""Instead of `.journal`: an empty file that says that a call which was set aside has been forgotten, so that it still counts."""
 
 
 def blank(path: Path, until: int, keep: Container[int]) -> int:
@@ -45,6 +49,7 @@ def drop_set_aside(aside: Path, wanted: Callable[[Task], bool]) -> tuple[int, in
             unreadable += 1
             continue
         if wanted(task):
+            path.with_suffix(LET_GO).touch(0o600)
             path.unlink(missing_ok=True)
             dropped += 1
     return dropped, unreadable

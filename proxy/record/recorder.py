@@ -8,10 +8,11 @@ never take is set aside in a file.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from proxy.record import assembly, faults, reading
-from proxy.record.blank import drop_set_aside
+from proxy.record.blank import LET_GO, drop_set_aside
 from proxy.record.frames import frame
 from proxy.record.journal import UNFINISHED
 from proxy.record.parts import Draft
@@ -59,6 +60,7 @@ class Recorder:
         pepper: bytes = b"",
         complete: Callable[[Task], Task] = lambda task: task,
         threads: Threads | None = None,
+        journalled: Callable[[], Mapping[str, int]] = dict,
     ) -> None:
         self._directory = directory
         self._aside = aside
@@ -68,6 +70,7 @@ class Recorder:
         self._pepper = pepper
         self._complete = complete  # what is said of a task beside what was on the wire: its price
         self._threads = threads
+        self._journalled = journalled  # by epoch of this run, how many ends are in its journal
         self._tails: dict[str, Tail] = {}
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="recorder")
         self._unread: deque[tuple[str, Draft]] = deque()  # come to their end, not read into a task yet
@@ -77,8 +80,12 @@ class Recorder:
         self._rests = 0  # steps that found nothing to do
         self.stored: dict[str, int] = {}  # by epoch of this run
         self.set_aside: dict[str, int] = {}
+        self.let_go: dict[str, int] = {}  # set aside, and forgotten since because somebody asked for it
+        self.missing: dict[str, int] = {}  # ended in the journal, and neither there any more nor in the store
         self.error: str | None = None  # why the store could not be used
-        self.damaged = 0
+        self.stumble: str | None = None  # what else kept the last step from being taken
+        self.unreadable: dict[str, str] = {}  # by epoch, why its journal cannot be read now
+        self._damaged = 0
         self.commits = 0
         self.commit_seconds = 0.0
         self.store_errors = 0
@@ -87,12 +94,15 @@ class Recorder:
         """Learn what was stored and set aside of these relay starts before this desk began. Raises StoreUnavailable."""
         for epoch in epochs:
             self.stored[epoch] = await self._store.stored(epoch)
-            self.set_aside[epoch] = sum(1 for _ in self._aside.glob(f"{epoch}.*.journal"))
+            self._count_aside(epoch)
         self.error = None
 
     def sweep(self) -> None:
         """Delete what relays of earlier runs left when they died while they made a segment: there is nothing in it."""
         for path in self._directory.glob(f"*{UNFINISHED}"):
+            if not path.name.startswith(self._run):
+                path.unlink(missing_ok=True)
+        for path in self._aside.glob(f"*{LET_GO}"):
             if not path.name.startswith(self._run):
                 path.unlink(missing_ok=True)
 
@@ -102,13 +112,14 @@ class Recorder:
         while True:
             try:
                 worked = await self.step()
+                self.stumble = None
             except asyncio.CancelledError:
                 raise
             except Exception as error:  # the recorder must not die: the journal keeps what it could not do
-                self.error = f"{type(error).__name__}: the recorder stumbled and tries again"
+                self.stumble = f"{type(error).__name__}: the recorder stumbled and tries again"
                 worked = False
             if not worked:
-                await asyncio.sleep(RETRY_SECONDS if self.error else POLL_SECONDS)
+                await asyncio.sleep(RETRY_SECONDS if self.error or self.stumble else POLL_SECONDS)
 
     async def drain(self) -> None:
         """Work until the journals that have ended are stored whole. Raises StoreUnavailable."""
@@ -123,6 +134,7 @@ class Recorder:
     async def step(self) -> bool:
         """Read some, store some, forget what is stored. Whether there was anything to do."""
         loop = asyncio.get_running_loop()
+        journalled = self._journalled()
         if not self._waiting:
             await loop.run_in_executor(self._executor, self._read)
             self._linked = False
@@ -136,8 +148,17 @@ class Recorder:
                 return False
             del self._waiting[: len(batch)]
         await loop.run_in_executor(self._executor, self._forget)
-        self._rests += not worked and not self._unread
+        if not worked and not self._unread:
+            self._rests += 1
+            self._look_for_missing(journalled)
         return worked
+
+    def _look_for_missing(self, journalled: Mapping[str, int]) -> None:
+        """All that had ended by then has been read: what is not off our hands now was in a file that is gone, or damaged."""
+        if not any(tail.behind for tail in self._tails.values()):
+            for epoch, ends in journalled.items():
+                kept = (self.stored, self.set_aside, self.let_go)
+                self.missing[epoch] = max(0, ends - sum(each.get(epoch, 0) for each in kept))
 
     async def _link(self) -> bool:
         """Give what was read its sessions; whether the store could be asked."""
@@ -172,8 +193,15 @@ class Recorder:
         return await asyncio.get_running_loop().run_in_executor(self._executor, self._blank)
 
     async def forget_set_aside(self, what: Forget) -> tuple[int, int]:
-        """See `drop_set_aside`. They stay counted as waiting until this desk ends."""
-        return await asyncio.get_running_loop().run_in_executor(self._executor, drop_set_aside, self._aside, what.holds)
+        """See `drop_set_aside`."""
+        dropped = await asyncio.get_running_loop().run_in_executor(self._executor, drop_set_aside, self._aside, what.holds)
+        for epoch in self.set_aside:
+            self._count_aside(epoch)
+        return dropped
+
+    def _count_aside(self, epoch: str) -> None:
+        self.set_aside[epoch] = sum(1 for _ in self._aside.glob(f"{epoch}.*.journal"))
+        self.let_go[epoch] = sum(1 for _ in self._aside.glob(f"{epoch}.*{LET_GO}"))
 
     def _blank(self) -> int:
         # In the thread that reads: nothing becomes unread or waiting meanwhile, and what ceases to wait is stored.
@@ -223,8 +251,13 @@ class Recorder:
         for epoch, tail in self._tails.items():
             if epoch not in found or epoch in held or (tail.ended and not tail.empty):
                 continue
-            for draft in tail.read(found[epoch], BATCH_BYTES):
-                self._unread.append((epoch, draft))
+            try:
+                for draft in tail.read(found[epoch], BATCH_BYTES):
+                    self._unread.append((epoch, draft))
+                self.unreadable.pop(epoch, None)
+            except OSError as error:  # the disk: the journals of the others can be read
+                tail.behind = True
+                self.unreadable[epoch] = error.strerror or str(error)
         reached: dict[str, list[int]] = {}
         for epoch, tail in self._tails.items():
             if tail.behind or epoch in held:
@@ -245,7 +278,7 @@ class Recorder:
                 if faults.ARMED:
                     faults.hit("recorder.forgot")
             if tail.ended and tail.empty:
-                self.damaged += tail.damaged
+                self._damaged += tail.damaged
                 del self._tails[epoch]
 
     # -- with the store
@@ -264,6 +297,9 @@ class Recorder:
             self._recovered(new)
         else:
             self.stored[epoch] = await self._store.stored(epoch)
+        if self.error is not None:  # it was away, and may have come back without what was in it
+            for known in self.stored:
+                self.stored[known] = await self._store.stored(known)
         for each in batch:
             each.draft.stored()
         self.error = None
@@ -289,7 +325,7 @@ class Recorder:
         """Keep a call that cannot be read or that the store will never take, as the journal's records."""
         epoch = origin.partition(".")[0]
         path = self._aside / f"{origin}.journal"
-        if not path.exists():
+        if not path.exists() and not path.with_suffix(LET_GO).exists():
             data = b"".join(frame(r.kind, r.number, r.time, r.payload) + r.payload for r in draft.records)
             new = path.with_name(path.name + UNFINISHED)
             fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
@@ -309,9 +345,17 @@ class Recorder:
         oldest = min((each.ended for each in self._waiting), default=None)
         return 0.0 if oldest is None else max(0.0, (time.monotonic_ns() // 1000 - oldest) / 1e6)
 
+    @property
+    def damaged(self) -> int:
+        """Bytes of journals that no record could be found in, since this desk began."""
+        return self._damaged + sum(tail.damaged for tail in tuple(self._tails.values()))
+
     def journal_bytes(self) -> tuple[int, int]:
         """Bytes of all segments on disk, and how many there are."""
-        sizes = [path.stat().st_size for path in self._directory.glob("*.journal")]
+        sizes = []
+        for path in self._directory.glob("*.journal"):
+            with contextlib.suppress(FileNotFoundError):  # it was let go of just now
+                sizes.append(path.stat().st_size)
         return sum(sizes), len(sizes)
 
     async def close(self) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import time
 from collections import deque
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -19,6 +20,8 @@ from proxy.record.parts import Draft
 NAME: Final = re.compile(r"(?P<epoch>[A-Za-z0-9]+)-(?P<index>[0-9]{8})\.journal")
 CHUNK: Final = 1 << 20  # bytes read at a time
 MOST_HELD: Final = 4  # segments that calls which are still running may hold back
+BLOCK: Final = 4096  # bytes that a disk fails to read at once, at least
+BAD_SECONDS: Final = 5.0  # a place that cannot be read for so long is passed by
 
 
 def epochs(directory: Path) -> dict[str, list[int]]:
@@ -48,9 +51,18 @@ class Segment:
 class Tail:
     """The segments of one relay start, read from the oldest on."""
 
-    def __init__(self, directory: Path, epoch: str) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        epoch: str,
+        pread: Callable[[int, int, int], bytes] = os.pread,
+        bad_seconds: float = BAD_SECONDS,
+    ) -> None:
         self._directory = directory
         self.epoch = epoch
+        self._pread = pread
+        self._bad_seconds = bad_seconds
+        self._bad_since: float | None = None  # when a place could not be read for the first time
         self._segments: deque[Segment] = deque()
         self._apart = list(parts.kept(directory, epoch))  # calls that have a part, until they are stored
         self._drafts = {draft.records[0].number: draft for draft in self._apart}
@@ -96,7 +108,7 @@ class Tail:
     def _read(self, segment: Segment, sealed: bool) -> Iterator[Draft]:
         size = CHUNK
         while True:
-            data = os.pread(segment.fd, size, segment.offset)
+            data, holes = self._bytes(segment, size)
             at, base = 0, segment.offset
             while (record := record_at(data, at, base)) is not None:
                 draft = self._take(segment, record)
@@ -110,12 +122,46 @@ class Tail:
             need = wanted(data, 0)
             if need > len(data) and len(data) == size:
                 size = need
-            elif sealed and data.rstrip(b"\0"):
+            elif (sealed or holes) and data.rstrip(b"\0"):
                 skip = next_record(data, 1)
+                if skip is None and not sealed:
+                    return  # the bad place may be where nothing has been written so far
                 self.damaged += len(data) if skip is None else skip
                 segment.offset += len(data) if skip is None else skip
             else:
+                self.damaged += holes if sealed else 0
                 return
+
+    def _bytes(self, segment: Segment, size: int) -> tuple[bytes, int]:
+        """What comes next, about `size` bytes; and how many of them could not be read for long, and are zeros. Raises OSError."""
+        data = b""
+        try:
+            while len(data) < size and (more := self._pread(segment.fd, size - len(data), segment.offset + len(data))):
+                data += more
+        except OSError:
+            if record_at(data, 0) is not None:
+                return data, 0  # what is before the bad place comes first
+            now = time.monotonic()
+            self._bad_since = now if self._bad_since is None else self._bad_since
+            if now - self._bad_since < self._bad_seconds:
+                raise
+            return self._by_blocks(segment)
+        self._bad_since = None
+        return data, 0
+
+    def _by_blocks(self, segment: Segment) -> tuple[bytes, int]:
+        """The rest of the segment, with zeros where it cannot be read; and how many those are."""
+        blocks, holes = [], 0
+        at, end = segment.offset, os.fstat(segment.fd).st_size
+        while at < end:
+            length = min(BLOCK - at % BLOCK, end - at)
+            try:
+                blocks.append(self._pread(segment.fd, length, at))
+            except OSError:
+                blocks.append(bytes(length))
+                holes += length
+            at += length
+        return b"".join(blocks), holes
 
     def _take(self, segment: Segment, record: Record) -> Draft | None:
         if faults.ARMED:

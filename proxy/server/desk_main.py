@@ -83,7 +83,6 @@ class _Process:
         self._path = Path(told.data_dir)
         self._store = LateStore()
         self._rules = again.Rules.of(told.settings, self._path)
-        pepper = (self._path / "pepper").read_bytes()
         sessions = told.settings["sessions"]
         pepper = (self._path / "pepper").read_bytes()
         self._watch = Watch(self._path / data_dir.JOURNAL, pepper)
@@ -96,6 +95,7 @@ class _Process:
             pepper,
             self._rules.valued,
             Threads(self._store, pepper, sessions["idle_seconds"]) if sessions["infer"] else None,
+            self._journalled,
         )
 
         self._forgetting = asyncio.Lock()
@@ -116,9 +116,13 @@ class _Process:
     def _recovered(self, count: int) -> None:
         self._own_row[Column.ENDED] += count
 
+    def _journalled(self) -> dict[str, int]:
+        return {epoch_of(self._told.run, row): row[Column.JOURNALLED] for row in self._board.used()}
+
     async def _status(self) -> Status:
         loop = asyncio.get_running_loop()
         found = await loop.run_in_executor(None, status, self._board, self._recorder, self._told.run, self._own_row[Column.ENDED])
+        found = self._intake.told(found)
         return replace(found, retired_tasks=self._retention.retired.tasks, retired_bytes=self._retention.retired.bytes)
 
     async def _open_store(self) -> None:

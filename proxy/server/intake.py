@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +17,7 @@ from proxy.record.stored_door import StoredDoor
 from proxy.server import data_dir
 from proxy.server.told import Told
 from proxy.store import Store
+from proxy.task import Status
 
 FLUSH_SECONDS: Final = 1.0  # for the journal to be written at the end
 _ACTS = ("log_tasks", "amend_task", "give_feedback")
@@ -36,6 +38,23 @@ class IntakeDoor:
             for door, routes in doors
             for each in routes
         ]
+
+    def told(self, state: Status) -> Status:
+        """`state`, with how this door is."""
+        absorber = self.absorber
+        reasons = list(state.reasons)
+        if self._intake.stalled:
+            reasons.append("the intake's journal cannot be written: is the disk full, or hanging?")
+        if absorber.error is not None and absorber.error != state.store_error:
+            reasons.append(f"what apps log cannot be stored: {absorber.error}")
+        return replace(
+            state,
+            intake_waiting=absorber.waiting,
+            intake_set_aside=absorber.set_aside,
+            intake_stalled=self._intake.stalled,
+            intake_error=absorber.error,
+            reasons=tuple(reasons),
+        )
 
     async def work(self) -> None:
         """Take what is said into the store, until cancelled."""

@@ -239,6 +239,16 @@ def test_a_store_that_is_down_loses_nothing(tmp_path):
             assert house.task(f"two-{n}", within=20)["input"] == "meanwhile"
 
 
+def test_a_journal_that_takes_nothing_is_said(tmp_path):
+    with serving(tmp_path, _TASKTAP_FAULT="journal.write:*:eio") as house:
+        assert house.get("/api/status")["intake"] == {"waiting": 0, "set_aside": 0, "stalled": False, "error": None}
+        assert send(f"{house.run['desk']}/api/tasks", {"input": "x", "output": "y"})[0] == 503
+        status = house.get("/api/status")
+        assert status["intake"]["stalled"]
+        assert any("intake" in reason for reason in status["reasons"])
+        assert house.fetch("/readyz")[0] == 503
+
+
 def test_what_is_still_in_the_journal_at_a_stop_is_stored_before_the_end(tmp_path):
     with serving(tmp_path) as house:
         soon(lambda: house.fetch("/api/tasks")[0] == 200, what="an open store: else it is stored at the next start")

@@ -65,6 +65,7 @@ def test_every_figure_of_the_status_is_somewhere_in_its_document():
     flat = [
         *written["calls"].values(),
         *written["journal"].values(),
+        *written["intake"].values(),
         *written["store"].values(),
         *written["held"].values(),
         *written["retention"].values(),
@@ -74,13 +75,13 @@ def test_every_figure_of_the_status_is_somewhere_in_its_document():
     assert list(written["calls"]) == [
         "carried", "running", "journalled", "stored", "waiting", "lost", "rejected", "recovered", "set_aside",
     ]  # fmt: skip
-    assert list(written["journal"]) == ["bytes", "segments", "lapses", "bodies_dropped", "stalled"]
+    assert list(written["journal"]) == ["bytes", "segments", "lapses", "bodies_dropped", "stalled", "damaged_bytes"]
     assert written["journal"]["stalled"] is True
     assert list(written["store"]) == ["error", "errors", "commits", "commit_seconds"]
     assert written["reasons"] == ["disk full"]
 
 
-OTHER_THAN_FIGURES = {"journal_stalled", "store_error", "reasons", "endings", "limits", "held"}
+OTHER_THAN_FIGURES = {"intake_stalled", "intake_error", "journal_stalled", "store_error", "reasons", "endings", "limits", "held"}
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(min_value=-(2**70), max_value=2**70) | st.floats(allow_nan=False) | st.text(),

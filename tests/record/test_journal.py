@@ -9,7 +9,7 @@ import pytest
 from proxy.record.board import Board, Column
 from proxy.record.frames import HEADER_SIZE, Kind, records
 from proxy.record.journal import Journal, JournalSettings
-from proxy.record.segments import Tail, epochs
+from proxy.record.segments import BLOCK, Tail, epochs
 
 EPOCH = "run0w0s1"
 
@@ -208,6 +208,84 @@ async def test_damage_inside_is_counted_and_what_is_behind_it_is_read(tmp_path, 
     assert sorted(draft.records[0].payload for draft in drafts) == [b"payload 0", b"payload 2"]
     assert tail.damaged == HEADER_SIZE + 9
     tail.close()
+
+
+BIG = 3 * BLOCK  # of a payload: the bad place is inside of one
+
+
+class BadDisk:
+    """Reads like `os.pread`, but for one place."""
+
+    def __init__(self, first: int, last: int) -> None:
+        self.bad = range(first, last)
+
+    def pread(self, fd: int, size: int, offset: int) -> bytes:
+        if offset in self.bad:
+            raise OSError(5, "Input/output error")
+        if offset < self.bad.start:
+            size = min(size, self.bad.start - offset)  # as Linux does: what can be read, and then the error
+        return os.pread(fd, size, offset)
+
+
+async def three_calls(tmp_path, row, end: bool) -> tuple[Journal, BadDisk]:
+    """A journal of three long calls; the disk cannot read a part of the second."""
+    journal = Journal(JournalSettings(directory=tmp_path), EPOCH, row)
+    for number in range(3):
+        journal.append(Kind.BEGIN, number, b"%d" % number * BIG)
+        last = journal.append(Kind.END, number, b"{}")
+    await written(journal, last)
+    if end:
+        await journal.close(1)
+    place = BIG + BLOCK + (-BIG % BLOCK)
+    return journal, BadDisk(place, place + BLOCK)
+
+
+@pytest.mark.parametrize("end", [True, False], ids=["sealed", "still-written"])
+async def test_a_place_that_cannot_be_read_for_long_costs_the_call_that_is_there_and_no_other(tmp_path, row, end):
+    journal, disk = await three_calls(tmp_path, row, end)
+    tail = Tail(tmp_path, EPOCH, disk.pread, 0.05)
+    drafts, errors = [], 0
+    async with asyncio.timeout(5):
+        while len(drafts) < 2:
+            try:
+                drafts += tail.read([0], 1 << 20)
+            except OSError:
+                errors += 1
+                await asyncio.sleep(0.01)
+    assert errors
+    assert [draft.records[0].payload[:1] for draft in drafts] == [b"0", b"2"]
+    assert tail.damaged == HEADER_SIZE + BIG
+    tail.close()
+    await journal.close(1)
+
+
+async def test_a_place_that_can_be_read_again_in_time_costs_nothing(tmp_path, row):
+    _, disk = await three_calls(tmp_path, row, True)
+    tail = Tail(tmp_path, EPOCH, disk.pread, 60)
+    drafts = []
+    with pytest.raises(OSError, match="Input/output"):
+        drafts += tail.read([0], 1 << 20)
+    disk.bad = range(0)
+    while not tail.ended:
+        drafts += tail.read([0], 1 << 20)
+    assert len(drafts) == 3 - len(drafts[3:])
+    assert tail.damaged == 0
+    tail.close()
+
+
+async def test_where_a_disk_cannot_read_what_was_never_written_the_reader_waits(tmp_path, row):
+    journal = Journal(JournalSettings(directory=tmp_path), EPOCH, row)
+    await written(journal, journal.append(Kind.END, 1, b"{}"))
+    tail = Tail(tmp_path, EPOCH, BadDisk(BLOCK, 2 * BLOCK).pread, 0)
+    assert list(tail.read([0], 1 << 20)) == []
+    assert (tail.damaged, tail.ended) == (0, False)
+    journal.append(Kind.BEGIN, 2, b"2" * BIG)
+    journal.append(Kind.BEGIN, 3, b"3")
+    await written(journal, journal.append(Kind.END, 3, b"{}"))
+    [draft] = tail.read([0], 1 << 20)
+    assert draft.records[0].payload == b"3"
+    tail.close()
+    await journal.close(1)
 
 
 async def test_a_second_start_writes_files_of_its_own(tmp_path, row):

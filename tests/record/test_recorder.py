@@ -15,7 +15,7 @@ from proxy.record.journal import Journal, JournalSettings
 from proxy.record.recorder import Recorder
 from proxy.store import StoreRejected, StoreUnavailable
 from proxy.store.memory import MemoryStore
-from proxy.task import Ending, Task
+from proxy.task import Ending, Forget, Task
 
 RUN = "0123456789abcdef"
 EPOCH = f"{RUN}w0s1"
@@ -59,7 +59,14 @@ class House:
         self.journal = Journal(JournalSettings(directory=tmp_path / "journal"), EPOCH, self.row)
 
     def new_recorder(self) -> Recorder:
-        return Recorder(self.path / "journal", self.path / "aside", self.store, RUN, self._count)
+        return Recorder(
+            self.path / "journal",
+            self.path / "aside",
+            self.store,
+            RUN,
+            self._count,
+            journalled=lambda: {EPOCH: self.row[Column.JOURNALLED]},
+        )
 
     def _count(self, new: int) -> None:
         self.recovered += new
@@ -201,6 +208,10 @@ class Moody(MemoryStore):
         self.away = False
         self.dislikes = "nothing"
 
+    def clear(self) -> None:
+        """Another file has come in its place."""
+        MemoryStore.__init__(self)
+
     async def save(self, tasks: Sequence[Task]) -> int:
         if self.away:
             raise StoreUnavailable("gone fishing")
@@ -330,3 +341,49 @@ async def test_a_part_whose_relay_died_becomes_a_task(tmp_path):
     assert (await house.store.get("long")).ending is Ending.PROXY_DIED
     assert list((tmp_path / "journal").iterdir()) == []
     await house.close()
+
+
+async def test_what_was_in_a_store_that_is_gone_is_counted_as_lost_and_what_comes_is_stored(house):
+    await house.carried("t1", "t2")
+    await house.recorder.step()
+    house.store = MemoryStore()
+    await house.recorder.blank()  # else the journal still had them
+    await house.recorder.close()
+    house.recorder = house.new_recorder()
+    await house.recorder.recount([EPOCH])
+    await house.carried("t3")
+    while await house.recorder.step():
+        pass
+    found = house.status()
+    assert (found.carried, found.stored, found.waiting, found.lost) == (3, 1, 0, 2)
+
+
+async def test_a_store_that_comes_back_empty_is_counted_anew(moody):
+    await moody.carried("t1", "t2")
+    await moody.recorder.step()
+    moody.store.away = True
+    await moody.carried("t3")
+    await moody.recorder.step()
+    moody.store.clear()
+    moody.store.away = False
+    while await moody.recorder.step():
+        pass
+    found = moody.status()
+    assert (found.carried, found.stored, found.waiting, found.lost) == (3, 1, 0, 2)
+
+
+async def test_a_call_that_was_set_aside_and_is_forgotten_waits_no_more(moody):
+    moody.store.dislikes = "t2"
+    await moody.carried("t1", "t2")
+    await moody.recorder.step()
+    assert moody.status().waiting == 1
+    assert await moody.recorder.forget_set_aside(Forget(session_id="s1")) == (1, 0)
+    for _ in range(2):
+        await moody.recorder.step()
+        found = moody.status()
+        assert (found.stored, found.waiting, found.lost, found.set_aside) == (2, 0, 0, 0)
+        await moody.recorder.close()
+        moody.recorder = moody.new_recorder()  # a desk that starts again knows it too
+        await moody.recorder.recount([EPOCH])
+    [left] = (moody.path / "aside").iterdir()
+    assert left.stat().st_size == 0

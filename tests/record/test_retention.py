@@ -153,4 +153,5 @@ async def test_what_was_set_aside_is_forgotten_too(house):
     assert (report.set_aside, report.unreadable) == (0, 1)
     report = await forget(house.store, (house.recorder,), Forget(session_id="s1"), 2**51, settle)
     assert (report.set_aside, report.unreadable, report.settled) == (1, 1, False)
-    assert [path.name for path in (house.path / "aside").iterdir()] == [f"{EPOCH}.9.journal"]
+    left = {path.name: path.read_bytes() for path in (house.path / "aside").iterdir()}
+    assert left == {f"{EPOCH}.1.forgotten": b"", f"{EPOCH}.9.journal": b"nothing that can be read"}

@@ -82,6 +82,9 @@ def concerns(state: Status, premises: Premises | None = None) -> tuple[Concern, 
         found.append(Concern("bad", f"{state.lost:,} calls were carried but could not be kept.", "The disk was full, or hung."))
     if state.journal_stalled:
         found.append(Concern("bad", "The journal is stalled: the disk does not take what is written."))
+    if state.journal_damaged:
+        text = f"{figures.size(state.journal_damaged)} of the journal were damaged; what could be read of it is stored."
+        found.append(Concern("bad", text, "Look at the disk."))
     if state.set_aside:
         found.append(
             Concern("warn", f"{state.set_aside:,} calls are set aside: the store refused them.", "They are files in DATA/aside.")
