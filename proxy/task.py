@@ -356,6 +356,7 @@ class Filter:
     session_id: str | None = None
     user_id: str | None = None
     project_id: str | None = None
+    parent_task_id: str | None = None  # parts of this task
     model: str | None = None
     kind: str | None = None
     ending: Ending | None = None

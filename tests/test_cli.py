@@ -198,6 +198,20 @@ def test_a_session_reads_as_a_conversation(data: Path):
     assert [task["id"] for task in found["tasks"]] == ["t-000", "t-001"]
 
 
+def test_parts_are_set_in_below_their_whole(tmp_path: Path):
+    first, second, third = others(3)
+    whole = replace(first, name="plan", kind="chain")
+    part = replace(third, parent_task_id=whole.id, kind="search", name="look up")
+    store_in(tmp_path, [whole, second, part])
+    said = tasktap("session", "long", data=tmp_path)
+    told = [said.index(each) for each in ("question 0", "└ part · look up · search", "    question 2", "question 1")]
+    assert told == sorted(told)
+    found = json.loads(tasktap("session", "long", "--json", data=tmp_path))
+    assert [(task["id"], task["depth"]) for task in found["tasks"]] == [("t-000", 0), ("t-001", 0), ("t-002", 1)]
+    for words in (("--parent", "t-000"), ("--kind", "search")):
+        assert [one["id"] for one in json.loads(tasktap("tasks", *words, "--json", data=tmp_path))["items"]] == ["t-002"]
+
+
 def test_a_long_session_is_shown_to_its_end(tmp_path: Path):
     store_in(tmp_path, others(120))
     assert tasktap("session", "long", data=tmp_path).count("question ") == 120
@@ -217,7 +231,7 @@ def test_sessions_and_users_are_listed(data: Path):
         (("show", "nobody"), 1, 'There is no task "nobody".'),
         (("session", "nobody"), 1, 'There is no session "nobody".'),
         (("show", "nobody", "--json"), 1, 'There is no task "nobody".'),
-        (("tasks", "--kind", "chatt"), 2, 'Did you mean "chat"?'),
+        (("tasks", "--kind", "Chat"), 2, 'Did you mean "chat"?'),
         (("tasks", "--from", "yesterday"), 2, "--from: is no time."),
         (("tasks", "-n", "501"), 2, "--limit: is not a whole number from 1 to 500."),
         (("tasks", "--cursor", "nonsense"), 2, "--cursor: "),

@@ -19,6 +19,7 @@ from proxy.cli.options import (
     Limit,
     Metadata,
     Model,
+    Parent,
     Project,
     Search,
     Session,
@@ -45,6 +46,7 @@ def tasks(
     session: Session = None,
     user: User = None,
     project: Project = None,
+    parent: Parent = None,
     model: Model = None,
     kind: Kind = None,
     ending: HowEnded = None,
@@ -168,8 +170,7 @@ async def _session(settings: Settings, id: str, asked: Asked, json: bool, *, who
         whose = Filter(session_id=id, project_id=found.project_id)
         while True:
             page = await store.find(whose, limit=asked.limit, cursor=asked.cursor, oldest_first=True)
-            for task in page.items:
-                conversation.add(task)
+            conversation.add(page.items)
             if not whole or page.next is None:
                 break
             asked = replace(asked, cursor=page.next)

@@ -28,8 +28,9 @@ Cursor = Annotated[str | None, typer.Option(metavar="CURSOR", help="Where the pa
 Session = Annotated[str | None, typer.Option("--session", metavar="ID", help="Tasks of this session.")]
 User = Annotated[str | None, typer.Option("--user", metavar="ID", help="What this user did.")]
 Project = Annotated[str | None, typer.Option("--project", metavar="ID", help="What is in this project.")]
+Parent = Annotated[str | None, typer.Option("--parent", metavar="ID", help="Parts of this task.")]
 Model = Annotated[str | None, typer.Option("--model", metavar="NAME", help="Tasks answered by this model, or that asked for it.")]
-Kind = Annotated[str | None, typer.Option("--kind", metavar="KIND", help="Tasks of this kind: chat, response, embedding, ...")]
+Kind = Annotated[str | None, typer.Option("--kind", metavar="KIND", help="Tasks of this kind: chat, or the app's own word.")]
 HowEnded = Annotated[
     str | None, typer.Option("--ending", metavar="ENDING", help="Tasks that ended so: completed, caller_left, ...")
 ]
@@ -48,6 +49,7 @@ NAMES = {
     "session_id": ("session", "--session"),
     "user_id": ("user", "--user"),
     "project_id": ("project", "--project"),
+    "parent_task_id": ("parent", "--parent"),
     "from": ("since", "--from"),
     "to": ("until", "--to"),
     "q": ("search", "--search"),

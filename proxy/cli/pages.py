@@ -13,7 +13,11 @@ from rich.text import Text
 from proxy.cli.paper import Paper, facts, indented, mark, now, token_sums
 from proxy.cli.text import ago, clock, count, dollars, line, lines, seconds, size
 from proxy.query.encoding import encode
+from proxy.query.nesting import nested
 from proxy.task import JSON, Ending, Session, Source, Summary, Task
+
+DEEPEST = 8
+"""Parts inside parts are set in so far."""
 
 
 def task(found: Task) -> None:
@@ -98,6 +102,7 @@ class Conversation:
     def __init__(self, session: Session):
         self.paper = Paper()
         self.day = ""
+        self.deep: dict[str, int] = {}
         self.paper.print(Text(line(session.id, 600), "bold cyan"), soft_wrap=True)
         tokens = token_sums(session)
         said = [
@@ -111,7 +116,12 @@ class Conversation:
         ]
         self.paper.print(Text(" · ".join(part for part in said if part), "dim"))
 
-    def add(self, task: Summary) -> None:
+    def add(self, tasks: Sequence[Summary]) -> None:
+        """Print some tasks, each with its parts below it, set in."""
+        for depth, task in nested(tasks, self.deep):
+            self._task(task, min(depth, DEEPEST))
+
+    def _task(self, task: Summary, depth: int) -> None:
         """Print the two sides of one task."""
         began = datetime.fromtimestamp(task.created_at / 1e6).astimezone()
         if (day := f"{began:%A, %d %B %Y (%Z)}") != self.day:
@@ -119,21 +129,24 @@ class Conversation:
             self.paper.print()
             self.paper.rule(Text(day, "dim"), style="dim", characters="─")
         asker = "tool" if (task.input or "").startswith("[tool] ") else "user"
-        self._turn(asker, "bold green", task.created_at, task.input or "", line(task.id))
+        if depth:
+            asker = " · ".join(part for part in ("part", line(task.name), line(task.kind)) if part)
+        self._turn(asker, "bold green", task.created_at, task.input or "", line(task.id), depth)
         if task.output is not None:
             aside = " · ".join(part for part in (line(task.model), seconds(task.seconds_total)) if part)
-            self._turn("assistant", "bold blue", task.ended_at, task.output, aside)
+            self._turn("output" if depth else "assistant", "bold blue", task.ended_at, task.output, aside, depth)
         if task.ending != Ending.COMPLETED:
-            self.paper.print(Text("  ").append_text(mark(task.ending)).append(f" {task.ending.value}", mark(task.ending).style))
+            sign = mark(task.ending)
+            self.paper.print(Text("  " * (depth + 1)).append_text(sign).append(f" {task.ending.value}", sign.style))
 
-    def _turn(self, role: str, style: str, at: int, said: str, aside: str) -> None:
+    def _turn(self, role: str, style: str, at: int, said: str, aside: str, depth: int) -> None:
         self.paper.print()
         time = f"{datetime.fromtimestamp(at / 1e6).astimezone():%H:%M:%S}"
-        self.paper.print(
-            Text.assemble((role, style), (f"  {time}", "dim"), (f"  {aside}" if aside else "", "dim")), soft_wrap=True
-        )
+        set_in = f"{'  ' * (depth - 1)}└ " if depth else ""
+        head = Text.assemble(set_in, (role, style), (f"  {time}", "dim"), (f"  {aside}" if aside else "", "dim"))
+        self.paper.print(head, soft_wrap=True)
         if said:
-            self.paper.print(indented(said))
+            self.paper.print(Padding(indented(said), (0, 0, 0, 2 * depth), expand=False))
 
 
 def status(running: dict[str, Any], data_dir: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from proxy.query import document, found
+from proxy.query.nesting import depths
 from proxy.query.parameters import Asked
 from proxy.store import Store
 from proxy.task import JSON, Body, Filter, Page, Which
@@ -55,13 +56,18 @@ async def sessions(store: Store, asked: Asked) -> JSON:
 
 
 async def session(store: Store, id: str, asked: Asked) -> JSON:
-    """A session and its `tasks`, oldest first, of which `next` gives more. Raises NotFound, BadCursor."""
+    """A session and its `tasks`, oldest first and each with its `depth`; `next` gives more. Raises NotFound, BadCursor."""
     kept = await store.session(id, asked.filter.project_id)
     if kept is None:
         raise NotFound(f'There is no session "{id}".')
     whose = Filter(session_id=id, project_id=kept.project_id)
     page = await store.find(whose, limit=asked.limit, cursor=asked.cursor, oldest_first=True)
-    return {**document.of_session(kept), "tasks": [document.of_summary(task) for task in page.items], "next": page.next}
+    deep = zip(page.items, depths(page.items), strict=True)
+    return {
+        **document.of_session(kept),
+        "tasks": [{**document.of_summary(task), "depth": depth} for task, depth in deep],
+        "next": page.next,
+    }
 
 
 async def users(store: Store, asked: Asked) -> JSON:

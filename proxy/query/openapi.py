@@ -143,7 +143,6 @@ def _ref(name: str) -> JSON:
 def _schemas() -> JSON:
     sessions, users = _value(Session, RENAMED, {"seconds": {"type": "number"}}), _value(User, RENAMED)
     return {
-        "Summary": _value(Summary),
         "Task": _value(Task),
         "Usage": _value(Usage),
         "Feedback": _value(Feedback),
@@ -151,10 +150,11 @@ def _schemas() -> JSON:
         "Session": sessions,
         "User": users,
         "Found": _found(),
+        "Placed": _placed(),
         "Tasks": _page("Found"),
         "Sessions": _page("Session"),
         "Users": _page("User"),
-        "SessionWithTasks": _object({**sessions["properties"], "tasks": _list("Summary"), "next": NEXT}),
+        "SessionWithTasks": _object({**sessions["properties"], "tasks": _list("Placed"), "next": NEXT}),
         "UserWithSessions": _object({**users["properties"], "sessions": _list("Session"), "next": NEXT}),
         **INTAKE_SCHEMAS,
         "UserWithEvidence": _object({**users["properties"], "evidence": EVIDENCE}),
@@ -310,6 +310,14 @@ def _status() -> JSON:
             "reasons": TEXTS,
         }
     )
+
+
+def _placed() -> JSON:
+    """A summary in its session."""
+    summary = _value(Summary)
+    summary["properties"]["depth"] = {**COUNT, "description": "How many tasks it is a part of, one inside the other."}
+    summary["required"].append("depth")
+    return summary
 
 
 def _found() -> JSON:

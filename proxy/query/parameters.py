@@ -209,6 +209,12 @@ def _one_of(name: str, value: str, choices: tuple[str, ...]) -> str:
     return value
 
 
+def _kind(value: str) -> str:
+    if re.fullmatch(r"[a-z][a-z0-9_.-]{0,63}", value) is None:
+        raise BadFilter("kind", _choice(f'"{value[:64]}" is no kind, which is a word such as "chain"', value, KINDS))
+    return value
+
+
 def _limit(asked: Asked, value: str) -> Asked:
     if not re.fullmatch(r"[0-9]{1,9}", value) or not 1 <= int(value) <= LIMIT_MOST:
         raise BadFilter("limit", f"is not a whole number from 1 to {LIMIT_MOST}.")
@@ -242,12 +248,13 @@ FILTERS = (
     SESSION,
     USER,
     PROJECT,
+    Parameter("parent_task_id", "Parts of this task.", TEXT, _narrow("parent_task_id", str)),
     Parameter("model", "Tasks answered by this model, or that asked for it.", TEXT, _narrow("model", str)),
     Parameter(
         "kind",
-        "Tasks of this kind.",
-        {"type": "string", "enum": list(KINDS)},
-        _narrow("kind", lambda value: _one_of("kind", value, KINDS)),
+        "Tasks of this kind: of a call, or what the app calls its own.",
+        {"type": "string", "examples": [*KINDS]},
+        _narrow("kind", _kind),
     ),
     Parameter(
         "ending",

@@ -15,6 +15,7 @@ from proxy.record.reprice import summary_of, tasks_of
 from proxy.record.second_look import SECOND_LOOK
 from proxy.store import Store
 from proxy.store.merging import told_again
+from proxy.store.story import PARENT
 from proxy.task import JSON, Call, Ending, Filter, Piece, Source, Summary, Task
 
 UNDERSTOOD = (
@@ -90,9 +91,12 @@ def again(task: Task, complete: Callable[[Task], Task]) -> Task | None:
     if task.logged:
         now = told_again(now, task.logged)
     found: dict[str, Any] = {name: getattr(now, name) for name in (*UNDERSTOOD, *WITHIN)}
+    part = (task.session_evidence or {}).get("by") == PARENT
+    if part and now.project_id == "default":
+        found["project_id"] = task.project_id
     if moved(task) or (now.session_id is None and task.session_source in (Source.INFERRED, Source.CLIENT)):
         found |= {name: getattr(task, name) for name in ("session_id", "session_source", "session_evidence")}
-    if now.user_id is None and task.user_source is Source.CLIENT:
+    if now.user_id is None and task.user_source in (Source.CLIENT, Source.INFERRED):
         found |= {"user_id": task.user_id, "user_source": task.user_source}
     return replace(task, **found)
 

@@ -20,7 +20,10 @@ def place(task: Summary) -> Place:
 def follow(session: SessionSum, tasks: Iterable[Summary]) -> Iterator[Told]:
     """Add `tasks`, in the order of `place` and all after what `session` has, and say what each tells."""
     for task in tasks:
-        told = marks(task, session.last_input, session.last_output)
+        if task.parent_task_id is not None and task.parent_task_id == session.last_id:
+            told = marks(task)  # a part that is told what the whole was told: nobody says it again
+        else:
+            told = marks(task, session.last_input, session.last_output)
         counted = facets(task, told)
         session.count(task, told, counted)
         yield task, told, counted

@@ -9,12 +9,12 @@ from dataclasses import fields, replace
 from typing import TypeVar
 
 from proxy.store import cursor as cursors
-from proxy.store import words
+from proxy.store import story, words
 from proxy.store.entries import Entry, Said, heard, is_logged, is_of
 from proxy.store.measures import PICODOLLARS
 from proxy.store.memory_insight import MemoryInsights
 from proxy.store.memory_sums import Added, add_up
-from proxy.store.merging import joined, settled, told, with_feedback
+from proxy.store.merging import joined, relabelled, settled, told, with_feedback
 from proxy.store.metadata import holds
 from proxy.store.naming import epoch_of, named
 from proxy.store.rows import check
@@ -56,6 +56,7 @@ class MemoryStore:
             check(task)
         for id in logged.keys() & {task.id for task in new}:
             self._remove(id)
+        new = self._placed(new)
         for task in new:
             place = (task.created_at, len(self._tasks), task.id)
             bisect.insort(self._order, place)
@@ -71,16 +72,29 @@ class MemoryStore:
         changes, waiting = settled(entries, self._tasks.get, self._answer)
         for change in changes:
             check(change.new)
-        await self.save([change.new for change in changes if change.old is None])
         changed = {change.new.id: change.new for change in changes if change.old is not None}
         if changed:
             self._tasks |= changed
             self._stale = True
+        await self.save([change.new for change in changes if change.old is None])
+        self._placed([self._tasks[change.new.id] for change in changes if relabelled(change)])
         self._parked += [entry for entry in waiting if entry not in self._parked]
         if through is not None:
             epoch, _, number = through.rpartition(".")
             self._epochs[heard(epoch)] = max(self._epochs[heard(epoch)], int(number))
         return len(changes)
+
+    def _placed(self, fresh: Sequence[Task]) -> list[Task]:
+        """`fresh` in the places that they have as parts; what is kept already is put there."""
+        kept = story.Kept(
+            lambda ids: [self._tasks[id] for id in ids if id in self._tasks],
+            lambda ids: [task for task in self._tasks.values() if task.parent_task_id in ids],
+            lambda *key: [task for task in self._tasks.values() if (task.project_id, task.session_id) == key],
+        )
+        found = {task.id: task for task in story.settled(fresh, kept) if isinstance(task, Task)}
+        self._tasks |= {id: task for id, task in found.items() if id in self._tasks}
+        self._stale = self._stale or bool(found)
+        return [found.get(task.id, task) for task in fresh]
 
     def _with_parked(self, task: Task) -> Task:
         own = task.feedback
@@ -296,6 +310,7 @@ def _holds(filter: Filter, task: Task) -> bool:
         filter.session_id in (None, task.session_id)
         and filter.user_id in (None, task.user_id)
         and filter.project_id in (None, task.project_id)
+        and filter.parent_task_id in (None, task.parent_task_id)
         and filter.model in (None, task.model, task.model_requested)
         and filter.kind in (None, task.kind)
         and filter.ending in (None, task.ending)

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from proxy.store.entries import Amended, Entry, Logged, Said
+from proxy.store.story import LABELS
 from proxy.task import JSON, Ending, Feedback, Source, Task, Usage
 
 TEXTS = ("input", "output", "system_prompt", "name", "parent_task_id")
@@ -36,6 +37,12 @@ class Change(NamedTuple):
 
     old: Task | None
     new: Task
+
+
+def relabelled(change: Change) -> bool:
+    """Whether it may be in another place now: another session, user, project or parent."""
+    old, new = change.old, change.new
+    return old is not None and any(getattr(old, name) != getattr(new, name) for name in (*LABELS, "parent_task_id"))
 
 
 def settled(

@@ -26,6 +26,10 @@ class Question:
     values: tuple[Value, ...]
 
 
+PARENT = "json_extract(task.facts, '$.parent_task_id')"
+PART_OF = """instr(task.facts, '"parent_task_id":') AND json_valid(task.facts)"""
+"""The task that one is part of, and what has to be asked with it so that the index `task_parent` is walked."""
+
 _FEWEST_FIRST = ("session_id", "user_id", "flag", "ending", "kind", "project_id")
 """The columns that can be asked for, the one that leaves the fewest tasks first: its index is walked.
 
@@ -45,12 +49,21 @@ def tasks(
     way = "ASC" if oldest_first else "DESC"
     tail = f"ORDER BY {{}} {way} LIMIT {int(limit)}"
     conditions = sought.every(filter.version_id, filter.metadata)
+    if filter.parent_task_id is not None and not filter.words:
+        where, values = _also(asked, filter.model, conditions)
+        return Question(
+            f"SELECT {SUMMARY_SELECT} FROM task WHERE {PARENT} = ? AND {PART_OF} AND {span.format('task.key')}{where}"
+            f" {tail.format('task.key')}",
+            (filter.parent_task_id, *span_values, *values),
+        )
     if conditions and not filter.words and not _narrow(asked) and (few or any(each.relation == "=" for each in conditions)):
         return _by_metadata(filter, asked, conditions, few, span, span_values, tail)
     if filter.words:
         if not (expression := words.expression(filter.words)):
             return None
         where, values = _also(asked, filter.model, conditions)
+        if filter.parent_task_id is not None:
+            where, values = f"{where} AND {PART_OF} AND {PARENT} = ?", (*values, filter.parent_task_id)
         return Question(
             f"SELECT {SUMMARY_SELECT} FROM search CROSS JOIN task ON task.key = search.rowid"
             f" WHERE search MATCH ? AND {span.format('search.rowid')}{where} {tail.format('search.rowid')}",

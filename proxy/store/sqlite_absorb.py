@@ -12,11 +12,12 @@ from typing import Final
 
 from proxy.store import rows
 from proxy.store.entries import Amended, Entry, Said, heard, pack
-from proxy.store.merging import Change, settled
+from proxy.store.merging import Change, relabelled, settled
 from proxy.store.shelf import Shelf
 from proxy.store.sqlite_join import load
 from proxy.store.sqlite_rewrite import rewrite
 from proxy.store.sqlite_save import save
+from proxy.store.sqlite_story import follow
 from proxy.store.sqlite_swap import swap
 from proxy.task import Summary, Task
 
@@ -45,11 +46,12 @@ def absorb(db: sqlite3.Connection, shelf: Shelf, entries: Sequence[Entry], throu
         return task
 
     changes, waiting = settled(entries, kept, partial(answered, db))
-    save(db, shelf, [change.new for change in changes if change.old is None])
     rewrite(db, shelf, [_as_far_as_changed(change) for change in changes if change.old is not None], None)
     for change in changes:
         if change.old is not None and change.new.feedback != change.old.feedback:
             _say(db, keys[change.new.id], change.old, change.new)
+    save(db, shelf, [change.new for change in changes if change.old is None])
+    follow(db, shelf, [change.new for change in changes if relabelled(change)])
     if waiting:
         _park(db, waiting)
     if through is not None:

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
-from proxy.store import keys, rows, sqlite_traces
+from proxy.store import keys, rows, sqlite_story, sqlite_traces
 from proxy.store.naming import epoch_of, named
 from proxy.store.shelf import Shelf
 from proxy.store.sqlite_join import join, unpark
@@ -44,10 +44,12 @@ def save(db: sqlite3.Connection, shelf: Shelf, tasks: Sequence[Task]) -> int:
     origins = _known(db, "origin", (task.origin for task in tasks))
     ids = _taken(db, (id for task in tasks for id in (task.id, task.own_id) if id is not None))
     new = unpark(db, named(join(db, shelf, tasks, ids), origins, ids))
+    new, others = sqlite_story.placed(db, new)
     new.sort(key=lambda task: task.created_at)  # full-text search flushes what it has at every step backwards
     keyed = list(zip(_keys(db, new), new, strict=True))
     _keep(db, keyed)
     shelf.put(db, keyed, continued=put_in(db, keyed))
+    sqlite_story.write(db, shelf, others)
     epochs = Counter(epoch_of(task.origin) for task in new)
     db.executemany(
         "INSERT INTO epoch VALUES (?, ?) ON CONFLICT (epoch) DO UPDATE SET tasks = tasks + excluded.tasks", epochs.items()

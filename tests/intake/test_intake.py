@@ -8,6 +8,7 @@ import os
 import signal
 import sqlite3
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -37,6 +38,12 @@ def call(house: Tasktap, upstream: Upstream, **labels: str) -> None:
     body = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
     status, _ = send(f"{house.run['calls']}/v1/chat/completions", body, **labels)
     assert status == 200
+
+
+def session_of(house: Tasktap, id: str) -> list[dict[str, Any]]:
+    """Its tasks; none where there is no such session yet."""
+    status, body = house.fetch(f"/api/sessions/{id}")
+    return json.loads(body)["tasks"] if status == 200 else []
 
 
 def answers(house: Tasktap) -> bool:
@@ -158,6 +165,25 @@ def test_a_nested_call_is_in_its_parents_session_in_order(house, upstream):
     house.task("chain-1")
     tasks = house.get("/api/sessions/chained")["tasks"]
     assert [(task["id"], task["parent_task_id"]) for task in tasks] == [("chain-1", "top"), ("child-1", "chain-1")]
+
+
+@pytest.mark.parametrize("first", ["part", "whole"])
+def test_a_call_that_names_only_its_parent_is_in_its_session(house, upstream, first):
+    labels = {"session_id": f"in-{first}", "user_id": "ada"}
+    whole = {"task_id": f"whole-{first}", "input": "do it", "created_at": 1_700_000_000, **labels}
+    if first == "whole":
+        log(house, whole)
+        house.task(whole["task_id"])
+    call(house, upstream, X_Parent_Task_Id=whole["task_id"], X_Task_Id=f"part-{first}")
+    house.task(f"part-{first}")
+    log(house, {"task_id": f"inner-{first}", "input": "x", "parent_task_id": f"part-{first}"})
+    house.task(f"inner-{first}")
+    if first == "part":
+        log(house, whole)
+    tasks = soon(lambda: found if len(found := session_of(house, f"in-{first}")) == 3 else None)
+    assert [(task["id"], task["depth"], task["user_id"]) for task in tasks] == [
+        (f"whole-{first}", 0, "ada"), (f"part-{first}", 1, "ada"), (f"inner-{first}", 2, "ada"),
+    ]  # fmt: skip
 
 
 def test_a_patch_wins_and_null_takes_away(house):

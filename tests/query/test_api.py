@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -72,6 +73,8 @@ async def test_pages_follow_one_another_to_the_end(ask: Ask):
         ("model=gpt-5", ["t-full"]),
         ("model=gpt-5-2026", ["t-full"]),
         ("kind=opaque", ["t-bare"]),
+        ("kind=a.word-of_its.own", []),
+        ("parent_task_id=t-parent", ["t-full"]),
         ("ending=proxy_died", ["t-bare"]),
         ("flag=success", ["t-full"]),
         ("q=good", ["t-full"]),
@@ -159,6 +162,12 @@ async def test_a_session_has_its_tasks_oldest_first_and_paged(ask: Ask):
     assert rest["next"] is None
 
 
+async def test_a_session_tells_how_deep_each_part_is(ask: Ask, store: MemoryStore):
+    await store.save([replace(others(6)[5], parent_task_id="t-004")])
+    found = await fetch(await ask(), "/api/sessions/long")
+    assert [(task["id"], task["depth"]) for task in found["tasks"]][-2:] == [("t-004", 0), ("t-005", 1)]
+
+
 async def test_users_are_listed_and_have_their_sessions(ask: Ask):
     client = await ask()
     found = await fetch(client, "/api/users")
@@ -236,7 +245,7 @@ async def test_head_answers_as_get_without_a_body(ask: Ask):
     ("query", "param"),
     [
         ("limit=0", "limit"), ("limit=501", "limit"), ("limit=x", "limit"), ("from=nope", "from"), ("to=", "to"),
-        ("kind=x", "kind"), ("ending=x", "ending"), ("flag=x", "flag"), ("cursor=nonsense", "cursor"),
+        ("kind=x+y", "kind"), ("ending=x", "ending"), ("flag=x", "flag"), ("cursor=nonsense", "cursor"),
         ("cursor=%00%FF", "cursor"),
         ("nope=1", "nope"), ("limit=1&limit=2", "limit"), ("q=%22%22", "q"), ("%FF=1", "\ufffd"),
     ],

@@ -53,7 +53,7 @@ def ref(name: str) -> dict[str, Any]:
 @pytest.mark.parametrize("task", [FULL, BARE])
 def test_tasks_are_as_described(task):
     assert wrong(written(document.of_task(task)), ref("Task")) == []
-    assert wrong(written(document.of_summary(task)), ref("Summary")) == []
+    assert wrong(written(document.of_summary(task)), ref("Found")) == []
 
 
 def test_the_checker_sees_what_is_wrong():

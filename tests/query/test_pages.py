@@ -205,6 +205,19 @@ async def test_an_empty_list_as_a_file_is_empty(ask: Ask):
         assert "empty" in await page(client, path)
 
 
+async def test_parts_are_below_their_whole_and_listed_on_its_page(ask: Ask, store: MemoryStore):
+    whole, between, part = others(9)[6:]
+    await store.save([replace(whole, name="plan"), between, replace(part, parent_task_id=whole.id, name="look-up")])
+    client = await ask()
+    said = await page(client, "/sessions/long")
+    assert said.index(f"/tasks/{whole.id}") < said.index('class="step part deep1"') < said.index(f'href="/tasks/{between.id}"')
+    assert f'part of <a href="/tasks/{whole.id}">plan</a> · look-up' in said
+    assert f'href="/tasks/{part.id}">look-up</a>' in await page(client, f"/tasks/{whole.id}")
+    listed = await page(client, f"/tasks?parent_task_id={whole.id}")
+    assert f"/tasks/{part.id}" in listed
+    assert f"/tasks/{between.id}" not in listed
+
+
 async def test_pages_follow_one_another(ask: Ask):
     client = await ask()
     first = await page(client, "/tasks?limit=3&kind=chat")

@@ -86,7 +86,8 @@ def test_words_and_phrases_are_told_apart(text, words):
         ("limit", ""), ("limit", "9" * 5000),
         ("from", "yesterday"), ("from", ""), ("from", "2026-13-01"), ("from", "-1"), ("from", "nan"), ("from", "1e9"),
         ("from", "1795348800000"), ("to", "2026-11-22T25:00:00Z"), ("from", "1" * 20),
-        ("kind", "chatt"), ("ending", "COMPLETED"), ("flag", "good"), ("q", '""'), ("q", "   "), ("q", "a " * 33),
+        ("kind", "Chat"), ("kind", "two words"),
+        ("ending", "COMPLETED"), ("flag", "good"), ("q", '""'), ("q", "   "), ("q", "a " * 33),
         ("session_id", ""), ("session_id", "x" * 5000),
         ("offset", "1"), ("session", "s"), ("LIMIT", "1"), ("", "x"),
     ],
@@ -101,7 +102,7 @@ def test_what_has_no_sense_is_refused_by_name(name, value):
 @pytest.mark.parametrize(
     ("name", "value", "hint"),
     [
-        ("kind", "chatt", 'Did you mean "chat"?'),
+        ("kind", "Chat", 'Did you mean "chat"?'),
         ("ending", "complete", 'Did you mean "completed"?'),
         ("flag", "sucess", "It can be success, failure."),
         ("sesion_id", "s", 'Did you mean "session_id"?'),
@@ -115,7 +116,7 @@ def test_the_nearest_choice_is_suggested(name, value, hint):
 
 def test_every_choice_is_named_in_the_refusal():
     with pytest.raises(BadFilter) as refused:
-        understand([("kind", "zzz")], ALL)
+        understand([("kind", "no word")], ALL)
     assert all(kind in str(refused.value) for kind in KINDS)
 
 

@@ -217,3 +217,13 @@ async def test_what_a_person_said_of_sessions_stays_and_what_was_inferred_gives_
     moved, found = [await store.get(id) for id in ("t0", "t1")]
     assert (moved.session_id, moved.session_evidence, moved.output) == ("moved", {"by": "person"}, "Hello")
     assert (found.session_id, found.session_source, found.session_evidence) == ("named", Source.HEADER, None)
+
+
+async def test_a_part_stays_where_its_whole_is(store):
+    part = replace(TAPES[0].call(), request_fields=((b"X-Parent-Task-Id", b"top"),))
+    await store.save([complete(reading.read(part))])
+    words = {"input": "x", "session_id": "s", "user_id": "ada", "project_id": "shop"}
+    await store.absorb([Logged(id="top", origin="0123456789abcdefi1.1", at=1, words=words)])
+    kept = await store.get(part.id)
+    assert (kept.session_id, kept.user_id, kept.project_id) == ("s", "ada", "shop")
+    assert again(kept, complete) == kept

@@ -14,6 +14,7 @@ from tests.store.absorbing import AbsorbingContract
 from tests.store.forgetting import ForgettingContract
 from tests.store.insight_contract import InsightContract
 from tests.store.rewriting import RewritingContract
+from tests.store.storytelling import StoryContract
 from tests.store.tasks import NOON, a_task
 from tests.store.tracing import TracingContract
 
@@ -32,7 +33,7 @@ async def every(page_of) -> list:
         assert page.items
 
 
-class StoreContract(AbsorbingContract, RewritingContract, TracingContract, ForgettingContract, InsightContract):
+class StoreContract(AbsorbingContract, RewritingContract, TracingContract, ForgettingContract, InsightContract, StoryContract):
     async def test_a_kept_task_comes_back_whole(self, store: Store):
         task = a_task(
             1,

@@ -135,7 +135,7 @@ tasks = st.builds(
     pieces=st.lists(st.tuples(microseconds, st.integers(0, 2**33)), max_size=5).map(tuple),
     redactions=st.lists(text, max_size=2).map(tuple),
     carried=st.just({}) | st.just({"ending": "caller_left", "problems": 2}),
-    feedback=st.lists(said, max_size=2).map(tuple),
+    feedback=st.lists(said, max_size=2).map(lambda those: tuple(sorted(those, key=lambda one: one.created_at))),
     events=st.lists(objects, max_size=2).map(tuple),
     evaluations=st.lists(objects, max_size=2).map(tuple),
 )

@@ -523,7 +523,7 @@ def test_no_words_make_a_search_fail(words):
 ALONE = (
     *(Filter(session_id="s"), Filter(user_id="u"), Filter(project_id="p"), Filter(model="m"), Filter(kind="k")),
     *(Filter(ending=Ending.CALLER_LEFT), Filter(ending=Ending.COMPLETED), Filter(flag=Flag.SUCCESS), Filter(words=("cat",))),
-    *(Filter(), Filter(since=NOON, until=NOON + 1)),
+    *(Filter(), Filter(since=NOON, until=NOON + 1), Filter(parent_task_id="t"), Filter(parent_task_id="t", words=("cat",))),
 )
 TOGETHER = tuple(replace(f, project_id="p", kind="k", model="m", since=NOON) for f in ALONE)
 
@@ -535,7 +535,9 @@ async def test_every_list_walks_an_index_and_sorts_nothing(store, filter, oldest
     plan = [row[3] for row in await store._readers.rows(f"EXPLAIN QUERY PLAN {question.sql}", question.values)]
     assert not any("TEMP B-TREE" in step or step.startswith("SCAN task") for step in plan), plan
     walked = next((c for c in ("session_id", "user_id", "flag") if getattr(filter, c)), None)
-    if walked and not filter.words:
+    if filter.parent_task_id and not filter.words:
+        assert any("task_parent (<expr>=?" in step for step in plan), plan
+    elif walked and not filter.words:
         assert any(f"task_{walked.removesuffix('_id')} ({walked}=?" in step for step in plan), plan
 
 

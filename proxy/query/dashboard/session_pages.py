@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 
 from aiohttp import web
 from markupsafe import Markup
@@ -13,11 +12,15 @@ from proxy.query.answers import NotFound
 from proxy.query.dashboard import figures, plot, sheet, view
 from proxy.query.dashboard.room import Room
 from proxy.query.dashboard.task_list import FLAT, excerpt
+from proxy.query.nesting import nested
 from proxy.query.parameters import PAGING, PROJECT, USER
 from proxy.task import Filter, Summary
 
 GAP_SECONDS = 300.0
 """A silence that is worth a line of its own."""
+
+DEEPEST = 4
+"""Parts inside parts are set in so far."""
 
 TURN_CHARACTERS = 6_000
 TURNS = 40  # a page, where no limit is asked for
@@ -30,6 +33,8 @@ class Step:
     task: Summary
     gap: float | None  # seconds of silence before it, where they are many
     fork: str | None  # why it does not follow the one before
+    depth: int = 0  # how many tasks it is a part of, one inside the other
+    whole: str | None = None  # what the task that it is a part of is called
 
 
 async def sessions(room: Room, request: web.Request) -> web.StreamResponse:
@@ -102,18 +107,26 @@ async def session_file(room: Room, request: web.Request) -> web.StreamResponse:
 
 
 def following(tasks: tuple[Summary, ...]) -> tuple[Step, ...]:
-    """The tasks with the silences between them and the forks."""
-    steps = [Step(task, None, _fork(task, None)) for task in tasks[:1]]
-    for before, task in pairwise(tasks):
-        silence = (task.created_at - before.ended_at) / 1e6
-        steps.append(Step(task, silence if silence >= GAP_SECONDS else None, _fork(task, before)))
+    """The tasks, the parts of each below it, with the silences between them and the forks."""
+    steps: list[Step] = []
+    names = {task.id: task.name for task in tasks}
+    turns: list[Summary] = []  # what is no part
+    ended = None
+    for depth, task in nested(tasks):
+        silence = 0.0 if ended is None else (task.created_at - ended) / 1e6
+        ended = task.ended_at if ended is None else max(ended, task.ended_at)
+        if depth:
+            steps.append(Step(task, None, None, min(depth, DEEPEST), names.get(task.parent_task_id or "")))
+        else:
+            steps.append(Step(task, silence if silence >= GAP_SECONDS else None, _fork(task, turns[-1] if turns else None)))
+            turns.append(task)
     return tuple(steps)
 
 
 def _fork(task: Summary, before: Summary | None) -> str | None:
     if task.retry_of is not None:
         return "sent again"
-    evidence = getattr(task, "session_evidence", None)
+    evidence = task.session_evidence
     continued = (
         evidence.get("task") or evidence.get("task_id") or evidence.get("continues") if isinstance(evidence, dict) else None
     )

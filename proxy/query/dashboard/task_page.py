@@ -25,6 +25,9 @@ PART_CHARACTERS = 12_000
 PAGE_CHARACTERS = 60_000
 """Shown of all texts of the history together, the newest first."""
 
+PARTS = 20
+"""Parts of a task that are listed on its page."""
+
 OPEN_TURNS = 6
 """Turns of the history that are open; earlier ones are folded away."""
 
@@ -99,12 +102,15 @@ async def page(room: Room, request: web.Request) -> web.StreamResponse:
     """The page of a task. Raises NotFound."""
     task = await _task(room, request)
     before = await _before(room, task)
+    parts = await room.store.find(Filter(parent_task_id=task.id, project_id=task.project_id), limit=PARTS + 1, oldest_first=True)
     return await room.show(
         request,
         "task.html",
         here="tasks",
         task=task,
         talk=talk(task),
+        parts=parts.items[:PARTS],
+        more_parts=len(parts.items) > PARTS,
         title=excerpt(task.input),
         timeline=timeline(task),
         changes=changes(before, task) if before else None,

@@ -18,7 +18,8 @@ PERIODS = {
 """Spans that end now: a link with one shows what is new whenever it is opened."""
 
 NAMES = {
-    "session_id": "session", "user_id": "user", "project_id": "project", "q": "search", "from": "from", "to": "before",
+    "session_id": "session", "user_id": "user", "project_id": "project",
+    "parent_task_id": "part of", "q": "search", "from": "from", "to": "before",
 }  # fmt: skip
 """What people call a parameter, where that is not its own name."""
 
