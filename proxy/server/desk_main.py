@@ -6,6 +6,7 @@ It may be slow, fail or be killed: calls and journals go on. A store that cannot
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -173,6 +174,8 @@ class _Process:
         recording = loop.create_task(self._record())
         retaining = loop.create_task(self._retention.run())
         say_ready(told)
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 20)  # the values of a batch are many and in no cycle: looking for one takes a tenth
         drain = await stop
         loop.remove_reader(told.lifeline)
         recording.cancel()

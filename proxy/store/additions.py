@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from proxy.store.marks import Facet as Named
 from proxy.store.marks import Marks
 from proxy.store.measures import DAY, HOUR, Measures, Slice, labels_of, slice_of
 from proxy.store.rollup import Figures, Key, SessionSum
@@ -25,7 +26,7 @@ class Facet(NamedTuple):
     value: str
 
 
-Tallies = dict[tuple[int, str], list[tuple[str, str]]]
+Tallies = dict[tuple[int, str], list[Named]]
 """Of a day and a project, facets as (name, value), one by one: they are counted once a batch, which is quicker."""
 
 
@@ -62,6 +63,7 @@ class Additions:
     days: dict[Day, Figures] = field(default_factory=dict)
     owned: dict[Key, Owned] = field(default_factory=dict)
     attending: set[tuple[str, str, str]] = field(default_factory=set)  # (user, project, session) that may be new
+    arriving: list[tuple[SessionSum, str]] = field(default_factory=list)  # with users, that are new
 
     def measure(self, task: Summary) -> None:
         """Add what is measured of a task, whichever session it is in."""
@@ -77,7 +79,7 @@ class Additions:
                     measures = self.labels[cell] = Measures()
                 measures.count(task)
 
-    def tell(self, task: Summary, marks: Marks, facets: list[tuple[str, str]], sign: int = 1) -> None:
+    def tell(self, task: Summary, marks: Marks, facets: list[Named], sign: int = 1) -> None:
         """Add what a task tells in its place in its session, or take it out."""
         day = task.created_at - task.created_at % DAY
         (self.facets if sign > 0 else self.facets_gone)[day, task.project_id] += facets
@@ -125,6 +127,6 @@ def tally(come: Tallies, gone: Tallies) -> Counter[Facet]:
     return found
 
 
-def _count(counter: Counter[Facet], day: int, project_id: str, facets: list[tuple[str, str]], sign: int) -> None:
+def _count(counter: Counter[Facet], day: int, project_id: str, facets: list[Named], sign: int) -> None:
     for name, value in facets:
         counter[Facet(day, project_id, name, value)] += sign

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from proxy.store.marks import Marks, facets, marks
+from proxy.store.marks import Facet, Marks, facets, marks, spoken
 from proxy.store.rollup import Place, SessionSum
 from proxy.task import Summary
 
-Told = tuple[Summary, Marks, list[tuple[str, str]]]
+Told = tuple[Summary, Marks, list[Facet]]
 """A task, what it tells, and what it is counted by."""
 
 
@@ -21,11 +21,11 @@ def follow(session: SessionSum, tasks: Iterable[Summary]) -> Iterator[Told]:
     """Add `tasks`, in the order of `place` and all after what `session` has, and say what each tells."""
     for task in tasks:
         if task.parent_task_id is not None and task.parent_task_id == session.last_id:
-            told = marks(task)  # a part that is told what the whole was told: nobody says it again
+            told, words = spoken(task, None, None, None)  # a part that is told what the whole was told: nobody says it again
         else:
-            told = marks(task, session.last_input, session.last_output)
+            told, words = spoken(task, session.last_input, session.last_output, session.last_words)
         counted = facets(task, told)
-        session.count(task, told, counted)
+        session.count(task, told, counted, words)
         yield task, told, counted
 
 

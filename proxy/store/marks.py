@@ -5,6 +5,7 @@ Everything is offline and comes out the same each time. Where a kind has no conv
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from typing import NamedTuple
 
 from proxy.store import language, phrases
@@ -30,9 +31,25 @@ _NO_LETTER = {code: " " for code in range(128) if not chr(code).isalpha()} | dic
     map(ord, "’‘“”«»…–—¿¡、。，！？「」"), " "
 )
 _MODERATED = frozenset({"content_filter", "SAFETY", "PROHIBITED_CONTENT", "BLOCKLIST", "refusal", "RECITATION", "SPII"})
-_LENGTHS = ((100, "under 100"), (500, "100-500"), (2000, "500-2000"), (10_000, "2000-10000"))
-_SECONDS = ((1, "under 1 s"), (3, "1-3 s"), (10, "3-10 s"), (30, "10-30 s"))
-_DOLLARS = ((0.001, "under $0.001"), (0.01, "$0.001-0.01"), (0.1, "$0.01-0.1"))
+
+Facet = tuple[str, str]
+"""What tasks are counted by: a name and a value."""
+
+_LENGTHS = (100, 500, 2000, 10_000)
+_SECONDS = (1, 3, 10, 30)
+_DOLLARS = (0.001, 0.01, 0.1)
+
+
+def _named(name: str, *values: str) -> tuple[Facet, ...]:
+    return tuple((name, value) for value in values)
+
+
+# made once: a save makes ten for each task
+_OF_LENGTH = _named("length", "under 100", "100-500", "500-2000", "2000-10000", "over 10000")
+_OF_SECONDS = _named("latency", "under 1 s", "1-3 s", "3-10 s", "10-30 s", "over 30 s")
+_OF_COST = _named("cost", "under $0.001", "$0.001-0.01", "$0.01-0.1", "over $0.1")
+_OF_ENDING = {ending: ("ending", ending.value) for ending in Ending}
+_OF_FLAG = {None: ("flag", "none")} | {flag: ("flag", flag.value) for flag in Flag}
 
 
 class Marks(NamedTuple):  # six times as quickly made as a dataclass, and one is made for every task
@@ -49,86 +66,80 @@ class Marks(NamedTuple):  # six times as quickly made as a dataclass, and one is
     language: str | None = None
 
 
+_QUIET = (False,) * 7
 SIGNS = ("refusal", "moderated", "limited", "repeated", "rephrased", "frustrated", "loop")
 """The marks that are counted where they hold."""
 
 
-def marks(task: Summary, last_input: str | None = None, last_output: str | None = None) -> Marks:
-    """What `task` tells after one whose input and output began so; without them, by itself."""
+def words_of(text: str) -> frozenset[str]:
+    """The words of a text in lower case."""
+    return frozenset(text.translate(_NO_LETTER).split())
+
+
+def marks(
+    task: Summary, last_input: str | None = None, last_output: str | None = None, last_words: frozenset[str] | None = None
+) -> Marks:
+    """What `task` tells after one whose input and output began so; without them, by itself.
+
+    `last_words` are those of `last_input`, where they are known already.
+    """
+    return spoken(task, last_input, last_output, last_words)[0]
+
+
+def spoken(
+    task: Summary, last_input: str | None, last_output: str | None, last_words: frozenset[str] | None
+) -> tuple[Marks, frozenset[str] | None]:
+    """See `marks`; and the words of its input, where a person spoke."""
     reasons = task.finish_reasons
     moderated = not _MODERATED.isdisjoint(reasons) if reasons else False
+    limited = task.http_status == 429
     if task.kind not in TALK:
         flagged = task.kind == "moderation" and task.output is not None and task.output.startswith("flagged")
-        return Marks(task.input is not None, moderated=moderated or flagged, limited=task.http_status == 429)
+        return Marks(task.input is not None, False, moderated or flagged, limited), None
     said, answer = task.input, task.output
-    refusal = answer is not None and (phrases.refuses(answer) or "refusal" in reasons)
-    looped = answer is not None and answer[:EXCERPT_LENGTH] == last_output and "tool_calls" in reasons
+    refusal = looped = False
+    if answer is not None:
+        refusal = phrases.refuses(answer) or "refusal" in reasons
+        looped = "tool_calls" in reasons and answer[:EXCERPT_LENGTH] == last_output
     if said is None or said.startswith(TOOL_RESULT):
-        return Marks(False, refusal, moderated, task.http_status == 429, loop=looped)
+        return Marks(False, refusal, moderated, limited, False, False, False, looped), None
     text = said[:LOOKED_AT].lower()
-    known = frozenset(text.translate(_NO_LETTER).split())
+    known = words_of(text)
     repeated = rephrased = False
     if last_input is not None and len(known) >= FEWEST_WORDS and not last_input.startswith(TOOL_RESULT):
         before = last_input.lower()
         if before == text:
             repeated = True
         else:
-            earlier = frozenset(before.translate(_NO_LETTER).split())
+            earlier = words_of(before) if last_words is None else last_words
             both = len(known & earlier)
             rephrased = len(earlier) >= FEWEST_WORDS and both >= REPHRASED * (len(known) + len(earlier) - both)
-    return Marks(
-        turn=True,
-        refusal=refusal,
-        moderated=moderated,
-        limited=task.http_status == 429,
-        repeated=repeated,
-        rephrased=rephrased,
-        frustrated=phrases.frustrated(text, known) is not None,
-        loop=looped,
-        language=language.language(text, known),
-    )
+    frustrated = phrases.frustrated(text, known) is not None
+    spoken_in = language.language(text, known)
+    return Marks(True, refusal, moderated, limited, repeated, rephrased, frustrated, looped, spoken_in), known
 
 
-def facets(task: Summary, told: Marks) -> list[tuple[str, str]]:
+def facets(task: Summary, told: Marks) -> list[Facet]:
     """What a task can be counted by, as (name, value); what is not known is left out."""
-    found = [("ending", task.ending.value), ("kind", task.kind), ("flag", task.flag.value if task.flag else "none")]
+    found = [_OF_ENDING[task.ending], ("kind", task.kind), _OF_FLAG[task.flag]]
     model = task.model if task.model is not None else task.model_requested
     if model is not None:
         found.append(("model", model))
     if told.language is not None:
         found.append(("language", told.language))
     if task.output is not None:
-        found.append(("length", _bucket(len(task.output), _LENGTHS, "over 10000")))
+        found.append(_OF_LENGTH[bisect_right(_LENGTHS, len(task.output))])
     if task.seconds_total is not None:
-        found.append(("latency", _bucket(task.seconds_total, _SECONDS, "over 30 s")))
+        found.append(_OF_SECONDS[bisect_right(_SECONDS, task.seconds_total)])
     if task.cost is not None:
-        found.append(("cost", _bucket(task.cost, _DOLLARS, "over $0.1")))
+        found.append(_OF_COST[bisect_right(_DOLLARS, task.cost)])
     if task.ending is not Ending.COMPLETED:
         found.append(("sign", "error"))
-    if told.refusal:
-        found.append(("sign", "refusal"))
-    if told.moderated:
-        found.append(("sign", "moderated"))
-    if told.limited:
-        found.append(("sign", "limited"))
-    if told.repeated:
-        found.append(("sign", "repeated"))
-    if told.rephrased:
-        found.append(("sign", "rephrased"))
-    if told.frustrated:
-        found.append(("sign", "frustrated"))
-    if told.loop:
-        found.append(("sign", "loop"))
+    if told[1:8] != _QUIET:
+        found += [("sign", name) for name, holds in zip(SIGNS, told[1:8], strict=True) if holds]
     return found
 
 
 def ended_badly(ending: Ending, flag: Flag | None, refusal: bool) -> bool:
     """Whether a session whose last task was so was given up rather than done: it failed, was refused or flagged a failure."""
     return ending is not Ending.COMPLETED or flag is Flag.FAILURE or refusal
-
-
-def _bucket(value: float, edges: tuple[tuple[float, str], ...], beyond: str) -> str:
-    for edge, name in edges:
-        if value < edge:
-            return name
-    return beyond

@@ -72,7 +72,8 @@ class Measures:
                 self.failure += 1
         if (usage := task.usage) is not None:
             if usage.input_tokens:
-                self.input_tokens += _within(usage.input_tokens, _MOST_TOKENS)
+                tokens = usage.input_tokens
+                self.input_tokens += tokens if -_MOST_TOKENS < tokens < _MOST_TOKENS else _within(tokens, _MOST_TOKENS)
             if usage.output_tokens:
                 tokens = _within(usage.output_tokens, _MOST_TOKENS)
                 self.output_tokens += tokens
@@ -80,7 +81,7 @@ class Measures:
             if usage.cached_input_tokens:
                 self.cached_tokens += _within(usage.cached_input_tokens, _MOST_TOKENS)
         if (cost := task.cost) is not None and math.isfinite(cost):
-            cost = max(-1e5, min(cost, 1e5))
+            cost = cost if -1e5 < cost < 1e5 else max(-1e5, min(cost, 1e5))
             self.priced += 1
             self.cost += _within(round(cost * PICODOLLARS), _MOST_COST)
             self.cost_square += cost * cost
@@ -92,8 +93,20 @@ class Measures:
 
     def take(self, other: Measures) -> None:
         """Add what others add up to."""
-        for name in _NAMES:
-            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.tasks += other.tasks
+        self.errors += other.errors
+        self.success += other.success
+        self.failure += other.failure
+        self.input_tokens += other.input_tokens
+        self.output_tokens += other.output_tokens
+        self.cached_tokens += other.cached_tokens
+        self.priced += other.priced
+        self.cost += other.cost
+        self.micros += other.micros
+        self.output_square += other.output_square
+        self.cost_square += other.cost_square
+        self.seconds += other.seconds
+        self.first_token += other.first_token
 
     def spread(self, seconds: bytes, first_token: bytes) -> None:
         """Add packed histograms."""

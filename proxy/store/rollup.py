@@ -15,7 +15,7 @@ from proxy.store.measures import PICODOLLARS
 from proxy.task import Ending, Flag, Session, Signs, Source, Summary
 
 if TYPE_CHECKING:
-    from proxy.store.marks import Marks
+    from proxy.store.marks import Facet, Marks
 
 EXCERPT_LENGTH = 300
 """Characters of the inputs and outputs that a session shows; the whole text is in its tasks."""
@@ -60,12 +60,15 @@ class Figures:
         self.tasks += 1
         if task.ending is not Ending.COMPLETED:
             self.errors += 1
-        if task.usage is not None:
-            self.input_tokens = held(self.input_tokens + (task.usage.input_tokens or 0))
-            self.output_tokens = held(self.output_tokens + (task.usage.output_tokens or 0))
-        if task.cost is not None and math.isfinite(task.cost):
+        if (usage := task.usage) is not None:
+            if usage.input_tokens:
+                self.input_tokens = held(self.input_tokens + usage.input_tokens)
+            if usage.output_tokens:
+                self.output_tokens = held(self.output_tokens + usage.output_tokens)
+        if (cost := task.cost) is not None and math.isfinite(cost):
             self.priced += 1
-            self.cost = held(self.cost + round(max(-_DEAREST, min(task.cost, _DEAREST)) * PICODOLLARS))
+            picodollars = round((cost if -_DEAREST < cost < _DEAREST else max(-_DEAREST, min(cost, _DEAREST))) * PICODOLLARS)
+            self.cost = held(self.cost + picodollars)
         if task.flag is not None:
             if task.flag is Flag.SUCCESS:
                 self.success += 1
@@ -132,20 +135,23 @@ class SessionSum:
     last_refusal: bool = False
     last_input: str | None = None
     last_output: str | None = None
-    last_facets: list[tuple[str, str]] = field(default_factory=list)  # see `marks.facets`
+    last_facets: list[Facet] = field(default_factory=list)  # see `marks.facets`
+    last_words: frozenset[str] | None = None  # of `last_input`, where they are known; not kept
     key: int | None = None  # of its row
+    alone: bool = True  # nobody took part but `user_id`, if anybody; not kept
 
     @property
     def place(self) -> Place | None:
         """Of its last task; what began before that comes late."""
         return None if self.last_at is None else (self.last_at, self.last_id)
 
-    def count(self, task: Summary, marks: Marks, facets: list[tuple[str, str]]) -> None:
-        """Add its next task."""
+    def count(self, task: Summary, marks: Marks, facets: list[Facet], words: frozenset[str] | None = None) -> None:
+        """Add its next task; `words` are those of its input."""
         if self.last_at is not None:
             silence = max(0, task.created_at - self.ended_at)
-            self.silence = held(self.silence + silence)
-            self.longest_silence = max(self.longest_silence, silence)
+            if silence:
+                self.silence = held(self.silence + silence)
+                self.longest_silence = max(self.longest_silence, silence)
             self.started_at = min(self.started_at, task.created_at)
             self.ended_at = max(self.ended_at, task.ended_at)
         self.figures.count(task, marks)
@@ -163,10 +169,10 @@ class SessionSum:
             self.user_id = task.user_id
         if model is not None:
             self.model = model
-        self.last_at, self.last_id, self.last_ending = task.created_at, task.id, task.ending.value
-        self.last_flag, self.last_refusal = task.flag and task.flag.value, marks.refusal
+        self.last_at, self.last_id, self.last_ending = task.created_at, task.id, str(task.ending)
+        self.last_flag, self.last_refusal = task.flag and str(task.flag), marks.refusal
         self.last_input, self.last_output = excerpt(task.input), excerpt(task.output)
-        self.last_facets = facets
+        self.last_facets, self.last_words = facets, words
 
     @property
     def ended_badly(self) -> bool:

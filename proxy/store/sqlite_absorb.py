@@ -19,6 +19,7 @@ from proxy.store.sqlite_rewrite import rewrite
 from proxy.store.sqlite_save import save
 from proxy.store.sqlite_story import follow
 from proxy.store.sqlite_swap import swap
+from proxy.store.sqlite_writing import Writing
 from proxy.task import Summary, Task
 
 MOST_PARKED: Final = 100_000
@@ -34,7 +35,7 @@ ANSWERED: Final = (
 """The task that a provider's answer is in, the first one where several have it."""
 
 
-def absorb(db: sqlite3.Connection, shelf: Shelf, entries: Sequence[Entry], through: str | None) -> int:
+def absorb(db: Writing, shelf: Shelf, entries: Sequence[Entry], through: str | None) -> int:
     """See `Store.absorb`; inside the transaction that is open on `db`. Raises what SQLite and `Shelf.put` raise."""
     keys: dict[str, int] = {}
 
@@ -83,7 +84,7 @@ def _as_far_as_changed(change: Change) -> Summary:
     return change.new if change.new.upstream is None else Summary(**{name: getattr(change.new, name) for name in _SUMMARY})
 
 
-def _say(db: sqlite3.Connection, key: int, old: Task, new: Task) -> None:
+def _say(db: Writing, key: int, old: Task, new: Task) -> None:
     known = {one.id for one in old.feedback}
     db.executemany(_SAY, [rows.feedback_row(key, one) for one in new.feedback if one.id not in known])
     if new.flag != old.flag:

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from proxy.store import measures as measured
 from proxy.store.additions import Additions, tally
 from proxy.store.measures import DAY, Measures, Slice
+from proxy.store.sqlite_writing import Writing
 
 HOURS, DAYS = 0, 1
 """Spans of cells."""
@@ -41,14 +42,14 @@ _FACET = (
 )
 
 
-def add_cells(db: sqlite3.Connection, adds: Additions, sign: int = 1) -> None:
+def add_cells(db: Writing, adds: Additions, sign: int = 1) -> None:
     """Add, or with a `sign` of -1 take, what tasks measure."""
-    slices: dict[Slice, int] = {}
     cells: dict[tuple[int, int, int], Measures] = {}
     for groups, by_hour in ((adds.hours, True), (adds.labels, False)):
         for (at, slice), sums in groups.items():
-            if (key := slices.get(slice)) is None:
-                key = slices[slice] = _slice(db, slice)
+            if (key := db.slices.get(slice)) is None:
+                key = _slice(db, slice)
+                db.hold_slice(slice, key)
             if by_hour:
                 _take(cells, (HOURS, at, key), sums)
             _take(cells, (DAYS, at - at % DAY, key), sums)
@@ -66,7 +67,7 @@ def add_facets(db: sqlite3.Connection, adds: Additions) -> None:
     db.executemany(_FACET, [row for row in new if any(row[4:])])
 
 
-def sweep_cells(db: sqlite3.Connection, touched: Iterable[tuple[int, Slice]], days: Iterable[int]) -> None:
+def sweep_cells(db: Writing, touched: Iterable[tuple[int, Slice]], days: Iterable[int]) -> None:
     """Delete what has nothing in it any more, and names that nothing is counted under."""
     cells = list(touched)
     for at in {at for at, _ in cells} | {at - at % DAY for at, _ in cells}:
@@ -77,6 +78,7 @@ def sweep_cells(db: sqlite3.Connection, touched: Iterable[tuple[int, Slice]], da
         found = db.execute(_FIND, slice).fetchone()
         if found and db.execute("SELECT 1 FROM cell WHERE slice = ? LIMIT 1", found).fetchone() is None:
             db.execute("DELETE FROM slice WHERE key = ?", found)
+            db.slices.pop(slice, None)
 
 
 def _take(cells: dict[tuple[int, int, int], Measures], place: tuple[int, int, int], sums: Measures) -> None:
@@ -85,7 +87,7 @@ def _take(cells: dict[tuple[int, int, int], Measures], place: tuple[int, int, in
     held.take(sums)
 
 
-def _slice(db: sqlite3.Connection, slice: Slice) -> int:
+def _slice(db: Writing, slice: Slice) -> int:
     """Its key, made where it is new; of a metadata value that is one too many, that of the values counted together."""
     if (found := db.execute(_FIND, slice).fetchone()) is not None:
         return int(found[0])

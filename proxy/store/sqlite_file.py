@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from proxy.store import StoreMissing, StoreUnavailable, histogram
+from proxy.store.sqlite_writing import Writing
 
 APPLICATION_ID = 0x74736B74
 """What marks a SQLite file as ours ("tskt")."""
@@ -57,10 +58,10 @@ def unavailable(path: Path, error: Exception) -> StoreUnavailable:
     return StoreUnavailable(f"{path}: {error}")
 
 
-def open_writer(path: Path) -> sqlite3.Connection:
+def open_writer(path: Path) -> Writing:
     """The one connection that writes and checkpoints, with today's schema. Raises StoreUnavailable, OSError, sqlite3.Error."""
     _claim(path)
-    db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, cached_statements=64)
+    db = Writing(str(path), BUSY_SECONDS)
     try:
         db.execute("PRAGMA page_size = 8192")  # this one and the next count only until the first page is written
         db.execute("PRAGMA auto_vacuum = INCREMENTAL")

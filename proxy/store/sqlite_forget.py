@@ -14,6 +14,7 @@ from proxy.store.entries import is_of, unpack
 from proxy.store.questions import Question
 from proxy.store.shelf import Shelf
 from proxy.store.sqlite_swap import swap
+from proxy.store.sqlite_writing import Writing
 from proxy.task import Flag, Forget, Forgotten, Summary
 
 _FORGET_WORDS = "INSERT INTO search (search, rowid, input, output) VALUES ('delete', ?, ?, ?)"
@@ -56,7 +57,7 @@ def _where(what: Forget) -> tuple[str, tuple[str | int, ...]]:
     return " AND ".join(parts), tuple(values)
 
 
-def forget(db: sqlite3.Connection, shelf: Shelf, ids: Sequence[str]) -> Forgotten:
+def forget(db: Writing, shelf: Shelf, ids: Sequence[str]) -> Forgotten:
     """See `Store.forget`; inside the transaction that is open on `db`."""
     gone: list[tuple[int, Summary]] = []
     prompts: Counter[int] = Counter()
@@ -84,7 +85,7 @@ def forget(db: sqlite3.Connection, shelf: Shelf, ids: Sequence[str]) -> Forgotte
     )
 
 
-def forget_feedback(db: sqlite3.Connection, user_id: str, project_id: str | None) -> int:
+def forget_feedback(db: Writing, user_id: str, project_id: str | None) -> int:
     """See `Store.forget_feedback`; inside the transaction that is open on `db`."""
     said = "FROM feedback JOIN task ON task.key = feedback.task WHERE feedback.user_id = ?"
     select = f"SELECT feedback.key, {rows.SUMMARY_SELECT} {said}"

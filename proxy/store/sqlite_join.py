@@ -15,6 +15,7 @@ from proxy.store.merging import joined, told, with_feedback
 from proxy.store.record import read
 from proxy.store.shelf import CHAIN, Shelf
 from proxy.store.sqlite_swap import swap
+from proxy.store.sqlite_writing import Writing
 from proxy.task import Task
 
 _TASK = f"SELECT {rows.SUMMARY_SELECT} FROM task WHERE task.id = ?"
@@ -32,7 +33,7 @@ def load(db: sqlite3.Connection, id: str) -> tuple[int, Task] | None:
     return key, rows.task(row, record, tuple(map(rows.feedback, db.execute(_SAID, (key,)).fetchall())))
 
 
-def join(db: sqlite3.Connection, shelf: Shelf, tasks: Sequence[Task], ids: dict[str, str]) -> list[Task]:
+def join(db: Writing, shelf: Shelf, tasks: Sequence[Task], ids: dict[str, str]) -> list[Task]:
     """`tasks` that are about to be kept, those joined with what the app had logged under the same id, which goes.
 
     `ids` are the ids that are taken, each with its task's origin; those that are free now are taken out of it.
@@ -69,7 +70,7 @@ def _with_parked(db: sqlite3.Connection, task: Task) -> Task:
     return with_feedback(task, own)
 
 
-def _remove(db: sqlite3.Connection, shelf: Shelf, key: int, task: Task) -> None:
+def _remove(db: Writing, shelf: Shelf, key: int, task: Task) -> None:
     """Take a task out, with all that is kept of it."""
     if task.input or task.output:
         forget = "INSERT INTO search (search, rowid, input, output) VALUES ('delete', ?, ?, ?)"

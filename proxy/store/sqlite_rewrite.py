@@ -13,6 +13,7 @@ from typing import NamedTuple
 from proxy.store import rows
 from proxy.store.shelf import Shelf
 from proxy.store.sqlite_swap import swap
+from proxy.store.sqlite_writing import Writing
 from proxy.task import Summary, Task
 
 _AT_ONCE = 500  # values in one IN list
@@ -38,7 +39,7 @@ class _Change(NamedTuple):
     whole: Task | None  # where its record is to be written, too
 
 
-def rewrite(db: sqlite3.Connection, shelf: Shelf, tasks: Sequence[Summary], only: Collection[str] | None) -> int:
+def rewrite(db: Writing, shelf: Shelf, tasks: Sequence[Summary], only: Collection[str] | None) -> int:
     """See `Store.rewrite`; inside the transaction that is open on `db`. Raises what SQLite and `Shelf.change` raise."""
     changes = _changes(db, {task.origin: task for task in tasks}, only)
     for change in changes:

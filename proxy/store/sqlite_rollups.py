@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from proxy.store import chain, rows
 from proxy.store.additions import Additions
@@ -14,6 +14,7 @@ from proxy.store.measures import indexed
 from proxy.store.rollup import Key, SessionSum
 from proxy.store.sqlite_cells import add_cells, add_facets
 from proxy.store.sqlite_users import add_users
+from proxy.store.sqlite_writing import Writing
 from proxy.task import Summary
 
 Keyed = tuple[int, Summary]
@@ -25,21 +26,25 @@ LATE_MOST = 500
 _BACKFILL_TASKS = 2000
 
 _SESSIONS = (
-    f"SELECT s.key, {', '.join(f's.{column}' for column in rows.SESSION_COLUMNS)} FROM (VALUES {{}}) AS w"
+    "SELECT s.key, (SELECT count(*) FROM attendance WHERE session = s.key),"
+    f" {', '.join(f's.{column}' for column in rows.SESSION_COLUMNS)} FROM (VALUES {{}}) AS w"
     " CROSS JOIN session AS s ON s.id = w.column2 AND s.project_id = w.column1"
 )
-KEEP_SESSION = (
-    f"INSERT INTO session ({', '.join(rows.SESSION_COLUMNS)}) VALUES ({', '.join('?' * len(rows.SESSION_COLUMNS))})"
-    " ON CONFLICT (id, project_id) DO UPDATE SET "
-    + ", ".join(f"{column} = excluded.{column}" for column in rows.SESSION_COLUMNS[2:])
+_MAKE_SESSION = f"INSERT INTO session ({', '.join(rows.SESSION_COLUMNS)}) VALUES ({', '.join('?' * len(rows.SESSION_COLUMNS))})"
+KEEP_SESSION = f"{_MAKE_SESSION} ON CONFLICT (id, project_id) DO UPDATE SET " + ", ".join(
+    f"{column} = excluded.{column}" for column in rows.SESSION_COLUMNS[2:]
 )
 _GROW_SESSION = f"UPDATE session SET {', '.join(f'{column} = ?' for column in rows.SESSION_COLUMNS[2:])} WHERE key = ?"
 _GROW_ATTENDANCE = "UPDATE attendance SET ended_at = ? WHERE session = ?"
+_GROW_ONE = f"{_GROW_ATTENDANCE} AND user_id = ?"
+"""SQLite changes what is known to be one row in a quarter of the time."""
+
+_ATTEND = "INSERT INTO attendance (session, user_id, project_id, ended_at) VALUES (?, ?, ?, ?)"
 _OF_SESSION = f"SELECT task.key, {rows.SUMMARY_SELECT} FROM task WHERE session_id = ? AND +project_id = ?"
 MOVE = "UPDATE attendance SET ended_at = ? WHERE session = (SELECT key FROM session WHERE project_id = ? AND id = ?)"
 
 
-def put_in(db: sqlite3.Connection, new: Sequence[Keyed]) -> set[Key]:
+def put_in(db: Writing, new: Sequence[Keyed]) -> set[Key]:
     """Add tasks that were kept just now; return the sessions that were there before. Raises sqlite3.Error."""
     adds = Additions()
     for _, task in new:
@@ -52,7 +57,7 @@ def put_in(db: sqlite3.Connection, new: Sequence[Keyed]) -> set[Key]:
     return known
 
 
-def backfill(db: sqlite3.Connection) -> bool:
+def backfill(db: Writing) -> bool:
     """Add up the next of the tasks that were there before there were these rollups; whether there may be more."""
     found = db.execute("SELECT after FROM backfill").fetchone()
     if found is None:
@@ -86,34 +91,53 @@ def by_session(adds: Additions, tasks: Iterable[Summary], sign: int = 1) -> dict
     return groups
 
 
-def _add_to_sessions(db: sqlite3.Connection, adds: Additions, new: Sequence[Summary]) -> set[Key]:
+def _add_to_sessions(db: Writing, adds: Additions, new: Sequence[Summary]) -> set[Key]:
     groups = by_session(adds, new)
-    have = sessions_of(db, groups)
-    sums: list[SessionSum] = []
+    have = _standing(db, groups)
+    made: list[SessionSum] = []
     grown: list[SessionSum] = []
     for key, group in groups.items():
-        session = have.get(key)
-        there = None if session is None else session.user_id
-        adds.attend((task for task in group if task.user_id != there), key)
-        if session is None:
+        there = have.get(key)
+        if there is None:
             session = chain.begun(group[0])
-        elif (last := session.place) is not None and chain.place(group[0]) <= last and session.figures.tasks <= LATE_MOST:
-            adds.end(session, -1)
-            session, group = _anew(db, adds, key, group), []  # noqa: PLW2901  they are in it
+            session.alone = len(users := {task.user_id for task in group if task.user_id is not None}) <= 1
+            adds.arriving += [(session, user_id) for user_id in users]
+            made.append(session)
         else:
+            session = there
+            if others := {task.user_id for task in group} - {session.user_id, None}:
+                session.alone = False
+                adds.attending.update((user_id, *key) for user_id in others if user_id is not None)
             adds.end(session, -1)
+            if (last := session.place) is not None and chain.place(group[0]) <= last and session.figures.tasks <= LATE_MOST:
+                session = _anew(db, adds, key, group)
+                session.key, session.alone, group = there.key, there.alone, []  # noqa: PLW2901  they are in it
+            grown.append(session)
         for told in chain.follow(session, group):
             adds.tell(*told)
         adds.end(session)
-        if key in have:
-            session.key = have[key].key
-            grown.append(session)
-        else:
-            sums.append(session)
-    db.executemany(KEEP_SESSION, map(rows.session_row, sums))
+    for session in made:
+        session.key = db.execute(_MAKE_SESSION, rows.session_row(session)).lastrowid
+    db.executemany(_ATTEND, [(one.key, user_id, one.project_id, one.ended_at) for one, user_id in adds.arriving])
     db.executemany(_GROW_SESSION, [(*rows.session_row(session)[2:], session.key) for session in grown])
-    db.executemany(_GROW_ATTENDANCE, [(session.ended_at, session.key) for session in grown])
+    alone = [(one.ended_at, one.key, one.user_id) for one in grown if one.alone and one.user_id is not None]
+    db.executemany(_GROW_ONE, alone)
+    db.executemany(_GROW_ATTENDANCE, [(session.ended_at, session.key) for session in grown if not session.alone])
+    for session in (*made, *grown):
+        db.hold_session((session.project_id, session.id), session)
     return set(have)
+
+
+def _standing(db: Writing, wanted: Iterable[Key]) -> dict[Key, SessionSum]:
+    """See `sessions_of`; those that are held are not read."""
+    found: dict[Key, SessionSum] = {}
+    unknown: list[Key] = []
+    for key in wanted:
+        if (session := db.sessions.get(key)) is None:
+            unknown.append(key)
+        else:
+            found[key] = session
+    return found | sessions_of(db, unknown) if unknown else found
 
 
 def _anew(db: sqlite3.Connection, adds: Additions, key: Key, late: Sequence[Summary]) -> SessionSum:
@@ -129,7 +153,7 @@ def _anew(db: sqlite3.Connection, adds: Additions, key: Key, late: Sequence[Summ
     return session
 
 
-def sessions_of(db: sqlite3.Connection, wanted: Iterable[Key]) -> Mapping[Key, SessionSum]:
+def sessions_of(db: sqlite3.Connection, wanted: Iterable[Key]) -> dict[Key, SessionSum]:
     """The rollups of those sessions that have one."""
     keys = list(wanted)
     found: dict[Key, SessionSum] = {}
@@ -137,8 +161,8 @@ def sessions_of(db: sqlite3.Connection, wanted: Iterable[Key]) -> Mapping[Key, S
         some = keys[start : start + 250]
         marks = ", ".join(["(?, ?)"] * len(some))
         for row in db.execute(_SESSIONS.format(marks), [value for key in some for value in key]):
-            session = rows.session(row[1:])
-            session.key = row[0]
+            session = rows.session(row[2:])
+            session.key, session.alone = row[0], row[1] <= 1
             found[session.project_id, session.id] = session
     return found
 

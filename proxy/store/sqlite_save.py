@@ -15,6 +15,7 @@ from proxy.store.naming import epoch_of, named
 from proxy.store.shelf import Shelf
 from proxy.store.sqlite_join import join, unpark
 from proxy.store.sqlite_rollups import put_in
+from proxy.store.sqlite_writing import Writing
 from proxy.task import Task
 
 Value = TypeVar("Value", str, int)
@@ -36,7 +37,7 @@ _LAST_KEY = "SELECT max(key) FROM task WHERE key BETWEEN ? AND ?"
 _FEEDBACK = _insert("feedback", rows.FEEDBACK_COLUMNS)
 
 
-def save(db: sqlite3.Connection, shelf: Shelf, tasks: Sequence[Task]) -> int:
+def save(db: Writing, shelf: Shelf, tasks: Sequence[Task]) -> int:
     """Keep `tasks` inside the transaction that is open on `db`; return how many were new.
 
     Raises StoreRejected, and whatever SQLite and `Shelf.put` raise; then the transaction is to be rolled back.

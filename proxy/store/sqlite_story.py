@@ -11,6 +11,7 @@ from proxy.store import rows
 from proxy.store.questions import PARENT, PART_OF
 from proxy.store.shelf import Shelf
 from proxy.store.sqlite_rewrite import rewrite
+from proxy.store.sqlite_writing import Writing
 from proxy.store.story import LABELS, Kept, settled
 from proxy.task import Summary, Task
 
@@ -32,13 +33,13 @@ def placed(db: sqlite3.Connection, new: Sequence[Task]) -> tuple[list[Task], lis
     return found, others
 
 
-def follow(db: sqlite3.Connection, shelf: Shelf, those: Sequence[Summary]) -> None:
+def follow(db: Writing, shelf: Shelf, those: Sequence[Summary]) -> None:
     """Put into their places what is kept, once `those`, which are kept too, have changed."""
     if those:
         write(db, shelf, settled(those, _kept(db)))
 
 
-def write(db: sqlite3.Connection, shelf: Shelf, tasks: Sequence[Summary]) -> None:
+def write(db: Writing, shelf: Shelf, tasks: Sequence[Summary]) -> None:
     """Write the labels of kept tasks again."""
     if tasks:
         rewrite(db, shelf, [task if type(task) is Summary else _summary(task) for task in tasks], LABELS)

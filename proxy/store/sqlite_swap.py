@@ -12,6 +12,7 @@ from proxy.store.rollup import Key
 from proxy.store.sqlite_cells import add_cells, add_facets, sweep_cells
 from proxy.store.sqlite_rollups import KEEP_SESSION, MOVE, by_session, index, sessions_of, tasks_of_session
 from proxy.store.sqlite_users import add_users, correct_seen, full_users, recount
+from proxy.store.sqlite_writing import Writing
 from proxy.task import Summary
 
 Pair = tuple[Summary | None, Summary | None]
@@ -20,7 +21,7 @@ Pair = tuple[Summary | None, Summary | None]
 _ATTENDED = "SELECT session, user_id FROM attendance WHERE session = (SELECT key FROM session WHERE project_id = ? AND id = ?)"
 
 
-def swap(db: sqlite3.Connection, pairs: Sequence[Pair]) -> None:
+def swap(db: Writing, pairs: Sequence[Pair]) -> None:
     """Correct cells, facets, sessions, users, who took part in what, and what is found by metadata.
 
     The rows of the tasks are already as they are now, or gone. What is a sum is corrected by difference; a session is added up
@@ -66,10 +67,11 @@ def _unindex(db: sqlite3.Connection, pairs: Sequence[Pair]) -> None:
             db.executemany(_UNINDEX_GONE, [(name, value, first, first + 4 * keys.TIES) for name, value in found])
 
 
-def _sessions(db: sqlite3.Connection, adds: Additions, before: Sequence[Summary], after: Sequence[Summary]) -> None:
+def _sessions(db: Writing, adds: Additions, before: Sequence[Summary], after: Sequence[Summary]) -> None:
     gone = by_session(adds, before, -1)
     come = by_session(adds, after)
     touched = gone.keys() | come.keys()
+    db.let_sessions_go(touched)
     have = sessions_of(db, touched)
     for key in touched:
         adds.attend(come.get(key, ()), key)

@@ -7,6 +7,7 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
 from proxy.store import keys, rows
 from proxy.store.additions import Additions, Owned
@@ -66,6 +67,7 @@ def add_users(db: sqlite3.Connection, adds: Additions, come: Sequence[Summary]) 
     seen = _seen(come)
     known = _known(db, wanted, seen)
     pairs = _attend(db, adds.attending)
+    pairs.update((session.project_id, user_id) for session, user_id in adds.arriving)
     days = {
         (day, known[project_id, id][0]): sums for (project_id, id, day), sums in adds.days.items() if (project_id, id) in known
     }
@@ -79,12 +81,13 @@ def add_users(db: sqlite3.Connection, adds: Additions, come: Sequence[Summary]) 
             totals[user] = both
         else:
             totals[user] = sums
-    minutes = _minutes(db, come, known)
+    minutes = _minutes(db, seen, known)
     updates = []
     for key, (user, minute, so_far, _) in known.items():
         owned = adds.owned.get(key, _NONE)
         of_days = (*rows.figures(totals.get(user, Figures())), new_days[user])
-        seen_at = seen.get(key, (LARGEST, -LARGEST))
+        at = seen.get(key)
+        seen_at = (LARGEST, -LARGEST) if at is None else (at.first, at.last)
         updates.append(
             (
                 *of_days,
@@ -103,17 +106,31 @@ def add_users(db: sqlite3.Connection, adds: Additions, come: Sequence[Summary]) 
 _NONE = Owned()
 
 
-def _seen(tasks: Iterable[Summary]) -> dict[Key, tuple[int, int]]:
-    found: dict[Key, tuple[int, int]] = {}
+@dataclass(slots=True)
+class _Seen:
+    """When a user's tasks of one save were."""
+
+    first: int  # start
+    last: int  # end
+    minutes: dict[int, int] = field(default_factory=dict)  # how many of them began in each
+
+
+def _seen(tasks: Iterable[Summary]) -> dict[Key, _Seen]:
+    found: dict[Key, _Seen] = {}
     for task in tasks:
-        if task.user_id is not None:
-            key = (task.project_id, task.user_id)
-            first, last = found.get(key, (task.created_at, task.ended_at))
-            found[key] = min(first, task.created_at), max(last, task.ended_at)
+        if task.user_id is None:
+            continue
+        at, end = task.created_at, task.ended_at
+        if (seen := found.get(key := (task.project_id, task.user_id))) is None:
+            found[key] = _Seen(at, end, {at // MINUTE: 1})
+            continue
+        seen.first = min(seen.first, at)
+        seen.last = max(seen.last, end)
+        seen.minutes[at // MINUTE] = seen.minutes.get(at // MINUTE, 0) + 1
     return found
 
 
-def _known(db: sqlite3.Connection, wanted: Iterable[Key], seen: dict[Key, tuple[int, int]]) -> dict[Key, Known]:
+def _known(db: sqlite3.Connection, wanted: Iterable[Key], seen: dict[Key, _Seen]) -> dict[Key, Known]:
     """What is known of each user, made where it is new."""
     names = list(wanted)
     found: dict[Key, Known] = {}
@@ -123,8 +140,8 @@ def _known(db: sqlite3.Connection, wanted: Iterable[Key], seen: dict[Key, tuple[
         for key, project_id, id, *minutes in db.execute(_KNOWN.format(marks), [value for name in some for value in name]):
             found[project_id, id] = (key, *minutes)
     for name in names:
-        if name not in found and name in seen:
-            [(key,)] = db.execute(_NEW_USER, (*name, *seen[name])).fetchall()
+        if name not in found and (at := seen.get(name)) is not None:
+            [(key,)] = db.execute(_NEW_USER, (*name, at.first, at.last)).fetchall()
             found[name] = (key, 0, 0, 0)
     return found
 
@@ -155,17 +172,13 @@ def _add_days(db: sqlite3.Connection, days: dict[tuple[int, int], Figures]) -> C
     return more
 
 
-def _minutes(db: sqlite3.Connection, come: Sequence[Summary], known: dict[Key, Known]) -> dict[Key, tuple[int, int, int, int]]:
+def _minutes(db: sqlite3.Connection, seen: dict[Key, _Seen], known: dict[Key, Known]) -> dict[Key, tuple[int, int, int, int]]:
     """Of each user: the last minute with a task and its tasks; the tasks of the busiest that was touched, and which it is."""
-    of_users: dict[Key, Counter[int]] = defaultdict(Counter)
-    for task in come:
-        if task.user_id is not None:
-            of_users[task.project_id, task.user_id][task.created_at // MINUTE] += 1
     found = {}
-    for name, minutes in of_users.items():
+    for name, come in seen.items():
         _, minute, so_far, most = known[name]
         busiest = (most, minute)
-        for at, new in sorted(minutes.items()):
+        for at, new in sorted(come.minutes.items()):
             if at == minute:
                 count = so_far + new
             elif at > minute:

@@ -21,6 +21,7 @@ from proxy.store.sqlite_rewrite import rewrite
 from proxy.store.sqlite_rollups import backfill
 from proxy.store.sqlite_save import save
 from proxy.store.sqlite_scrub import Scrubber
+from proxy.store.sqlite_writing import Writing
 from proxy.task import Forget, Forgotten, Summary, Task
 
 T = TypeVar("T")
@@ -35,7 +36,7 @@ class Writer:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store-writer")
-        self._db: sqlite3.Connection | None = None
+        self._db: Writing | None = None
         self._identity: tuple[int, int] | None = None
         self._shelf = Shelf()
         self._scrubber = Scrubber(path)
@@ -95,7 +96,7 @@ class Writer:
         """See `Store.give_back`."""
         return await self._in_thread(lambda: self._outside(Scrubber.give_back))
 
-    async def _done(self, act: Callable[[sqlite3.Connection], T]) -> T:
+    async def _done(self, act: Callable[[Writing], T]) -> T:
         return await self._in_thread(lambda: self._committed(act))
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
@@ -111,7 +112,7 @@ class Writer:
             self._thread.shutdown()
             self._scrubber.close()
 
-    def _connected(self) -> sqlite3.Connection:
+    def _connected(self) -> Writing:
         if self._db is None:
             try:
                 self._db = open_writer(self._path)
@@ -121,7 +122,7 @@ class Writer:
             self._identity = identity(self._path)
         return self._db
 
-    def _fill_back(self, db: sqlite3.Connection) -> None:
+    def _fill_back(self, db: Writing) -> None:
         """After a new version brought rollups that are not filled yet: fill them, so many tasks a commit."""
         more = True
         while more:
@@ -134,7 +135,7 @@ class Writer:
                 self._drop()
                 raise
 
-    def _committed(self, act: Callable[[sqlite3.Connection], T]) -> T:
+    def _committed(self, act: Callable[[Writing], T]) -> T:
         """What `act` gives, done in one transaction: all of it or nothing."""
         db = self._connected()
         try:
@@ -159,7 +160,7 @@ class Writer:
             raise _refused(error) from error
         return done
 
-    def _outside(self, act: Callable[[sqlite3.Connection], T]) -> T:
+    def _outside(self, act: Callable[[Writing], T]) -> T:
         """What `act` gives, done outside of a transaction."""
         db = self._connected()
         try:
@@ -175,7 +176,7 @@ class Writer:
         if identity(self._path) != self._identity:
             raise StoreUnavailable(f"{self._path}: the file was deleted or replaced. It is opened anew; what was in it is gone.")
 
-    def _undo(self, db: sqlite3.Connection) -> None:
+    def _undo(self, db: Writing) -> None:
         self._shelf.forget()
         with contextlib.suppress(sqlite3.Error):
             db.rollback()

@@ -7,12 +7,14 @@ from collections import Counter, defaultdict
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy.store import histogram, open_store
+from proxy.store import StoreRejected, histogram, open_store
 from proxy.store.measures import DAY, HOUR
 from proxy.store.sqlite import SqliteStore
+from proxy.store.sqlite_writing import SESSIONS_MOST
 from proxy.task import Ending, Flag, Task, Usage
 from tests.store.tasks import NOON, a_task
 
@@ -167,6 +169,42 @@ def test_cells_and_days_are_what_plain_python_counts(kept):
         assert user.ended_badly == sum(badly(task) for task in last)
         assert sum(row[3] for row in days if row[:2] == key) == len(theirs)
     assert Counter(row[0] for row in metadata) == Counter(name for task in kept for name in task.metadata)
+
+
+def in_session(n: int, **changes) -> Task:
+    at = NOON + n * 1_000_000
+    return replace(a_task(n), **({"session_id": "s", "user_id": "u", "created_at": at, "ended_at": at + 1000} | changes))
+
+
+def test_what_a_failed_save_would_have_added_is_in_no_sum():
+    async def act(store):
+        await store.save([in_session(1)])
+        with pytest.raises(StoreRejected):
+            await store.save([in_session(2), in_session(3, raw_input={"no": {"JSON"}})])
+        await store.save([in_session(4)])
+        return await everything(store)
+
+    assert in_a_store(act) == rolled_up([in_session(1), in_session(4)], 2)
+
+
+def test_a_session_that_lost_a_task_grows_from_what_is_left():
+    async def act(store):
+        await store.save([in_session(1), in_session(2, user_id="other", model="x")])
+        await store.forget(["id-2"])
+        await store.save([in_session(3)])
+        return await everything(store)
+
+    assert in_a_store(act) == rolled_up([in_session(1), in_session(3)], 2)
+
+
+def test_more_sessions_than_are_held_are_summed_up_all_the_same():
+    async def act(store):
+        for first in (0, 3, 6):
+            names = [f"s{n}" for n in range(SESSIONS_MOST + 3)]
+            await store.save([in_session(first + 9 * n, session_id=name, id=f"{first}-{name}") for n, name in enumerate(names)])
+        return [await store.session(name, "default") for name in ("s0", "s1", names[-1])]
+
+    assert [session.tasks for session in in_a_store(act)] == [3, 3, 3]
 
 
 def last_user(kept: list[Task], last: Task) -> str | None:
