@@ -16,6 +16,7 @@ from yarl import URL
 from proxy.query import cookie
 from proxy.query.api import build
 from proxy.query.dashboard.pages import PAGES
+from proxy.query.document import moment
 from proxy.query.premises import Consultation, Premises
 from proxy.store.memory import MemoryStore
 from proxy.task import Ending, Flag, Status, Task
@@ -583,3 +584,80 @@ async def test_what_was_kept_is_said_where_something_was_said_and_nowhere_else(s
     assert "Kept. It is shown" not in await page(client, "/tasks/t-full")
     assert "Kept. It is shown" in await page(client, "/tasks/t-full?said=1")
     await client.close()
+
+
+FILES = {
+    "/insights": ("model", "tasks", "seconds.p50"),
+    "/insights/series": ("at", "value", "first_token_seconds.p95"),
+    "/insights/sessions": ("name", "lasts", "p"),
+    "/insights/users": ("segment", "id", "evidence"),
+    "/insights/compare": ("measure", "base.value", "difference.high"),
+    "/status/upstreams": ("name", "calls", "first_byte"),
+}
+
+
+@pytest.mark.parametrize("path", FILES)
+async def test_each_table_of_insights_is_a_file_of_the_same_filter(ask: Ask, store: MemoryStore, path: str):
+    flags = {"user_id": "sam", "flag": Flag.FAILURE, "ending": Ending.TIMED_OUT, "model": "m", "upstream": "openai"}
+    await store.save([replace(one, id=f"f{one.id}", origin=f"f{one.origin}", **flags) for one in others(4)])
+    client, spanned = await ask(), "from=2020-01-01&to=2100-01-01"
+    if path == "/insights/series":
+        spanned = f"from={moment(MORNING)}&to={moment(MORNING + 10**11)}"
+    spanned = "" if path.startswith("/status") else spanned
+    async with client.get(f"{path}.json?{spanned}") as answer:
+        rows = json.loads(await answer.text())
+        assert answer.status == 200
+        assert "attachment" in answer.headers["Content-Disposition"]
+    async with client.get(f"{path}.csv?{spanned}") as answer:
+        table = list(csv.DictReader(io.StringIO(await answer.text())))
+    assert len(table) == len(rows) > 0
+    assert set(FILES[path]) <= table[0].keys()
+    if path != "/status/upstreams":
+        page_path = "/insights" if path == "/insights/series" else path
+        assert f"{path}.csv?{spanned.partition('=')[0]}=" in await page(client, f"{page_path}?{spanned}")
+
+
+async def test_a_file_of_groups_has_those_that_the_page_adds_up(ask: Ask, store: MemoryStore):
+    await store.save([replace(one, id=f"m{one.id}", origin=f"m{one.origin}", model=f"model {one.id}") for one in others(30)])
+    async with (await ask()).get("/insights.json?from=2020-01-01&to=2100-01-01") as answer:
+        names = {row["model"] for row in json.loads(await answer.text())}
+    assert {f"model t-{number:03}" for number in range(30)} <= names
+
+
+def found(**evidence: object) -> dict[str, object]:
+    return {"by": "reply", "messages_matched": 3, "messages": 4, "reply_matched": True, "confidence": 0.98, **evidence}
+
+
+async def test_a_session_tells_how_its_turns_were_found_and_where_it_forks(ask: Ask, store: MemoryStore):
+    turns = [replace(one, id=f"i{one.id}", origin=f"i{one.origin}", session_id="inferred") for one in others(4)]
+    first, second, third, fourth = turns
+    await store.save([
+        first,
+        replace(second, session_evidence=found(task=first.id)),
+        replace(third, session_evidence=found(task=first.id)),
+        replace(fourth, session_evidence=found(by="sibling", task=third.id, messages_matched=None)),
+    ])  # fmt: skip
+    text = await page(await ask(), "/sessions/inferred")
+    assert (
+        "found by the history it brought along, 3 of 4 messages are the same, the recorded answer is among them, confidence 98 %"
+        in text
+    )
+    assert text.count(f'<a href="#turn-{first.id}">goes on from an earlier turn</a>') == 1
+    assert f'<a href="#turn-{third.id}">another answer to what was asked before</a>' in text
+    assert f'id="turn-{first.id}"' in text
+
+
+async def test_tool_calls_and_results_are_folded_in_a_session(ask: Ask, store: MemoryStore):
+    one, two, three = others(3)
+    called = {"session_id": "tools", "finish_reasons": ("tool_calls",), "output": 'Let me look.\nfind_order({"id": "<b>7</b>"})'}
+    await store.save([
+        replace(one, id="w1", origin="e.w1", **called),
+        replace(two, id="w2", origin="e.w2", session_id="tools", input="[tool] in transit", output='said so: f({"a": 1})'),
+        replace(three, id="w3", origin="e.w3", session_id="tools", output='f({"a": 1})', finish_reasons=("stop",)),
+    ])  # fmt: skip
+    text = await page(await ask(), "/sessions/tools")
+    assert '<b class="mono">find_order</b>' in text
+    assert "Let me look." in text
+    assert text.count("fold call") == 1  # what only looks like a call stays text
+    assert "<b>7</b>" not in text
+    assert "<b>Result</b>" in text

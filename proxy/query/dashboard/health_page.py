@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import asdict, dataclass
 from statistics import median
 
 from aiohttp import web
 
 from proxy.query.answers import NotFound
-from proxy.query.dashboard import figures
+from proxy.query.dashboard import figures, sheet
 from proxy.query.dashboard.room import Room
+from proxy.query.document import moment
 from proxy.query.premises import Premises
-from proxy.task import Ending, Filter, Status, Summary
+from proxy.task import JSON, Ending, Filter, Status, Summary
 
 LAG_SECONDS = 5.0
 """A journal that is this far ahead of the store is worth a word."""
@@ -138,6 +139,18 @@ async def page(room: Room, request: web.Request) -> web.StreamResponse:
         of=len(newest.items),
         said=room.house.said if room.house is not None else None,
     )
+
+
+async def file(room: Room, request: web.Request) -> web.StreamResponse:
+    """How upstreams did, as a file."""
+    premises = await asyncio.to_thread(room.house.look) if room.house is not None else None
+    newest = await room.store.find(Filter(), limit=RECENT)
+
+    async def rows() -> AsyncIterator[JSON]:
+        for one in upstreams(premises.upstreams if premises is not None else (), newest.items):
+            yield {**asdict(one), "last": one.last and moment(one.last)}
+
+    return await sheet.send(request, request.path.rpartition("/")[2], rows(), {})
 
 
 async def consult(room: Room, _request: web.Request) -> web.StreamResponse:

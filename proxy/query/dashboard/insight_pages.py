@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from aiohttp import web
@@ -40,18 +40,18 @@ COLUMNS: tuple[tuple[str, str, Callable[[JSON], str]], ...] = (
     ("input_tokens", "Tokens in", lambda item: figures.count(item["input_tokens"])),
     ("output_tokens", "Tokens out", lambda item: figures.count(item["output_tokens"])),
     ("cost", "Cost", lambda item: figures.dollars(item["cost"])),
-    ("p50", "Took, half", lambda item: figures.seconds(item["seconds"]["p50"])),
-    ("p95", "Took, 95 %", lambda item: figures.seconds(item["seconds"]["p95"])),
-    ("", "First token, half", lambda item: figures.seconds(item["first_token_seconds"]["p50"])),
+    ("p50", "Took, median", lambda item: figures.seconds(item["seconds"]["p50"])),
+    ("p95", "Took, p95", lambda item: figures.seconds(item["seconds"]["p95"])),
+    ("", "First token, median", lambda item: figures.seconds(item["first_token_seconds"]["p50"])),
 )
 SHOWN: dict[str, tuple[str, Callable[[JSON], float | None], plot.Unit, bool]] = {
     "tasks": ("Tasks", lambda item: item["tasks"], figures.count, True),
     "cost": ("Cost", lambda item: item["cost"], figures.dollars, True),
     "tokens": ("Tokens", lambda item: item["input_tokens"] + item["output_tokens"], figures.count, True),
     "errors": ("Did not complete", lambda item: item["errors"], figures.count, True),
-    "p50": ("Took, half of them", lambda item: item["seconds"]["p50"], figures.seconds, False),
-    "p95": ("Took, 95 %", lambda item: item["seconds"]["p95"], figures.seconds, False),
-    "first": ("First token, half", lambda item: item["first_token_seconds"]["p50"], figures.seconds, False),
+    "p50": ("Took, median", lambda item: item["seconds"]["p50"], figures.seconds, False),
+    "p95": ("Took, p95", lambda item: item["seconds"]["p95"], figures.seconds, False),
+    "first": ("First token, median", lambda item: item["first_token_seconds"]["p50"], figures.seconds, False),
 }
 """What can be drawn of groups over time: its name, the figure, its unit, and whether figures can be piled up."""
 
@@ -59,7 +59,8 @@ DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 SERIES = 7
 
 
-def _span(asked: view.View, now: int) -> span.Span:
+def standing_span(asked: view.View, now: int) -> span.Span:
+    """The span that is asked for, or the usual one."""
     if not asked.get("period") and not asked.get("from") and not asked.get("to"):
         return span.of(replace(asked, given={**asked.given, "period": DEFAULT}), now)
     return span.of(asked, now)
@@ -69,7 +70,7 @@ async def tasks(room: Room, request: web.Request) -> web.StreamResponse:
     """Tasks in groups: a table, a series, and the hours of the week."""
     now = room.now()
     asked = view.read("/insights", request.query.items(), (*FILTERS, BY, SORT), now, ("period", "show"))
-    over = _span(asked, now)
+    over = standing_span(asked, now)
     by = asked.asked.by or "model"
     of_span = replace(over.asked(asked), by=by, limit=20)
     table = await insights.breakdown(room.store, of_span)
@@ -130,8 +131,8 @@ async def _hours(room: Room, over: span.Span, asked: view.View) -> Markup:
 async def sessions(room: Room, request: web.Request) -> web.StreamResponse:
     """How long sessions last, and what ends them."""
     now = room.now()
-    asked = view.read("/insights/sessions", request.query.items(), _SPAN, now, ("period",))
-    over = _span(asked, now)
+    asked = view.read("/insights/sessions", request.query.items(), OF_SPAN, now, ("period",))
+    over = standing_span(asked, now)
     found = await insights.sessions(room.store, replace(over.asked(asked), step="day" if over.step <= span.DAY else "week"))
     return await room.show(
         request,
@@ -150,13 +151,15 @@ async def sessions(room: Room, request: web.Request) -> web.StreamResponse:
     )
 
 
-_SPAN = tuple(parameter for parameter in FILTERS if parameter.name in ("project_id", "from", "to"))
+OF_SPAN = tuple(parameter for parameter in FILTERS if parameter.name in ("project_id", "from", "to"))
 
 
 def _distribution(told: JSON, unit: plot.Unit, name: str) -> Markup:
     bins = told["histogram"]
     while len(bins) > 1 and not bins[-1]["count"]:
         bins = bins[:-1]
+    while len(bins) > 1 and not bins[0]["count"]:
+        bins = bins[1:]
     slots = [plot.Slot(_bin(one, unit), _bin(one, unit)) for one in bins]
     return plot.bars(
         slots, [plot.Series("sessions", tuple(one["count"] for one in bins), "1")], title=f"Sessions by {name}", height=150
@@ -206,8 +209,8 @@ def _ends(items: Sequence[JSON]) -> list[JSON]:
 async def users(room: Room, request: web.Request) -> web.StreamResponse:
     """Who is in which segment, with what shows it, and who comes again."""
     now = room.now()
-    asked = view.read("/insights/users", request.query.items(), (*_SPAN, *PAGING[:1]), now, ("period",))
-    over = _span(asked, now)
+    asked = view.read("/insights/users", request.query.items(), (*OF_SPAN, *PAGING[:1]), now, ("period",))
+    over = standing_span(asked, now)
     found = await insights.users(room.store, replace(over.asked(asked), limit=12), room.desk.thresholds)
     cohorts = [cohort for cohort in found["cohorts"] if cohort["users"]]
     longest = max((len(cohort["came_again"]) for cohort in cohorts), default=0)
@@ -232,29 +235,44 @@ def _cohorts(cohorts: Sequence[JSON], longest: int) -> Markup:
     for cohort in cohorts:
         came: list[float | None] = [count / cohort["users"] for count in cohort["came_again"]]
         shares.append(came + [None] * (longest - len(came)))
-    return plot.heat(rows, columns, shares, title="Users who came again, by the week they came first", unit=figures.percent)
+    return plot.heat(
+        rows, columns, shares, title="Users who came again, by the week they came first", unit=figures.percent, told=True
+    )
 
 
-async def compare(room: Room, request: web.Request) -> web.StreamResponse:
-    """Two times, versions or models beside each other."""
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What was compared, and how it was asked."""
+
+    view: view.View
+    answer: JSON
+
+
+async def compared(room: Room, request: web.Request) -> Compared:
+    """Two times, versions or models; where nothing else is said, this time and the one before."""
     now = room.now()
     asked = view.read("/insights/compare", request.query.items(), (*FILTERS, *AGAINST), now, ("period",))
-    over = _span(asked, now)
+    over = standing_span(asked, now)
     question = over.asked(asked)
     if not any(name.startswith("against_") for name in asked.given):
         before = over.before()
         question = replace(question, against=replace(question.against, since=before.since, until=before.until))
-    found = await insights.compare(room.store, question)
+    return Compared(asked, await insights.compare(room.store, question))
+
+
+async def compare(room: Room, request: web.Request) -> web.StreamResponse:
+    """Two times, versions or models beside each other."""
+    found = await compared(room, request)
     return await room.show(
         request,
         "insight_compare.html",
         here="insights",
-        view=asked,
+        view=found.view,
         tabs=TABS,
         periods=view.PERIODS,
         standing=DEFAULT,
-        found=found,
-        rows=[_compared(one) for one in found["differences"]],
+        found=found.answer,
+        rows=[_compared(one) for one in found.answer["differences"]],
     )
 
 
@@ -263,9 +281,9 @@ _MEASURES: dict[str, tuple[str, plot.Unit, bool | None]] = {
     "error_rate": ("Did not complete", figures.percent, True),
     "cost_per_task": ("Cost of a task", figures.dollars, True),
     "output_tokens_per_task": ("Output tokens of a task", figures.count, None),
-    "seconds_p50": ("Took, half of them", figures.seconds, True),
-    "seconds_p95": ("Took, 95 %", figures.seconds, True),
-    "first_token_seconds_p50": ("First token, half", figures.seconds, True),
+    "seconds_p50": ("Took, median", figures.seconds, True),
+    "seconds_p95": ("Took, p95", figures.seconds, True),
+    "first_token_seconds_p50": ("First token, median", figures.seconds, True),
 }
 
 
@@ -288,9 +306,8 @@ def _compared(one: JSON) -> JSON:
     def place(value: float) -> float:
         return round(50 + 50 * max(-1.0, min(1.0, value / abs(float(base["value"])))), 2)
 
-    sign = "+" if between["value"] >= 0 else "−"
-    text = f"{sign}{unit(abs(between['value']))}"
-    bounds = f"{unit(between['low'])} to {unit(between['high'])}".replace("$-", "−$")
+    text = _signed(between["value"], unit)
+    bounds = f"{_signed(between['low'], unit)} to {_signed(between['high'], unit)}"
     return row | {
         "text": text,
         "bounds": bounds,
@@ -298,3 +315,13 @@ def _compared(one: JSON) -> JSON:
         "high": place(between["high"]),
         "at": place(between["value"]),
     }
+
+
+def _signed(value: float, unit: plot.Unit) -> str:
+    """`+12`, `−$0.031`, `+0.5 points` of a share, `±0` where nothing of it shows."""
+    text = unit(abs(value))
+    if text.startswith("<") or not any(digit in text for digit in "123456789"):
+        return "±0"
+    if unit is figures.percent:
+        text = text.replace("%", "points")
+    return f"{'+' if value >= 0 else '−'}{text}"

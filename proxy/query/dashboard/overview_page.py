@@ -120,14 +120,14 @@ def _tiles(found: JSON, earlier: JSON, items: Sequence[JSON | None]) -> list[Til
             note=f"{figures.count(now['errors'])} tasks",
         ),
         tile(
-            "Took, half of them",
+            "Took, median",
             lambda each: each["seconds"]["p50"],
             figures.seconds,
             less_is_good=True,
             note=f"95 % within {p95}",
         ),
         tile(
-            "First token, half",
+            "First token, median",
             lambda each: each["first_token_seconds"]["p50"],
             figures.seconds,
             less_is_good=True,
@@ -165,7 +165,7 @@ def _charts(slots: list[plot.Slot], items: Sequence[JSON | None], before: Sequen
         plot.Series("did not complete", values(lambda each: each["errors"]), "2"),
     ]
     took = [
-        plot.Series("half within", values(lambda each: each["seconds"]["p50"]), "1"),
+        plot.Series("median", values(lambda each: each["seconds"]["p50"]), "1"),
         plot.Series("95 % within", values(lambda each: each["seconds"]["p95"]), "2"),
     ]
     tokens = [

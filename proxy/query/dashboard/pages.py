@@ -13,6 +13,7 @@ from proxy.query.dashboard import (
     acting,
     assets,
     health_page,
+    insight_files,
     insight_pages,
     live_page,
     overview_page,
@@ -68,6 +69,18 @@ PAGES = (
     Page("/insights/sessions", insight_pages.sessions, "how long sessions last, over time, and what ends them"),
     Page("/insights/users", insight_pages.users, "power, abusive and struggling users with what shows it; who comes again"),
     Page("/insights/compare", insight_pages.compare, "two times, versions or models, with confidence intervals"),
+    *(
+        Page(f"{path}.{way}", handler, f"{what} as {way.upper()}")
+        for path, handler, what in (
+            ("/insights", insight_files.tasks, "the groups of tasks"),
+            ("/insights/series", insight_files.series, "what is drawn over time"),
+            ("/insights/sessions", insight_files.sessions, "what last messages are like"),
+            ("/insights/users", insight_files.users, "the users of each segment"),
+            ("/insights/compare", insight_files.compare, "the comparison"),
+            ("/status/upstreams", health_page.file, "how upstreams did"),
+        )
+        for way in ("csv", "json")
+    ),
     Page("/live", live_page.page, "the calls that run, and what they say while they say it"),
     Page("/live/events", live_page.events, "the same as server-sent events"),
     Page("/status", health_page.page, "the promises in figures, and what is wrong"),

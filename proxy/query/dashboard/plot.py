@@ -5,7 +5,7 @@ Each slot of a chart has a transparent rectangle whose title tells its values; w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -14,7 +14,7 @@ from proxy.query.dashboard import figures
 from proxy.query.dashboard.scale import ceiling, step, steps
 
 Unit = Callable[[float | None], str]
-LABELS = 7
+LABELS = 8
 HEAT_STEPS = 8
 
 
@@ -53,19 +53,33 @@ def _frame(body: Markup, height: int, top: float, unit: Unit, title: str) -> Mar
         y = height - height * value / top
         grid += Markup(
             '<line class="{}" x1="0" x2="100%" y1="{:.0f}" y2="{:.0f}"/><text x="-8" y="{:.0f}" text-anchor="end">{}</text>'
-        ).format("grid" if value else "axis", y, y, y + 4, unit(value) if value else "0")
+        ).format("grid" if value else "axis", y, y, y + 4, _mark(value, unit))
     return Markup('<svg class="plot" width="100%" height="{}" role="img" aria-label="{}">{}{}</svg>').format(
         height + 24, title, grid, body
     )
 
 
+def _mark(value: float, unit: Unit) -> str:
+    """A figure at the axis: `5 s`, where a measured one is `5.0 s`."""
+    return unit(value).replace(".0 ", " ") if value else "0"
+
+
+def _margin(marks: Iterable[str]) -> str:
+    """The class that leaves room for the longest of these at the left."""
+    longest = max(map(len, marks), default=1)
+    return next((name for most, name in ((3, "left-s"), (5, "left-m"), (7, "left-l")) if longest <= most), "left-xl")
+
+
 def _labels(slots: Sequence[Slot], height: int) -> Markup:
     named = [number for number, slot in enumerate(slots) if slot.label]
     made = Markup("")
-    for number in named[:: max(1, -(-len(named) // LABELS))]:
+    for place, number in enumerate(named[:: max(1, -(-len(named) // LABELS))]):
         x = 100 * (number + 0.5) / len(slots)
         anchor = "start" if x < 4 else "end" if x > 96 else "middle"
-        made += Markup('<text x="{:.2f}%" y="{}" text-anchor="{}">{}</text>').format(x, height + 18, anchor, slots[number].label)
+        other = Markup(' class="other"') if place % 2 else ""  # a phone has no room for these
+        made += Markup('<text{} x="{:.2f}%" y="{}" text-anchor="{}">{}</text>').format(
+            other, x, height + 18, anchor, slots[number].label
+        )
     return made
 
 
@@ -103,8 +117,8 @@ def bars(slots: Sequence[Slot], series: Sequence[Series], *, title: str, unit: U
                     '<rect class="v{}" data-series="{}" x="{:.3f}%" width="{:.3f}%" y="{:.2f}" height="{:.2f}" rx="1.5"/>'
                 ).format(series[index].style, index, (number + 0.14) * width, 0.72 * width, y, max(tall, 1.0))
     body += _labels(slots, height) + _hits(slots, series, (), height, unit)
-    return Markup('<figure class="chart" data-plot>{}{}</figure>').format(
-        _frame(body, height, top, unit, title), _legend(series, False)
+    return Markup('<figure class="chart {}" data-plot>{}{}</figure>').format(
+        _margin(_mark(value, unit) for value in steps(0, top, 4)), _frame(body, height, top, unit, title), _legend(series, False)
     )
 
 
@@ -147,8 +161,10 @@ def lines(
         '<svg x="0" y="0" width="100%" height="{}" viewBox="0 0 1000 100" preserveAspectRatio="none" overflow="visible">{}</svg>'
     ).format(height, drawn)
     body += dots + _labels(slots, height) + _hits(slots, series, before, height, unit)
-    return Markup('<figure class="chart" data-plot>{}{}</figure>').format(
-        _frame(body, height, top, unit, title), _legend(series, bool(before))
+    return Markup('<figure class="chart {}" data-plot>{}{}</figure>').format(
+        _margin(_mark(value, unit) for value in steps(0, top, 4)),
+        _frame(body, height, top, unit, title),
+        _legend(series, bool(before)),
     )
 
 
@@ -175,8 +191,9 @@ def heat(
     *,
     title: str,
     unit: Unit = figures.count,
+    told: bool = False,
 ) -> Markup:
-    """A field of squares, the darker the more."""
+    """A field of squares, the darker the more; with `told`, each has its figure."""
     top = max((value or 0 for row in values for value in row), default=0) or 1
     tall, gap = 20, 3
     width = 100 / max(1, len(columns))
@@ -191,6 +208,11 @@ def heat(
             body += Markup(
                 '<rect class="h{}" x="{:.3f}%" width="{:.3f}%" y="{}" height="{}" rx="3"><title>{} {}\n{}</title></rect>'
             ).format(level, across * width + 0.12, width - 0.24, y, tall, rows[down], columns[across], unit(value))
+            if told:
+                on = "over" if level > HEAT_STEPS - 2 else "amid" if level > HEAT_STEPS - 4 else "upon"
+                body += Markup('<text class="{}" x="{:.2f}%" y="{}" text-anchor="middle">{}</text>').format(
+                    on, (across + 0.5) * width, y + 14, unit(value)
+                )
     height = len(rows) * (tall + gap)
     every = max(1, -(-len(columns) // 8))
     for across in range(0, len(columns), every):
@@ -198,9 +220,9 @@ def heat(
             (across + 0.5) * width, height + 14, columns[across]
         )
     return Markup(
-        '<figure class="chart" data-plot>'
+        '<figure class="chart {}" data-plot>'
         '<svg class="plot heat" width="100%" height="{}" role="img" aria-label="{}">{}</svg></figure>'
-    ).format(height + 20, title, body)
+    ).format(_margin(rows), height + 20, title, body)
 
 
 def shares(items: Sequence[tuple[str, float, str]], *, title: str, unit: Unit = figures.count) -> Markup:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from aiohttp import web
 from markupsafe import Markup
 
@@ -11,30 +9,13 @@ from proxy.query import document
 from proxy.query.answers import NotFound
 from proxy.query.dashboard import figures, plot, sheet, view
 from proxy.query.dashboard.room import Room
+from proxy.query.dashboard.steps import following, spoken
 from proxy.query.dashboard.task_list import FLAT, excerpt
-from proxy.query.nesting import nested
 from proxy.query.parameters import PAGING, PROJECT, USER
 from proxy.task import Filter, Summary
 
-GAP_SECONDS = 300.0
-"""A silence that is worth a line of its own."""
-
-DEEPEST = 4
-"""Parts inside parts are set in so far."""
-
 TURN_CHARACTERS = 6_000
 TURNS = 40  # a page, where no limit is asked for
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One task of a session, and what is to be said before it."""
-
-    task: Summary
-    gap: float | None  # seconds of silence before it, where they are many
-    fork: str | None  # why it does not follow the one before
-    depth: int = 0  # how many tasks it is a part of, one inside the other
-    whole: str | None = None  # what the task that it is a part of is called
 
 
 async def sessions(room: Room, request: web.Request) -> web.StreamResponse:
@@ -87,6 +68,8 @@ async def session(room: Room, request: web.Request) -> web.StreamResponse:
         session=found,
         title=excerpt(found.first_input),
         steps=steps,
+        here_are={step.task.id for step in steps},
+        spoken=spoken,
         next=page.next,
         growth=growth(page.items),
         excerpt=excerpt,
@@ -104,35 +87,6 @@ async def session_file(room: Room, request: web.Request) -> web.StreamResponse:
         lambda cursor: room.store.find(whose, limit=sheet.PAGE, cursor=cursor, oldest_first=True), document.of_summary
     )
     return await sheet.send(request, f"session.{request.path.rpartition('.')[2]}", found, FLAT)
-
-
-def following(tasks: tuple[Summary, ...]) -> tuple[Step, ...]:
-    """The tasks, the parts of each below it, with the silences between them and the forks."""
-    steps: list[Step] = []
-    names = {task.id: task.name for task in tasks}
-    turns: list[Summary] = []  # what is no part
-    ended = None
-    for depth, task in nested(tasks):
-        silence = 0.0 if ended is None else (task.created_at - ended) / 1e6
-        ended = task.ended_at if ended is None else max(ended, task.ended_at)
-        if depth:
-            steps.append(Step(task, None, None, min(depth, DEEPEST), names.get(task.parent_task_id or "")))
-        else:
-            steps.append(Step(task, silence if silence >= GAP_SECONDS else None, _fork(task, turns[-1] if turns else None)))
-            turns.append(task)
-    return tuple(steps)
-
-
-def _fork(task: Summary, before: Summary | None) -> str | None:
-    if task.retry_of is not None:
-        return "sent again"
-    evidence = task.session_evidence
-    continued = (
-        evidence.get("task") or evidence.get("task_id") or evidence.get("continues") if isinstance(evidence, dict) else None
-    )
-    if isinstance(continued, str) and before is not None and continued != before.id:
-        return "goes on from an earlier turn"
-    return None
 
 
 def growth(tasks: tuple[Summary, ...]) -> dict[str, Markup]:

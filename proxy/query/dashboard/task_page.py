@@ -14,6 +14,7 @@ from proxy.query.dashboard import again, view
 from proxy.query.dashboard.changes import changes
 from proxy.query.dashboard.prose import highlighted
 from proxy.query.dashboard.room import Room
+from proxy.query.dashboard.steps import told
 from proxy.query.dashboard.task_list import excerpt, per_second
 from proxy.query.dashboard.timeline import timeline
 from proxy.query.dashboard.turns import Part, Shape, Turn, answered, asked, tools
@@ -116,7 +117,8 @@ async def page(room: Room, request: web.Request) -> web.StreamResponse:
         changes=changes(before, task) if before else None,
         tools=tools(task.raw_input),
         speed=per_second(task),
-        evidence=getattr(task, "session_evidence", None),
+        evidence=task.session_evidence,
+        told=told,
         segment=view.segment,
         excerpt=excerpt,
         said="said" in request.query,
