@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import proxy
 from proxy.config import ConfigError, Durability, KeyMode, Settings, address, describe, leaves, load
 from proxy.config.complaints import line_of
 from proxy.config.environment import name_of
@@ -142,15 +145,46 @@ def test_every_setting_can_be_set_by_a_variable(monkeypatch):
         "max_bytes": "3MiB",
         "projects": "a=1",
     }
+    texts |= {"patterns": "email", "own": "a=b{1,2}", "paths": "$.a"}
     texts |= {"power_share": "0.5", "struggling_share": "0.5", "struggling_reasons": "3"}
     before = dict(describe(load()))
     for leaf in leaves():
         path = tuple("openai" if part == "*" else part for part in leaf)
-        value = "memory:" if path == ("store", "url") else texts.get(path[-1], "2000")
+        value = {("store", "url"): "memory:", ("redact", "projects"): "b=a+email"}.get(path, texts.get(path[-1], "2000"))
         monkeypatch.setenv(name_of(path), "64" if path[-1] == "workers" else value)
     after = dict(describe(load()))
     unchanged = {key for key in before if after[key] == before[key]}
     assert unchanged == {key for key in before if key.startswith(("upstreams.anthropic.", "upstreams.ollama."))}
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ('patterns = ["emial"]', 'unknown pattern "emial". Did you mean "email"?'),
+        ('own = ["ticket"]', 'must be like "ticket=TCK-[0-9]{6}"'),
+        ('own = ["card=1"]', 'must be like "ticket=TCK-[0-9]{6}"'),
+        ('own = ["t=(?=a)"]', "t: RE2 does not take this pattern"),
+        ('own = ["t=a", "t=b"]', "names a pattern twice"),
+        ('paths = ["messages"]', '"messages" is no path'),
+        ('projects = ["shop"]', 'must be like "shop=email+card"'),
+        ('projects = ["shop=emial"]', 'there is no pattern "emial". Did you mean "email"?'),
+        ('projects = ["shop=$x"]', '"$x" is no path'),
+    ],
+)
+def test_what_cannot_be_redacted_so_is_refused_with_a_reason(text, complaint):
+    Path("tasktap.toml").write_text(f"[redact]\n{text}\n")
+    with pytest.raises(ConfigError) as error:
+        load()
+    assert complaint in str(error.value)
+
+
+def test_an_own_pattern_without_re2_says_what_to_install():
+    """In a Python that cannot import it, as one is where the extra is not installed."""
+    code = "import sys; sys.modules['re2'] = None; from proxy.config import load; load()"
+    Path("tasktap.toml").write_text('[redact]\nown = ["t=a"]\n')
+    here = str(Path(proxy.__file__).parents[1])
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={"PYTHONPATH": here}, check=False)
+    assert "redact.own: own patterns need RE2: pip install 'tasktap[redact]'" in said.stderr
 
 
 # --- what a value may be ---

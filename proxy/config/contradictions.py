@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from proxy.config.complaints import Problem, suggestion
+from proxy.config.redaction import paths, unknown_rules
 from proxy.config.settings import KeyMode, Settings
 from proxy.config.values import address
 
@@ -18,6 +19,15 @@ def contradictions(settings: Settings) -> list[Problem]:
         found.append(Problem(("listen", "max_target_bytes"), "is more than listen.max_head_bytes, which holds the target too"))
     if settings.journal.segment_bytes > settings.journal.max_bytes:
         found.append(Problem(("journal", "segment_bytes"), "is more than journal.max_bytes"))
+    found += [
+        Problem(("redact", "projects"), f'there is no pattern "{rule}"' + suggestion(rule, known))
+        for rule, known in unknown_rules(settings.redact.projects, settings.redact.own)
+    ]
+    for path in [rule for text in settings.redact.projects for rule in text.rpartition("=")[2].split("+") if rule[:1] == "$"]:
+        try:
+            paths((path,))
+        except ValueError as wrong:
+            found.append(Problem(("redact", "projects"), str(wrong)))
     found += [
         Problem(("prices", pattern), "has no price in it. Set `input` and `output`")
         for pattern, price in settings.prices.items()

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from proxy.config import values
+from proxy.config import redaction, values
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 
@@ -60,6 +60,11 @@ def _canonical_address(text: str) -> str:
 def _comma_list(given: object) -> object:
     """A list, or a text with commas: an environment variable has no lists."""
     return [part.strip() for part in given.split(",") if part.strip()] if isinstance(given, str) else given
+
+
+def _one_of_list(given: object) -> object:
+    """A list, or the only one in it: what may have commas in it cannot be told apart by them."""
+    return [given] if isinstance(given, str) else given
 
 
 def _home(path: Path) -> Path:
@@ -188,6 +193,28 @@ class Capture(Section):
     private_projects: HostList = Field(default=(), description="Projects (`X-Project-Id`) whose bodies are never kept.")
 
 
+Patterns = Annotated[tuple[str, ...], BeforeValidator(_comma_list), AfterValidator(redaction.patterns)]
+OwnPatterns = Annotated[tuple[str, ...], BeforeValidator(_one_of_list), AfterValidator(redaction.own)]
+Paths = Annotated[tuple[str, ...], BeforeValidator(_comma_list), AfterValidator(redaction.paths)]
+ProjectRules = Annotated[tuple[str, ...], BeforeValidator(_comma_list), AfterValidator(redaction.projects)]
+
+
+class Redact(Section):
+    """What is taken out of bodies before anything is written, beside credentials."""
+
+    patterns: Patterns = Field(
+        default=(), description="Any of `email`, `card`, `phone`, `iban`, `api_key`, `jwt`, `private_key`: taken out of bodies."
+    )
+    own: OwnPatterns = Field(
+        default=(), description="Patterns of your own for RE2 (`tasktap[redact]`), each as `NAME=PATTERN`: likewise."
+    )
+    paths: Paths = Field(default=(), description="JSON paths, as `$.messages[*].content`, whose values are taken out of bodies.")
+    projects: ProjectRules = Field(
+        default=(),
+        description="Projects with rules of their own, each as `NAME=email+card` (patterns, paths) or `NAME=none`.",
+    )
+
+
 class DeskDoor(Section):
     """Who may read the record."""
 
@@ -307,6 +334,7 @@ class Settings(BaseSettings):
     journal: Journal = Field(default_factory=Journal, description="The journal.")
     store: Store = Field(default_factory=Store, description="The store.")
     capture: Capture = Field(default_factory=Capture, description="What is kept.")
+    redact: Redact = Field(default_factory=Redact, description="What is taken out of bodies.")
     desk: DeskDoor = Field(default_factory=DeskDoor, description="The desk.")
     labels: LabelRules = Field(default_factory=LabelRules, description="Labels.")
     usage: UsageRules = Field(default_factory=UsageRules, description="Tokens.")

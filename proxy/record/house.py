@@ -8,6 +8,7 @@ from typing import Protocol
 
 from proxy.record.journal import Journal
 from proxy.record.privacy import PrivacyRules
+from proxy.record.redact_rules import Redaction
 from proxy.record.tap import Ids, TapSettings
 from proxy.record.upstream import Upstream
 
@@ -19,6 +20,7 @@ class Rules:
     drain: bool = False  # on_caller_left = "drain": read an abandoned answer to its end, for the record
     strip_aliases: bool = False
     privacy: PrivacyRules = field(default_factory=PrivacyRules)
+    redaction: Redaction = field(default_factory=Redaction)
 
 
 class House(Protocol):

@@ -20,6 +20,7 @@ from proxy.record.http1 import RequestHead, joined, request_head
 from proxy.record.kept_head import Sorted, scrubbed, secrets
 from proxy.record.privacy import NOTHING, PrivacyRules, asked
 from proxy.record.redact_multipart import boundary
+from proxy.record.redact_rules import Redaction, Rules
 from proxy.record.routes import Route, markers, match
 
 _LENGTH = re.compile(rb"\r\n[cC][oO][nN][tT][eE][nN][tT]-[lL][eE][nN][gG][tT][hH]:[ \t]*([0-9]{1,18})[ \t]*(?=\r\n|\Z)")
@@ -27,6 +28,8 @@ MOST_KNOWN: Final = 2048  # heads remembered; then all are forgotten at once
 MOST_BYTES: Final = 4096  # of a head that is worth remembering
 _STREAMS: Final = (b"text/event-stream", b"application/x-ndjson", b"application/jsonl", b"application/stream+json")
 _FORM: Final = b"application/x-www-form-urlencoded"
+_MEDIA: Final = (b"audio/", b"image/", b"video/")  # no text
+_SEALED: Final = b"application/vnd.amazon.eventstream"  # its text is in base64, under checksums
 
 
 def _length_line(head: bytes) -> tuple[int, int, int]:
@@ -47,21 +50,24 @@ def _length_line(head: bytes) -> tuple[int, int, int]:
 class BodyKind:
     """What of a body the record has to know: its coding, and whether its fields are looked at one by one."""
 
-    __slots__ = ("coding", "form", "keys", "parts", "plain", "streams")
+    __slots__ = ("blind", "coding", "form", "keys", "parts", "plain", "rules", "streams")
 
-    def __init__(self, coding: str | None, content_type: bytes, keys: bool) -> None:
+    def __init__(self, coding: str | None, content_type: bytes, keys: bool, rules: Rules | None) -> None:
         self.coding = coding
         self.form = content_type[: len(_FORM)].lower() == _FORM
         self.parts = boundary(content_type)
         self.streams = content_type.lower().startswith(_STREAMS)  # an end marker may come in it
         self.keys = keys  # it may hand out a key that no name tells
-        self.plain = coding is None and not self.form and self.parts is None and not keys
+        media = content_type.lower().startswith(_MEDIA)
+        self.rules = None if media else rules  # what else has to be taken out
+        self.blind = rules is not None and content_type.lower().startswith(_SEALED)  # nothing could be taken out of it
+        self.plain = coding is None and not self.form and self.parts is None and not keys and self.rules is None
 
 
 @lru_cache(maxsize=1024)
-def body_kind(coding: str | None, content_type: bytes, keys: bool = False) -> BodyKind:
+def body_kind(coding: str | None, content_type: bytes, keys: bool = False, rules: Rules | None = None) -> BodyKind:
     """The one BodyKind for these."""
-    return BodyKind(coding, content_type, keys)
+    return BodyKind(coding, content_type, keys, rules)
 
 
 class Prepared:
@@ -83,6 +89,7 @@ class Prepared:
         "redactions",
         "request",
         "route",
+        "rules",
         "task_id",
         "websocket",
     )
@@ -105,6 +112,7 @@ class Prepared:
         self.meta = b""  # what the record says of every call with this head: the inside of a JSON object
         self.needles: tuple[bytes, ...] = ()
         self.redactions: tuple[str, ...] = ()
+        self.rules: Rules | None = None  # what else has to be taken out of its bodies
         self.body = body_kind(None, b"")
 
 
@@ -131,6 +139,7 @@ class Preparer:
         max_target: int,
         pepper: bytes,
         privacy: PrivacyRules,
+        redaction: Redaction,
     ) -> None:
         self._targets = targets
         self._default = default
@@ -138,6 +147,7 @@ class Preparer:
         self._max_target = max_target
         self._pepper = pepper
         self._privacy = privacy
+        self._redaction = redaction
         self._known: dict[bytes | tuple[bytes, bytes], Prepared] = {}
 
     def __call__(self, head: bytes) -> tuple[Prepared, int, bytes]:
@@ -196,7 +206,9 @@ class Preparer:
         if cleaned or scrubbed_target is not clean_target:
             redactions.append("target")
         prepared.redactions = tuple(redactions)
-        prepared.body = body_kind(found.coding, found.content_type)
+        project = next((field.value for field in request.fields if field.name == b"x-project-id"), None)
+        prepared.rules = self._redaction.of(project)
+        prepared.body = body_kind(found.coding, found.content_type, False, prepared.rules)
         prepared.meta = orjson.dumps(
             {
                 "upstream": prepared.route.upstream,

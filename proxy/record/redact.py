@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Protocol
 
 from proxy.record.redact_echo import without_echoes
 from proxy.record.redact_fields import clean_target, fingerprint, kept, needles, parameter_name
+from proxy.record.redact_layers import Layer, Layers, layered
 from proxy.record.redact_multipart import MultipartRedactor
 from proxy.record.redact_names import REDACTED, is_secret_name
+from proxy.record.redact_rules import Rules
 from proxy.record.redact_text import TextRedactor, has_no_secret, is_clean, plan, with_userinfo
 from proxy.wire.coding import Decoder, UnknownCodingError, codings, decode
 
@@ -27,29 +28,16 @@ _FORM_NAME_END = re.compile(b"[=&]")
 _FORM_VALUE_END = re.compile(b"&")
 
 
-class _Scan(Protocol):
-    """Text in pieces in, text that may be written out."""
-
-    @property
-    def redacted(self) -> bool: ...
-
-    @property
-    def holding(self) -> bool: ...
-
-    def feed(self, data: bytes) -> bytes: ...
-
-    def finish(self) -> bytes: ...
-
-
 class Redactor:
     """One body. `feed` gives what may be written now (`data` itself where nothing was found), `finish` what was held back.
 
     `coding` is the Content-Encoding, `form` says that the body is application/x-www-form-urlencoded, `parts` is the
     boundary of one that is multipart/form-data, `limit` is the most bytes
-    that are decoded: of a body that decodes to more, nothing more is kept. `problem` says what could not be done.
+    that are decoded: of a body that decodes to more, nothing more is kept. `rules` are those of the configuration, `streams` says
+    that events come. `problem` says what could not be done.
     """
 
-    __slots__ = ("_coded", "_scan", "feed", "finish")
+    __slots__ = ("_coded", "_layers", "_scan", "feed", "finish")
 
     feed: Callable[[bytes], bytes]
     finish: Callable[[], bytes]
@@ -62,13 +50,21 @@ class Redactor:
         form: bool = False,
         parts: bytes | None = None,
         limit: int = 64 << 20,
+        rules: Rules | None = None,
+        streams: bool = False,
     ) -> None:
-        text = TextRedactor(known)
-        self._scan: _Scan = _Form(text) if form else MultipartRedactor(text, parts) if parts else text
-        self._coded = _Coded(self._scan, known, coding, limit) if coding and codings(coding) else None
+        self._layers = layered(rules, known, streams=streams, form=form, parts=parts is not None) if rules else None
+        text: Layer = TextRedactor(known) if self._layers is None else self._layers
+        self._scan: Layer = _Form(text) if form else MultipartRedactor(text, parts) if parts else text
+        self._coded = _Coded(self._scan, known, coding, limit, rules is not None) if coding and codings(coding) else None
         door = self._coded or self._scan  # called directly: the road of most bytes has no step between
         self.feed = door.feed
         self.finish = door.finish
+
+    @property
+    def in_time(self) -> Layers | None:
+        """What takes pieces with their times; `None`: nothing does."""
+        return self._layers if self._coded is None and self._scan is self._layers else None
 
     @property
     def redacted(self) -> bool:
@@ -128,12 +124,13 @@ class _Coded:
         "_plain",
         "_scan",
         "_stopped",
+        "_strict",
         "problem",
         "raw",
         "switched_at",
     )
 
-    def __init__(self, scan: _Scan, known: tuple[bytes, ...], coding: str, limit: int) -> None:
+    def __init__(self, scan: Layer, known: tuple[bytes, ...], coding: str, limit: int, strict: bool) -> None:
         self.problem: str | None = None
         self.switched_at: int | None = None
         self.raw = TextRedactor(known)  # for what cannot be decoded: it may be plain text after all
@@ -144,11 +141,13 @@ class _Coded:
         self._plain: list[bytes] = []  # and what they say, as it may be written
         self._lags = "zstd" in codings(coding)  # gives text by the block: a piece's own text may come with a later piece
         self._stopped = False
+        self._strict = strict  # what cannot be looked through is not kept
         self._decoder: Decoder | None = None
         try:
             self._decoder = Decoder(coding, limit)
         except UnknownCodingError as unknown:
-            self.problem = f"{unknown}: only its bytes were searched for credentials"
+            self._stopped = strict
+            self.problem = f"{unknown}: " + ("it was not kept" if strict else "only its bytes were searched for credentials")
 
     def feed(self, data: bytes) -> bytes:
         if self._stopped:
@@ -185,6 +184,9 @@ class _Coded:
         safe = self._scan.finish()
         if self.switched_at is not None:
             return safe
+        if self._scan.redacted:
+            self._plain.append(safe)
+            return self._switch()
         return self.raw.feed(b"".join(self._pending)) + self.raw.finish()
 
     def _switch(self) -> bytes:
@@ -196,7 +198,7 @@ class _Coded:
         """What to do with data that cannot be decoded on: keep it as it is, unless it may hide what was already found."""
         assert self._decoder is not None  # noqa: S101  # for the type checker
         self.problem = self._decoder.problem
-        if self._left <= 0:
+        if self._left <= 0 or self._strict:
             self._stopped = True
             self.problem = f"{self.problem}, nor kept"
             return b""
@@ -216,7 +218,7 @@ class _Form:
 
     __slots__ = ("_hiding", "_marked", "_name", "_text")
 
-    def __init__(self, text: TextRedactor) -> None:
+    def __init__(self, text: Layer) -> None:
         self._text = text
         self._name: bytes | None = b""  # of the field that is being named; None inside a value
         self._hiding = False  # this value is secret
@@ -225,6 +227,10 @@ class _Form:
     @property
     def redacted(self) -> bool:
         return self._text.redacted
+
+    @redacted.setter
+    def redacted(self, value: bool) -> None:
+        self._text.redacted = value
 
     @property
     def holding(self) -> bool:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
+from proxy.record.redact_layers import Layer
 from proxy.record.redact_names import REDACTED, is_secret_name
-from proxy.record.redact_text import TextRedactor
 
 _BOUNDARY = re.compile(rb'(?i)boundary=(?:"([^"\r\n]{1,200})"|([^;\s]{1,200}))')
 _NAME = re.compile(rb'(?i)[;\s]name=(?:"([^"\r\n]*)"|([^;\s]+))')
@@ -28,7 +28,7 @@ class MultipartRedactor:
 
     __slots__ = ("_begun", "_delimiter", "_in_head", "_rest", "_skipping", "_text")
 
-    def __init__(self, text: TextRedactor, boundary: bytes) -> None:
+    def __init__(self, text: Layer, boundary: bytes) -> None:
         self._text = text
         self._delimiter = b"\r\n--" + boundary
         self._rest = b"\r\n"  # so that the first delimiter is like all others; taken off again by `_given`
@@ -39,6 +39,10 @@ class MultipartRedactor:
     @property
     def redacted(self) -> bool:
         return self._text.redacted
+
+    @redacted.setter
+    def redacted(self, value: bool) -> None:
+        self._text.redacted = value
 
     @property
     def holding(self) -> bool:

@@ -69,6 +69,7 @@ class Relay:
             max_target=settings.max_target,
             pepper=settings.tap.pepper,
             privacy=settings.rules.privacy,
+            redaction=settings.rules.redaction,
         )
         self._callers: set[Caller] = set()
         self.running: set[Carry] = set()

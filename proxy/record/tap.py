@@ -143,7 +143,10 @@ class Tap:
                 self._redacted("request.body")
         else:
             body = self._request = KeptBody(
-                self._needles, prepared.body, self._settings.max_body, withheld=bool(self._privacy & REQUEST)
+                self._needles,
+                prepared.body,
+                self._settings.max_body,
+                withheld=bool(self._privacy & REQUEST) or prepared.body.blind,
             )
             kept = body.keep(payload, journal) if payload else b""
             if done:
@@ -190,7 +193,8 @@ class Tap:
             if cleaned:
                 self._redacted("response.headers")
             self._head = b"%d %b\r\n%b\r\n\r\n" % (status, scrubbed(reason, self._needles), lines)
-            kind = self._response_kind = body_kind(found.coding, found.content_type, self._prepared.gives_keys)
+            prepared = self._prepared
+            kind = self._response_kind = body_kind(found.coding, found.content_type, prepared.gives_keys, prepared.rules)
             if kind.streams:
                 self._row[_STREAMS] += 1
         except Exception as error:
@@ -233,6 +237,8 @@ class Tap:
                 self.marked = True
                 self._quick = None
                 self._flush()
+                if self._response is not None and (kept := self._response.settled()):
+                    self._journal.append(_DATA, self._number, kept)  # what waited for the end of a word
                 return self._journal.append(_MARK, self._number, b"")
             # where one marker ends this dialect and none has begun, small whole events need no closer look
             alone = len(self._prepared.markers) == 1 and not self._tail and not self.marked
@@ -262,6 +268,8 @@ class Tap:
         pieces, times = self._pieces, self._times
         self._pieces, self._times = [], []
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        if body.in_time and data:
+            return self._give_in_time(body, times, pieces)
         kept = body.keep(data, self._journal) if data else data
         sequence = 0
         if self._head is not None:
@@ -272,6 +280,17 @@ class Tap:
         if kept is data and len(pieces) > 1:
             return self._journal.append(_PIECES, self._number, pack_pieces([at // 1000 for at in times], pieces))
         return self._journal.append(_DATA, self._number, kept) if kept else sequence
+
+    def _give_in_time(self, body: KeptBody, times: list[int], pieces: list[bytes]) -> int:
+        """As `_give`, where what goes out now may have come some pieces ago."""
+        sequence = 0
+        if self._head is not None:
+            sequence = self._journal.append(_HEAD, self._number, pack_head(self._head, b""))
+            self._head = None
+        times, pieces = body.keep_in_time(times, pieces, self._journal)
+        if pieces:
+            sequence = self._journal.append(_PIECES, self._number, pack_pieces([at // 1000 for at in times], pieces))
+        return sequence
 
     def _ends_here(self, payload: bytes) -> bool:
         window = self._tail + payload if self._tail else payload
@@ -392,7 +411,7 @@ class Tap:
         return kept
 
     def _response_body(self, kind: BodyKind) -> KeptBody:
-        return KeptBody(self._needles, kind, self._settings.max_body, withheld=bool(self._privacy & RESPONSE))
+        return KeptBody(self._needles, kind, self._settings.max_body, withheld=bool(self._privacy & RESPONSE) or kind.blind)
 
     def _close(self, name: str, body: KeptBody, now: JSON) -> None:
         """What has to be said of a body at its end."""

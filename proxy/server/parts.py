@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from proxy.config import Settings
+from proxy.config.redaction import told
 from proxy.config.values import address, age_of
 
 
@@ -23,6 +24,7 @@ def relay_part(settings: Settings) -> dict[str, Any]:
         "max_body": settings.capture.max_body,
         "privacy": str(settings.capture.privacy),
         "private_projects": list(settings.capture.private_projects),
+        "redact": redact_part(settings),
         "journal": {
             "durability": str(journal.durability),
             "patience": journal.patience_ms / 1000,
@@ -45,11 +47,18 @@ def relay_part(settings: Settings) -> dict[str, Any]:
     }
 
 
+def redact_part(settings: Settings) -> dict[str, Any]:
+    """What is taken out of bodies, for relays and for the desk."""
+    redact = settings.redact
+    return told(redact.patterns, redact.own, redact.paths, redact.projects)
+
+
 def desk_part(settings: Settings) -> dict[str, Any]:
     """What the desk needs of the settings; the supervisor adds the address that it listens on, and that of the calls door."""
     key = settings.desk.key
     return {
         "store": settings.store.url,
+        "redact": redact_part(settings),
         "key": None if key is None else key.get_secret_value(),
         "hosts": list(settings.desk.hosts),
         "calls_loopback": address(settings.listen.calls).is_loopback,

@@ -19,6 +19,7 @@ from proxy.record.headers import key_line
 from proxy.record.house import Rules
 from proxy.record.journal import Journal, JournalSettings
 from proxy.record.privacy import WORDS, PrivacyRules
+from proxy.record.redact_rules import redaction_of
 from proxy.record.relay import Relay, RelaySettings
 from proxy.record.tap import TapSettings
 from proxy.record.untold import DESK
@@ -43,6 +44,7 @@ def relay_settings(told: Told) -> RelaySettings:
         default_upstream=said["default_upstream"],
         tap=TapSettings(max_body=said["max_body"], pepper=(Path(told.data_dir) / "pepper").read_bytes()),
         rules=Rules(
+            redaction=redaction_of(said["redact"]),
             drain=said["drain"],
             strip_aliases=said["strip_aliases"],
             privacy=PrivacyRules(WORDS[said["privacy"].encode()], frozenset(map(str.encode, said["private_projects"]))),
