@@ -58,7 +58,7 @@ class Report:
     examples: list[str] = field(default_factory=list)
 
     def document(self) -> dict[str, Any]:
-        counts = {name: self.counts[name] for name in ("stored", "merged", "rejected")}
+        counts = {name: self.counts[name] for name in ("stored", "merged", "waiting", "rejected")}
         about = {name: getattr(self, name) for name in ("file", "format", "dry_run", "rows", "skipped")}
         return {**about, **counts, "rejected_file": self.rejected_file}
 
@@ -238,6 +238,8 @@ def _say(report: Report) -> None:
     kept = "could be imported" if report.dry_run else "stored"
     there = "" if report.dry_run else f", {counts['merged']:,} there before"
     typer.echo(f"{report.rows:,} rows read as {report.format or 'nothing'}: {counts['stored']:,} {kept}{there}.")
+    if counts["waiting"]:
+        typer.echo(f"{counts['waiting']:,} are feedback on tasks that are not there yet; it waits for them.")
     if report.skipped:
         typer.echo(f"The first {report.skipped:,} were done by a run that was interrupted.")
     if counts["rejected"]:

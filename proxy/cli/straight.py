@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from itertools import count
 from typing import TYPE_CHECKING
 
 from proxy.cli.reach import locked
@@ -13,7 +16,8 @@ from proxy.task import JSON
 
 if TYPE_CHECKING:
     from proxy.config import Settings
-    from proxy.task import Task
+    from proxy.record.items import Item
+    from proxy.store import Store
 
 Send = Callable[[list[JSON]], Awaitable[list[JSON]]]
 
@@ -23,31 +27,27 @@ async def nowhere() -> AsyncIterator[Send]:
     """Checks tasks, and keeps none."""
 
     async def send(batch: list[JSON]) -> list[JSON]:
-        return _read(batch)[1]
+        items = _read(batch, count(), "")
+        return [{"id": item.id, "status": _status(item, there=False), "error": item.error} for item in items]
 
     yield send
 
 
 @asynccontextmanager
 async def straight(settings: Settings) -> AsyncIterator[Send]:
-    """Keeps tasks durably, and says what became of each. Raises Problem, StoreUnavailable."""
+    """Keeps tasks durably, as the desk would, and says what became of each. Raises Problem, StoreUnavailable."""
     from proxy.server import data_dir
     from proxy.store import open_store
 
     data_dir.prepare(settings.data_dir)
     locks = locked(settings)
+    numbers, epoch = count(), f"{secrets.token_hex(8)}i{time.time_ns():x}"
     try:
         store = await open_store(settings.store.url, settings.data_dir, write=True)
         try:
 
             async def send(batch: list[JSON]) -> list[JSON]:
-                tasks, answers = _read(batch)
-                there = len(tasks) - await store.save(tasks)
-                for answer in answers:  # the store says how many were there before, not which
-                    if there and answer["status"] == "stored":
-                        answer["status"] = "merged"
-                        there -= 1
-                return answers
+                return await _kept(store, _read(batch, numbers, epoch))
 
             yield send
         finally:
@@ -57,17 +57,44 @@ async def straight(settings: Settings) -> AsyncIterator[Send]:
             os.close(lock)
 
 
-def _read(batch: list[JSON]) -> tuple[list[Task], list[JSON]]:
-    """The tasks that can be kept, and what to say of each of the batch."""
-    from proxy.record.imports.fields import BadRow
-    from proxy.record.imports.keeping import task_of
+async def _kept(store: Store, items: list[Item]) -> list[JSON]:
+    from proxy.store import StoreRejected
 
-    tasks: list[Task] = []
+    known = set(await store.known([item.id for item in items if item.id is not None]))
     answers: list[JSON] = []
-    for item in batch:
-        try:
-            tasks.append(task_of(item, time.time_ns() // 1000))
-            answers.append({"id": item["task_id"], "status": "stored"})
-        except BadRow as wrong:
-            answers.append({"id": item["task_id"], "status": "rejected", "error": str(wrong)})
-    return tasks, answers
+    taken: list[Item] = []
+    for item in items:
+        there = item.id in known
+        error = item.error or (None if item.begins or there else "input: is not there. A task has an input.")
+        if error is None and item.id is not None:
+            taken.append(item)
+            if item.is_task:
+                known.add(item.id)
+        answers.append({"id": item.id, "status": "rejected" if error else _status(item, there=there), "error": error})
+    try:
+        await store.absorb([entry for item in taken for entry in item.entries])
+    except StoreRejected as refused:
+        if len(items) == 1:
+            return [{"id": items[0].id, "status": "rejected", "error": str(refused)}]
+        return [answer for item in items for answer in await _kept(store, [item])]  # the others are kept
+    return answers
+
+
+def _status(item: Item, *, there: bool) -> str:
+    return "rejected" if item.error else "merged" if there else "stored" if item.is_task else "waiting"
+
+
+def _read(batch: list[JSON], numbers: Iterator[int], epoch: str) -> list[Item]:
+    """What is to be kept of each of the batch, under an origin that is never used again."""
+    from proxy.record.items import read_item
+    from proxy.store.entries import Logged
+
+    now = time.time_ns() // 1000
+    found: list[Item] = []
+    for given in batch:
+        item = read_item(given, now, lambda: f"{epoch}.{next(numbers)}")
+        entries = tuple(
+            replace(entry, origin=f"{epoch}.{next(numbers)}") if isinstance(entry, Logged) else entry for entry in item.entries
+        )
+        found.append(replace(item, entries=entries))
+    return found

@@ -32,10 +32,16 @@ def _schemas() -> JSON:
         "created_at": time,
         "ending": {"type": ["string", "null"], "enum": [*Ending, None]},
         "problems": {**TEXTS, "type": ["array", "null"]},
+        "feedback": {
+            **_list("FeedbackGiven"),
+            "description": "What people thought of it. With a `task_id` alone it is on a task that may come later.",
+        },
     }
-    given = {"flag": flag, "score": {"type": ["number", "null"]}}
+    given = {"flag": flag, "score": {"type": ["number", "null"]}, "created_at": time}
     given |= {name: {"type": ["string", "null"]} for name in ("comment", "source", "user_id")}
-    item = _object({"id": {"type": ["string", "null"]}, "status": {"type": "string", "enum": ["stored", "merged", "rejected"]}})
+    item = _object(
+        {"id": {"type": ["string", "null"]}, "status": {"type": "string", "enum": ["stored", "merged", "waiting", "rejected"]}}
+    )
     item["properties"]["error"] = {**TEXT, "description": "Why it is rejected."}
     status = {"type": "string", "enum": ["stored", "merged", "waiting"]}
     return {

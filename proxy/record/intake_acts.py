@@ -6,14 +6,14 @@ import asyncio
 import random
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from proxy.record.ids import uuid7
 from proxy.record.intake import Intake, IntakeBusy, TooLarge, Written, written
-from proxy.record.words import BadWord, amendment_of, feedback_of, task_id_of, words_of
+from proxy.record.items import Item, read_item
+from proxy.record.words import amendment_of, feedback_of
 from proxy.store import Store, StoreUnavailable
-from proxy.store.entries import Amended, Entry, Logged, Said
+from proxy.store.entries import Amended, Entry, Said
 from proxy.task import JSON
 from proxy.wire.lenient import loads
 
@@ -29,15 +29,12 @@ def new_id() -> str:
     return uuid7(time.time_ns() // 1000, _bits(80))
 
 
-@dataclass(frozen=True, slots=True)
-class _Item:
-    """One task of a body: its id, what is to be written for it, or why it is not taken."""
+class _Packed(NamedTuple):
+    """One item of a body, and what is to be written for it."""
 
-    id: str | None
-    writing: tuple[Written, ...] = ()
-    error: str | None = None
-    named: bool = False  # its id is the app's
-    begins: bool = True  # it says enough to be a task of its own
+    item: Item
+    writing: tuple[Written, ...]
+    error: str | None
 
 
 class Acts:
@@ -53,20 +50,20 @@ class Acts:
             items = await _beside(body, _items)
         except ValueError as wrong:
             return refused("bad_body", str(wrong))
-        known = await self._known([item.id for item in items if item.named and item.id is not None])
+        known = await self._known([item.id for item, _, _ in items if item.named and item.id is not None])
         made: set[str] = set()
         answers, taken = list[JSON](), list[Written]()
-        for item in items:
+        for item, writing, error in items:
             there = item.id in known or item.id in made
-            error = item.error
             if error is None and not item.begins and not there:
-                error = "input: is not there. A task has an input."
+                error = "input: is not there. A task has an input."  # noqa: PLW2901  that it begins nothing is an error of this one
             if error is not None or item.id is None:
                 answers.append({"id": item.id, "status": "rejected", "error": error})
                 continue
-            taken += item.writing
-            made.add(item.id)
-            answers.append({"id": item.id, "status": "merged" if there else "stored"})
+            taken += writing
+            if item.is_task:
+                made.add(item.id)
+            answers.append({"id": item.id, "status": "merged" if there else "stored" if item.is_task else "waiting"})
         return await self._kept(taken, {"items": answers})
 
     async def amend_task(self, id: str, body: bytes, _fields: Mapping[str, str]) -> Answer:
@@ -148,7 +145,7 @@ def _object(body: bytes) -> JSON:
     return found
 
 
-def _items(body: bytes) -> list[_Item]:
+def _items(body: bytes) -> list[_Packed]:
     found = _json(body)
     if isinstance(found, dict):
         found = found["tasks"] if isinstance(found.get("tasks"), list) else [found]
@@ -157,21 +154,11 @@ def _items(body: bytes) -> list[_Item]:
     if len(found) > MOST_ITEMS:
         raise ValueError(f"These are more than {MOST_ITEMS} tasks. Send them in several batches.")
     now = time.time_ns() // 1000
-    return [_item(each, now) for each in found]
+    return [_packed(read_item(each, now, new_id)) for each in found]
 
 
-def _item(given: Any, now: int) -> _Item:
-    if not isinstance(given, dict):
-        return _Item(None, error="This is not a JSON object.")
-    id: str | None = None
+def _packed(item: Item) -> _Packed:
     try:
-        id = task_id_of(given)
-        words = words_of(given)
-        task_id = id or new_id()
-        entries: list[Entry] = [Logged(id=task_id, origin="", at=now, words=words)]
-        if given.get("flag") is not None:
-            feedback = feedback_of({"flag": given["flag"], "user_id": given.get("user_id")}, id=f"logged-{given['flag']}", at=now)
-            entries.append(Said(task_id=task_id, feedback=feedback, project_id=words.get("project_id")))
-        return _Item(task_id, tuple(map(written, entries)), named=id is not None, begins="input" in words)
-    except (BadWord, TooLarge) as wrong:
-        return _Item(id, error=str(wrong), named=id is not None)
+        return _Packed(item, tuple(map(written, item.entries)), item.error)
+    except TooLarge as wrong:
+        return _Packed(item, (), str(wrong))

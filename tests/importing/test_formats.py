@@ -11,7 +11,8 @@ import pytest
 from proxy.query import document
 from proxy.record.imports import FORMATS, BadRow, detect, item_of
 from proxy.record.imports.fields import answer, content
-from proxy.record.imports.keeping import task_of
+from proxy.record.items import read_item
+from proxy.store.merging import settled
 from tests.query.examples import FULL
 
 ROWS: dict[str, dict[str, Any]] = {
@@ -109,7 +110,11 @@ ROWS: dict[str, dict[str, Any]] = {
 
 def task(name: str, row: dict[str, Any], number: int = 1) -> dict[str, Any]:
     """What is kept of a row's task: the fields that have a value."""
-    found = task_of(item_of(FORMATS[name], row, number), 1)
+    item = read_item(item_of(FORMATS[name], row, number), 1, lambda: "new")
+    if item.error is not None:
+        raise BadRow(item.error)
+    [change], _ = settled(item.entries, lambda _: None, lambda _: None)
+    found = change.new
     known = {field.name: getattr(found, field.name) for field in fields(found)}
     usage = {} if found.usage is None else {"usage": {each.name: getattr(found.usage, each.name) for each in fields(found.usage)}}
     said = {name: value for name, value in known.items() if value not in (None, (), {}) and name not in {"own_id", "origin"}}
@@ -204,7 +209,10 @@ def test_what_tasktap_exported_comes_back_as_it_was():
         "raw_input",
         "raw_output",
     ):
-        assert found.get(name) == json.loads(json.dumps(getattr(FULL, name), default=str)), name
+        said = getattr(FULL, name)
+        if name == "metadata":
+            said = {"system_prompt": FULL.system_prompt, **said}  # where it is of every task
+        assert found.get(name) == json.loads(json.dumps(said, default=str)), name
     assert (found["created_at"], found["ended_at"]) == (FULL.created_at, FULL.ended_at)
     assert found["usage"]["input_tokens"] == FULL.usage.input_tokens  # type: ignore[union-attr]
     assert found["flag"] == FULL.flag
@@ -256,6 +264,57 @@ def test_langfuses_traces_and_its_pages_way_of_writing_are_read():
     found = task("langfuse", trace)
     assert (found["input"], found["output"], found["user_id"], found["session_id"]) == ("hi", "yo", "ada", "s")
     assert found["metadata"] == {"k": 1}
+
+
+SCORE: dict[str, Any] = {
+    "id": "score-1", "timestamp": "2024-05-29 13:50:00.000000", "project_id": "p", "environment": "prod", "trace_id": "tr-1",
+    "observation_id": "obs-1", "name": "helpful", "value": 1, "string_value": None, "data_type": "BOOLEAN",
+    "source": "ANNOTATION", "comment": "to the point", "author_user_id": "eve",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("as_csv", [False, True])
+@pytest.mark.parametrize(
+    ("changes", "task_id", "flag", "score", "comment"),
+    [
+        ({}, "obs-1", "success", 1.0, "helpful: to the point"),
+        ({"value": False, "comment": None}, "obs-1", "failure", 0.0, "helpful"),
+        ({"data_type": "NUMERIC", "value": 0.25, "observation_id": None}, "tr-1", None, 0.25, "helpful: to the point"),
+        ({"data_type": "CATEGORICAL", "value": 2, "string_value": "good"}, "obs-1", None, None, "helpful: good: to the point"),
+        ({"data_type": "CATEGORICAL", "value": "good"}, "obs-1", None, None, "helpful: good: to the point"),
+    ],
+)
+def test_a_score_of_langfuse_is_feedback_on_its_observation_or_trace(changes, task_id, flag, score, comment, as_csv):
+    row = flat({**SCORE, **changes}) if as_csv else {**SCORE, **changes}
+    assert detect(row) is FORMATS["langfuse"]
+    item = read_item(item_of(FORMATS["langfuse"], row, 1), 1, lambda: "new")
+    [said] = item.entries
+    one = said.feedback
+    assert (item.id, item.is_task, said.task_id) == (task_id, False, task_id)
+    assert (one.id, one.flag, one.score, one.comment, one.source, one.user_id) == (
+        "score-1", flag, score, comment, "annotation", "eve",
+    )  # fmt: skip
+    assert one.created_at == 1_716_990_600_000_000
+
+
+def test_a_score_of_a_session_is_told_why_it_is_not_taken():
+    with pytest.raises(BadRow, match="of a session"):
+        item_of(FORMATS["langfuse"], {**SCORE, "trace_id": None, "observation_id": ""}, 1)
+
+
+def test_the_scores_that_a_trace_of_langfuses_api_brings_along_are_its_feedback():
+    scores = [
+        {"id": "a", "name": "liked", "value": 1, "dataType": "BOOLEAN", "traceId": "tr", "source": "API"},
+        {"id": "b", "name": "of a part", "value": 1, "dataType": "NUMERIC", "traceId": "tr", "observationId": "o"},
+    ]
+    row = {"id": "tr", "timestamp": "2024-05-29T13:46:19Z", "input": "hi", "output": "yo", "public": False, "scores": scores}
+    found = task("langfuse", row)
+    assert [(one.id, one.flag, one.source) for one in found["feedback"]] == [("a", "success", "api")]
+    assert found["flag"] == "success"
+
+
+def test_what_people_thought_comes_back_with_an_export_of_ours():
+    assert task("tasktap", ROWS["tasktap"])["feedback"] == FULL.feedback
 
 
 def test_a_legacy_observation_of_langfuse_is_a_part_of_its_trace_and_its_error_is_kept():

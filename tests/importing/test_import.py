@@ -85,6 +85,49 @@ def test_importing_again_changes_nothing(tmp_path: Path):
     assert sum(item["task_count"] for item in sessions["items"]) == 20
 
 
+def test_what_is_there_is_merged_as_the_desk_would(tmp_path: Path):
+    data = tmp_path / "data"
+    report(data, str(jsonl(tmp_path / "a.jsonl", [{"input": "q", "task_id": "t", "metadata": {"a": 1}, "session_id": "s"}])))
+    later = [
+        {"output": "a", "task_id": "t", "metadata": {"b": 2}, "input": "q"},
+        {"input": "x", "parent_task_id": "t", "id": "u"},
+    ]
+    said = report(data, str(jsonl(tmp_path / "b.jsonl", later)))
+    assert (said["stored"], said["merged"]) == (1, 1)
+    found = json.loads(tasktap("show", "t", "--json", data=data))
+    assert (found["output"], found["metadata"]) == ("a", {"a": 1, "b": 2})
+    assert json.loads(tasktap("show", "u", "--json", data=data))["session_id"] == "s"
+
+
+@pytest.mark.parametrize("desk", [False, True])
+def test_scores_find_their_tasks_whichever_file_comes_first(tmp_path: Path, desk: bool):
+    score = {
+        "id": "s-1",
+        "trace_id": "tr",
+        "name": "liked",
+        "value": 1,
+        "data_type": "BOOLEAN",
+        "timestamp": "2024-05-29 13:50:00",
+    }
+    trace = {"id": "tr", "timestamp": "2024-05-29 13:46:19", "name": "chat", "user_id": "ada", "input": "hi", "output": "yo"}
+    scores, traces = jsonl(tmp_path / "scores.jsonl", [score]), jsonl(tmp_path / "traces.jsonl", [trace])
+
+    def come(data: Path, *words: str) -> list[tuple[int, int, int]]:
+        said = [report(data, str(file), *words) for file in (scores, traces, scores)]
+        return [(each["waiting"], each["stored"], each["merged"]) for each in said]
+
+    if desk:
+        with serving(tmp_path) as house:
+            assert come(house.data, "--config", str(house.config)) == [(1, 0, 0), (0, 1, 0), (0, 0, 1)]
+            found = soon(lambda: task if (task := house.task("tr"))["feedback"] else None)
+    else:
+        assert come(tmp_path / "data") == [(1, 0, 0), (0, 1, 0), (0, 0, 1)]
+        found = json.loads(tasktap("show", "tr", "--json", data=tmp_path / "data"))
+    assert [(one["id"], one["flag"], one["score"], one["comment"]) for one in found["feedback"]] == [
+        ("s-1", "success", 1.0, "liked")
+    ]
+
+
 def test_a_dry_run_reads_everything_and_keeps_nothing(tmp_path: Path):
     file = jsonl(tmp_path / "tasks.jsonl", [*rows(5), {"input": "x", "session_id": "y" * 600}])
     said = report(tmp_path / "data", str(file), "--dry-run", code=1)

@@ -97,6 +97,22 @@ def test_a_providers_own_request_and_response_are_read(house):
     assert (task["usage"]["input_tokens"], task["raw_input"], task["raw_output"]) == (3, request, chunks)
 
 
+def test_a_task_may_bring_feedback_along_and_feedback_may_come_in_a_batch(house):
+    said = {"flag": "failure", "comment": "no", "created_at": 1_700_000_000}
+    items = log(
+        house, [{"task_id": "judged", "input": "q", "feedback": [said, {"score": 1}]}, {"task_id": "judged", "feedback": said}]
+    )
+    assert [item["status"] for item in items] == ["stored", "merged"]
+    task = house.task("judged")
+    assert [(one["flag"], one["score"]) for one in task["feedback"]] == [("failure", None), (None, 1.0)], (
+        "the same again is the same"
+    )
+    assert log(house, {"task_id": "nobody-yet", "feedback": {"score": 1}})[0]["status"] == "waiting"
+    assert log(house, {"feedback": [{"score": 1}]})[0]["status"] == "rejected"
+    [item] = log(house, {"input": "q", "feedback": "lovely"})
+    assert house.task(item["id"])["metadata"] == {"feedback": "lovely"}
+
+
 def test_a_body_that_is_no_json_or_no_task_is_refused(house):
     for body in (b"{", b"3", b'"x"'):
         status, answer = send(f"{house.run['desk']}/api/tasks", body)

@@ -60,6 +60,8 @@ def item_of(format: Format, row: JSON, number: int) -> JSON:
     else:
         content = json.dumps([number, row], sort_keys=True, default=str, ensure_ascii=True).encode()
         item["task_id"] = "import-" + hashlib.sha256(content).hexdigest()[:32]
+    if "feedback" in item and item.keys() <= {"task_id", "feedback"}:
+        return item  # on a task of another row
     if "parent_task_id" in item:
         item["parent_task_id"] = sound_id(item["parent_task_id"])
     if item.get("input") is None and "raw_input" not in item:

@@ -1,4 +1,4 @@
-"""Langfuse's observations and traces: blob storage exports (enriched and legacy), its API's JSON, and exports from its pages.
+"""Langfuse's observations, traces and scores: blob storage exports (enriched and legacy), its API's JSON, exports from its pages.
 
 Blob storage writes `snake_case`, the others `camelCase`; an observation's parent is another one, or its trace where that is a row
 of its own (legacy). https://langfuse.com/docs/api-and-data-platform/features/blob-storage-export-fields
@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection
 from typing import Any
 
-from proxy.record.imports.fields import KINDS, answer, content, given, moment, number, parsed, table, text, usage
+from proxy.record.imports.fields import KINDS, BadRow, answer, content, given, moment, number, parsed, table, text, usage
 from proxy.task import JSON
 
 KEPT = ("trace_id", "trace_name", "environment", "type", "version", "release", "tags", "prompt_name", "prompt_version", "level")
@@ -22,12 +22,14 @@ def is_here(columns: Collection[str]) -> bool:
     found = {_snake(name) for name in columns}
     observation = {"trace_id", "type"} <= found and bool(found & {"start_time", "observation_id"})
     trace = {"id", "timestamp"} <= found and bool(found & {"session_id", "user_id", "bookmarked", "public", "release"})
-    return observation or trace
+    return observation or trace or _is_score(found)
 
 
 def read(row: JSON) -> JSON:
     """Raises BadRow."""
     row = {_snake(name): value for name, value in row.items()}
+    if _is_score(row.keys()):
+        return _score(row)
     kind = str(row.get("type") or "").lower()
     asked, answered = content(given(row, "input")), answer(given(row, "output"))
     if isinstance(asked.get("raw_input"), dict) and kind == "generation":
@@ -55,6 +57,48 @@ def read(row: JSON) -> JSON:
         "seconds_to_first_token": number(row, "time_to_first_token"),
         "ending": "upstream_error" if failed else None,
         "problems": [said] if failed and said else None,
+        "feedback": [_said(score) for score in _scores(row)],
+    }
+
+
+def _is_score(columns: Collection[str]) -> bool:
+    """Whether a row is what somebody, or something, thought of a trace or an observation."""
+    return {"name", "value", "data_type"} <= set(columns) and "input" not in columns
+
+
+def _score(row: JSON) -> JSON:
+    about = text(row, "observation_id", "trace_id")
+    if about is None:
+        raise BadRow("it is a score of a session or an experiment, and of no trace")
+    return {"task_id": about, "feedback": [_said(row)]}
+
+
+def _scores(row: JSON) -> list[JSON]:
+    """Those that a trace brings along, in the API's JSON."""
+    found = parsed(row.get("scores"))
+    rows = [{_snake(name): value for name, value in each.items()} for each in found or () if isinstance(each, dict)]
+    return [each for each in rows if _is_score(each.keys()) and not given(each, "observation_id")]
+
+
+def _said(row: JSON) -> JSON:
+    """A score as feedback: only what is true or false is a flag."""
+    kind = str(row.get("data_type") or "").upper()
+    value = parsed(given(row, "value"))
+    words = text(row, "string_value") or (value if isinstance(value, str) and kind == "CATEGORICAL" else None)
+    score, flag = None, None
+    if kind != "CATEGORICAL":
+        score = number({"value": {"true": 1, "false": 0}.get(str(value).lower(), value)}, "value")
+    if kind == "BOOLEAN":
+        flag = None if score is None else "success" if score else "failure"
+    told = [text(row, "name"), words if kind == "CATEGORICAL" else None, text(row, "comment")]
+    return {
+        "id": text(row, "id"),
+        "created_at": moment(row, "timestamp", "created_at"),
+        "flag": flag,
+        "score": score,
+        "comment": ": ".join(each for each in told if each),
+        "source": (text(row, "source") or "langfuse").lower(),
+        "user_id": text(row, "author_user_id"),
     }
 
 

@@ -8,7 +8,7 @@ from proxy.record.imports.fields import given, moment, number, parsed, table, te
 from proxy.task import JSON
 
 LABELS = (
-    "session_id", "user_id", "project_id", "parent_task_id", "name", "kind", "system_prompt", "model", "model_requested", "flag",
+    "session_id", "user_id", "project_id", "parent_task_id", "name", "kind", "system_prompt", "model", "model_requested",
     "ending", "response_id",
 )  # fmt: skip
 FIGURES = (
@@ -42,7 +42,14 @@ def read(row: JSON) -> JSON:
         "seconds_to_first_token": number(row, "seconds_to_first_token"),
         "stream": stream in {True, "true"} if stream is not None else None,
         "problems": parsed(given(row, "problems")),
+        **_judged(row),
     }
+
+
+def _judged(row: JSON) -> JSON:
+    """What people thought of it; a summary has only what came of that."""
+    feedback = parsed(given(row, "feedback"))
+    return {"feedback": feedback} if isinstance(feedback, list) and feedback else {"flag": _cell(row, "flag")}
 
 
 def _cell(row: JSON, name: str) -> str | None:
