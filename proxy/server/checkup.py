@@ -147,6 +147,10 @@ def _running(status: dict[str, Any] | str | None) -> Iterator[Finding]:
 def _store(database: Path | None) -> Iterator[Finding]:
     if database is None or not database.exists():
         return
+    for damaged in sorted(database.parent.glob(f"{database.name}.damaged-*")):
+        if not damaged.name.startswith((f"{database.name}-wal", f"{database.name}-shm")):
+            advice = "Try `.recover` of the sqlite3 shell on it, and remove it: a new file was begun in its place."
+            yield Finding("store", Verdict.CARE, f"{damaged} was no database any more", advice)
     began = time.monotonic()
     try:
         with sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True, timeout=5) as connection:

@@ -21,6 +21,9 @@ APPLICATION_ID = 0x74736B74
 BUSY_SECONDS = 1.0
 """How long a save waits for another process that has locked the file. The caller keeps its tasks and tries again."""
 
+OWN_NAME = "tasktap.db"
+"""What the file is called unless somebody named another one, which may hold anything."""
+
 _SCHEMA = Path(__file__).parent / "schema" / "sqlite"
 
 _ADVICE = {
@@ -47,6 +50,20 @@ def identity(path: Path) -> tuple[int, int] | None:
     except FileNotFoundError:
         return None
     return found.st_dev, found.st_ino
+
+
+def put_aside(path: Path) -> Path | None:
+    """Give a file that is no database, and its -wal and -shm, another name; the new one, or `None` where it may not be ours.
+
+    Nothing can be read from it, and as long as it is there nothing can be kept.
+    """
+    if path.name != OWN_NAME:
+        return None
+    end = f".damaged-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}"
+    for each in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
+        if each.exists():
+            each.rename(each.with_name(each.name + end))
+    return path.with_name(path.name + end)
 
 
 def unavailable(path: Path, error: Exception) -> StoreUnavailable:

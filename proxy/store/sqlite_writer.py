@@ -15,7 +15,7 @@ from proxy.store import StoreRejected, StoreUnavailable
 from proxy.store.entries import Entry
 from proxy.store.shelf import Shelf
 from proxy.store.sqlite_absorb import absorb
-from proxy.store.sqlite_file import identity, open_writer, unavailable
+from proxy.store.sqlite_file import identity, open_writer, put_aside, unavailable
 from proxy.store.sqlite_forget import forget, forget_feedback, forget_parked
 from proxy.store.sqlite_rewrite import rewrite
 from proxy.store.sqlite_rollups import backfill
@@ -118,6 +118,11 @@ class Writer:
                 self._db = open_writer(self._path)
                 self._fill_back(self._db)
             except (sqlite3.Error, OSError) as error:
+                moved = put_aside(self._path) if getattr(error, "sqlite_errorname", "") == "SQLITE_NOTADB" else None
+                if moved is not None:
+                    raise StoreUnavailable(
+                        f"{self._path}: this was no SQLite database any more. It is {moved.name} now, and a new one is begun."
+                    ) from error
                 raise unavailable(self._path, error) from error
             self._identity = identity(self._path)
         return self._db

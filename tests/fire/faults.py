@@ -1,12 +1,10 @@
 """Strikes at every fault point in every way that makes sense there, and asks afterwards whether the promises were kept.
 
-python -m tests.fire.faults [--only WORD] [--short]
+python -m tests.fire faults [--long] [--only WORD]
 """
 
 from __future__ import annotations
 
-import argparse
-import sys
 import tempfile
 import time
 from dataclasses import dataclass
@@ -94,7 +92,7 @@ SHORT = (
 """What the test suite runs: every point, failing and killed; points that do not disturb each other share a start."""
 
 
-def long() -> list[Plan]:
+def all_alone() -> list[Plan]:
     """Every point alone, with every action that makes sense there, at several times."""
     plans = []
     for point in POINTS:
@@ -187,13 +185,9 @@ def quiet(house: Tasktap) -> dict[str, int]:
     raise AssertionError(f"something still runs or waits: {status}")
 
 
-def main() -> int:
-    """Run the long form and print its table; exit 1 where a promise was broken."""
-    parser = argparse.ArgumentParser(prog="python -m tests.fire.faults", description=__doc__)
-    parser.add_argument("--only", default="", help="plans whose text has this in it")
-    parser.add_argument("--short", action="store_true", help="the plans of the test suite")
-    said = parser.parse_args()
-    plans = [plan for plan in (SHORT if said.short else long()) if said.only in str(plan)]
+def main(long: bool, only: str = "") -> int:
+    """Every plan whose text has `only` in it; prints its table, and returns how many plans broke a promise."""
+    plans = [plan for plan in (all_alone() if long else SHORT) if only in str(plan)]
     broken = 0
     for plan in plans:
         with tempfile.TemporaryDirectory(prefix="tasktap-fault-") as folder:
@@ -205,8 +199,4 @@ def main() -> int:
         broken += bad
         print(f"{'BROKEN' if bad else 'kept':<7} {plan!s:<32} {finding}", flush=True)
     print(f"{len(plans)} plans, {broken} broken")
-    return 1 if broken else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return broken

@@ -1,4 +1,4 @@
-"""What is promised holds wherever a fault strikes: the short form of `python -m tests.fire.faults`."""
+"""What is promised holds wherever a fault strikes: the short form of `python -m tests.fire faults`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The short form of `python -m tests.fire.kill`: P1 and P6, with a few kills of each kind."""
+"""The short form of `python -m tests.fire kill`: P1 and P6, with a few kills of each kind."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ import itertools
 import json
 import random
 import re
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -65,8 +66,12 @@ def answer(number: int) -> Answer:
     return Answer(200, True, (*pieces, (0.0, MARK)))
 
 
-async def provide(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """The upstream's side of one connection."""
+Said = dict[int, list[float]]
+"""By call, when each piece of its stream was said, in seconds of the monotonic clock."""
+
+
+async def provide(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, stamps: Said | None = None) -> None:
+    """The upstream's side of one connection; `stamps` remembers when it said what."""
     with contextlib.suppress(OSError, asyncio.IncompleteReadError):
         while True:
             head = await reader.readuntil(b"\r\n\r\n")
@@ -75,12 +80,16 @@ async def provide(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
             assert length is not None, head
             await reader.readexactly(int(length[1]))
             said = answer(int(number[1]))
+            said_at: list[float] = []
+            if stamps is not None:
+                stamps[int(number[1])] = said_at
             if said.stream:
                 writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
                 for wait, piece in said.pieces:
                     await asyncio.sleep(wait)
                     if writer.is_closing():
                         return
+                    said_at.append(time.monotonic())
                     writer.write(b"%x\r\n%s\r\n" % (len(piece), piece))
                 writer.write(b"0\r\n\r\n")
             else:
@@ -91,11 +100,21 @@ async def provide(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
     writer.close()
 
 
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """An answer that broke: which, how many pieces of it had come, and when its relay was killed (monotonic seconds)."""
+
+    number: int
+    pieces: int
+    killed_at: float
+
+
 @dataclass(slots=True)
 class World:
     """What the callers did and were given, and when a failure has an excuse."""
 
     where: Callable[[], tuple[str, int]]
+    pause: float = 0.01  # seconds that a caller rests between two calls, on average
     numbers: itertools.count[int] = field(default_factory=itertools.count)
     over: bool = False
     down: bool = False  # a relay was killed and is not known to be back
@@ -103,10 +122,13 @@ class World:
     begun: dict[str, int] = field(default_factory=dict)  # id given by the caller -> number
     nameless: int = 0  # calls begun without an id
     seen: dict[str, tuple[str, str]] = field(default_factory=dict)  # id -> (SHA-256 of the body whose end was read, ending)
-    cut: set[str] = field(default_factory=set)  # the answer had begun when the proxy died
+    said: Said = field(default_factory=dict)
+    cut: dict[str, Cut] = field(default_factory=dict)  # the answer had begun when the proxy died
+    killed_at: float = 0.0  # when a relay was killed last, monotonic
     left: set[str] = field(default_factory=set)  # the caller left after the answer had begun
     wrong: list[str] = field(default_factory=list)  # answers that were not what the upstream said
     unexcused: list[str] = field(default_factory=list)  # calls that failed while no relay was killed
+    took: list[tuple[float, float]] = field(default_factory=list)  # loop time at which an answer was whole, seconds added to it
     unanswered: int = 0  # calls that broke before a byte of an answer
     hung: int = 0
 
@@ -125,9 +147,9 @@ class Caller:
 
     async def live(self) -> None:
         while not self.world.over:
-            await asyncio.sleep(self.dice.random() * 0.02)
+            await asyncio.sleep(self.dice.random() * 2 * self.world.pause)
             number = next(self.world.numbers)
-            self.id, self.answered = (f"fire-{number}" if number % 4 else ""), False
+            self.id, self.answered, self.pieces = (f"fire-{number}" if number % 4 else ""), False, 0
             try:
                 async with asyncio.timeout(HUNG_SECONDS):
                     await self.call(number)
@@ -149,7 +171,7 @@ class Caller:
             self.answered = True
         self.world.unanswered += not self.answered
         if self.id and self.answered and self.id not in self.world.seen:
-            self.world.cut.add(self.id)
+            self.world.cut[self.id] = Cut(number, self.pieces, self.world.killed_at)
         self.close()
 
     def close(self) -> None:
@@ -170,6 +192,7 @@ class Caller:
             self.world.begun[self.id] = number
         else:
             self.world.nameless += 1
+        self.began = asyncio.get_running_loop().time()
         self.writer.write(f"{head}Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
         answered = await self.reader.readuntil(b"\r\n\r\n")
         self.answered = True
@@ -193,6 +216,7 @@ class Caller:
         got = b""
         while size := int(await self.reader.readuntil(b"\r\n"), 16):
             got += (await self.reader.readexactly(size + 2))[:-2]
+            self.pieces += 1
             if got.endswith(MARK):
                 self.delivered(said, got)
                 if self.dice.random() < 0.3:
@@ -202,4 +226,6 @@ class Caller:
     def delivered(self, said: Answer, body: bytes) -> None:
         if body != said.body:
             self.world.wrong.append(f"{self.id}: {len(body)} bytes for {len(said.body)}")
+        now = asyncio.get_running_loop().time()
+        self.world.took.append((now, now - self.began - sum(wait for wait, _ in said.pieces)))
         self.world.seen[self.id] = (hashlib.sha256(body).hexdigest(), said.ending)

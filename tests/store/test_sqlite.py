@@ -263,9 +263,23 @@ async def test_a_damaged_file_is_unavailable_and_says_what_to_do(tmp_path):
     with pytest.raises(StoreUnavailable, match="damaged"):
         store = await open_store("sqlite:", tmp_path, write=True)
         await store.save([a_task(99)])
-    path.write_bytes(b"no database at all" * 1000)
+    other = tmp_path / "other.db"
+    other.write_bytes(b"no database at all" * 1000)
     with pytest.raises(StoreUnavailable, match="no SQLite database"):
+        await open_store("sqlite:other.db", tmp_path, write=True)
+    assert other.read_bytes() == b"no database at all" * 1000
+
+
+async def test_a_file_of_ours_that_is_no_database_any_more_is_kept_and_makes_room_for_a_new_one(tmp_path):
+    path = tmp_path / "tasktap.db"
+    path.write_bytes(b"no database at all" * 1000)
+    with pytest.raises(StoreUnavailable, match="a new one is begun"):
         await open_store("sqlite:", tmp_path, write=True)
+    store = await open_store("sqlite:", tmp_path, write=True)
+    assert await store.save([a_task(1)]) == 1
+    await store.close()
+    [kept] = tmp_path.glob("tasktap.db.damaged-*")
+    assert kept.read_bytes() == b"no database at all" * 1000
 
 
 async def test_a_full_disk_is_unavailable_and_then_recovers(store, tmp_path):
