@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from proxy.store import StoreUnavailable
+from proxy.store import StoreUnavailable, told
 from proxy.store.sqlite_file import must_be_readable, must_exist, reader_uri, unavailable
 
 PICO = "1000000000000.0"
@@ -21,7 +21,7 @@ _STEPS = 50_000
 
 
 def _fact(name: str, path: str | None = None) -> str:
-    return f"json_extract(task.facts, '$.{path or name}') AS {name}"
+    return f"json_extract(told(task.facts), '$.{path or name}') AS {name}"
 
 
 def _time(column: str, name: str) -> str:
@@ -40,7 +40,7 @@ VIEWS = {
         (
             *(_time("task.created_at", "created_at"), _time("task.ended_at", "ended_at"), "task.kind AS kind", _fact("name")),
             *("task.session_id AS session_id", _fact("session_source"), "task.user_id AS user_id", _fact("user_source")),
-            *(_fact("parent_task_id"), _fact("retry_of"), "task.input AS input", "task.output AS output"),
+            *("task.parent_task_id AS parent_task_id", _fact("retry_of"), _fact("input"), _fact("output")),
             "(SELECT text FROM prompt WHERE prompt.key = task.prompt) AS system_prompt",
             *("task.model AS model", "task.model_requested AS model_requested", "task.ending AS ending", "task.flag AS flag"),
             *(
@@ -52,7 +52,7 @@ VIEWS = {
                 for name in ("cost", "upstream", "method", "path", "http_status", "error_code", "caller_key", "stream")
             ),
             *(_fact(name) for name in ("seconds_to_first_byte", "seconds_to_first_token", "seconds_total", "longest_stall")),
-            *(_fact("version_id", "metadata.version_id"), "json_extract(task.facts, '$.metadata') AS metadata"),
+            *(_fact("version_id", "metadata.version_id"), _fact("metadata")),
         )
     )
     + " FROM task",
@@ -98,6 +98,7 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
         [(application_id,)] = db.execute("PRAGMA application_id")
         [(version,)] = db.execute("SELECT max(version) FROM schema_version")
         must_be_readable(path, application_id, version)
+        told.teach(db)
         db.execute("PRAGMA temp_store = MEMORY")
         db.execute("PRAGMA wal_autocheckpoint = 0")
         for name, select in VIEWS.items():

@@ -4,10 +4,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from proxy.store import keys, sought, words
+from proxy.store import keys, sought, sqlite_words, words
 from proxy.store.insight import USER_SORTS
 from proxy.store.rows import SESSION_COLUMNS, SUMMARY_SELECT, USER_COLUMNS
 from proxy.task import Condition, Ending, Filter
@@ -26,15 +26,15 @@ class Question:
     values: tuple[Value, ...]
 
 
-PARENT = "json_extract(task.facts, '$.parent_task_id')"
-PART_OF = """instr(task.facts, '"parent_task_id":') AND json_valid(task.facts)"""
-"""The task that one is part of, and what has to be asked with it so that the index `task_parent` is walked."""
-
-_FEWEST_FIRST = ("session_id", "user_id", "flag", "ending", "kind", "project_id")
+_FEWEST_FIRST = ("parent_task_id", "session_id", "user_id", "flag", "ending", "kind", "project_id")
 """The columns that can be asked for, the one that leaves the fewest tasks first: its index is walked.
 
 SQLite has no figures to choose by, and would rather have an index on the project, which leaves all of them.
 """
+
+
+_NARROW = ("parent_task_id", "session_id", "user_id", "flag")
+"""Those of them that leave few tasks."""
 
 
 def tasks(
@@ -49,32 +49,21 @@ def tasks(
     way = "ASC" if oldest_first else "DESC"
     tail = f"ORDER BY {{}} {way} LIMIT {int(limit)}"
     conditions = sought.every(filter.version_id, filter.metadata)
-    if filter.parent_task_id is not None and not filter.words:
-        where, values = _also(asked, filter.model, conditions)
-        return Question(
-            f"SELECT {SUMMARY_SELECT} FROM task WHERE {PARENT} = ? AND {PART_OF} AND {span.format('task.key')}{where}"
-            f" {tail.format('task.key')}",
-            (filter.parent_task_id, *span_values, *values),
-        )
     if conditions and not filter.words and not _narrow(asked) and (few or any(each.relation == "=" for each in conditions)):
         return _by_metadata(filter, asked, conditions, few, span, span_values, tail)
-    if filter.words:
-        if not (expression := words.expression(filter.words)):
-            return None
+    if filter.words and not words.wanted(filter.words):
+        return None
+    if filter.words and (expression := words.expression(filter.words)):
         where, values = _also(asked, filter.model, conditions)
-        if filter.parent_task_id is not None:
-            where, values = f"{where} AND {PART_OF} AND {PARENT} = ?", (*values, filter.parent_task_id)
-        return Question(
-            f"SELECT {SUMMARY_SELECT} FROM search CROSS JOIN task ON task.key = search.rowid"
-            f" WHERE search MATCH ? AND {span.format('search.rowid')}{where} {tail.format('search.rowid')}",
-            (expression, *span_values, *values),
-        )
+        return _of_words(expression, filter.words, where, values, span_values, limit, oldest_first)
     walked = next((column for column in asked if (column, asked[column]) != ("ending", Ending.COMPLETED.value)), None)
-    if filter.model is not None and walked not in ("session_id", "user_id", "flag", "ending"):
+    if filter.model is not None and not filter.words and walked not in (*_NARROW, "ending"):
         return _of_model(filter.model, asked, conditions, span.format("key"), span_values, tail.format("key"))
     first = f"task.{walked} = ? AND " if walked else ""
     values = (asked.pop(walked),) if walked else ()
     where, others = _also(asked, filter.model, conditions)
+    if filter.words:  # of letters that the index may not know
+        where, others = f"{where} AND says(task.facts, ?)", (*others, sqlite_words.wanted(filter.words))
     return Question(
         f"SELECT {SUMMARY_SELECT} FROM task WHERE {first}{span.format('task.key')}{where} {tail.format('task.key')}",
         (*values, *span_values, *others),
@@ -136,7 +125,7 @@ def _rollup(columns: str, table: str, latest: str, id: str, project_id: str | No
 
 def _narrow(asked: Mapping[str, Value]) -> bool:
     """Whether an index is walked that leaves few tasks."""
-    return any(c in asked for c in ("session_id", "user_id", "flag")) or asked.get("ending") not in (None, Ending.COMPLETED.value)
+    return any(c in asked for c in _NARROW) or asked.get("ending") not in (None, Ending.COMPLETED.value)
 
 
 def _by_metadata(
@@ -172,6 +161,32 @@ def _of_model(
         f"SELECT key FROM task WHERE model_requested = ? AND model_requested IS NOT model AND {span}{where} {tail}"
         f") {tail}",
         values + values,
+    )
+
+
+def _of_words(
+    expression: str,
+    sought: Sequence[str],
+    where: str,
+    values: tuple[Value, ...],
+    span: tuple[int, ...],
+    limit: int,
+    oldest_first: bool,
+) -> Question:
+    """The index of words, walked block by block in the order of the list; of the last block that it comes to, all that fit."""
+    way, last = ("ASC", "max") if oldest_first else ("DESC", "min")
+    fits = f"task.key BETWEEN ? AND ?{where} AND says(task.facts, ?)"
+    fit = (*span, *values, sqlite_words.wanted(sought))
+    lowest, highest = (key >> sqlite_words.SHIFT for key in span)
+    return Question(
+        "WITH found (key, block) AS MATERIALIZED (SELECT task.key, search.rowid FROM search"
+        f" CROSS JOIN task ON task.key BETWEEN {sqlite_words.OF_BLOCK.format('search.rowid')}"
+        f" WHERE search MATCH ? AND search.rowid BETWEEN ? AND ? AND {fits} ORDER BY search.rowid {way} LIMIT {int(limit)}),"
+        f" ending (block) AS (SELECT {last}(block) FROM found)"
+        f" SELECT {SUMMARY_SELECT} FROM task WHERE task.key IN (SELECT key FROM found UNION ALL SELECT task.key FROM ending"
+        f" CROSS JOIN task ON task.key BETWEEN {sqlite_words.OF_BLOCK.format('ending.block')} WHERE {fits})"
+        f" ORDER BY task.key {way} LIMIT {int(limit)}",
+        (expression, lowest, highest, *fit, *fit),
     )
 
 

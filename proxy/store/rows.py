@@ -4,12 +4,13 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
 from dataclasses import fields
 from operator import attrgetter
 from typing import Any
 
-from proxy.store import StoreRejected, keys
+from proxy.store import StoreRejected, keys, told
 from proxy.store.record import Record, dumps, loads, write
 from proxy.store.rollup import Figures, SessionSum
 from proxy.task import JSON, Ending, Feedback, Flag, Source, Summary, Task, Usage, User
@@ -19,22 +20,22 @@ Row = tuple[Any, ...]
 
 TASK_COLUMNS = (
     *("key", "id", "origin", "project_id", "created_at", "ended_at", "kind", "session_id", "user_id", "model_requested", "model"),
-    *("ending", "prompt", "facts", "input", "output"),
+    *("ending", "prompt", "answer", "parent_task_id", "facts"),
 )
-"""What can be asked for, and what is long. `flag` is missing: feedback sets it, after the task is kept."""
+"""What can be asked for, and the rest in one piece. `flag` is missing: feedback sets it, after the task is kept."""
 
-SUMMARY_SELECT = ", ".join(f"task.{c}" for c in TASK_COLUMNS if c != "prompt") + (
+SUMMARY_SELECT = ", ".join(f"task.{c}" for c in TASK_COLUMNS if c not in ("prompt", "answer")) + (
     ", task.flag, (SELECT text FROM prompt WHERE prompt.key = task.prompt) AS system_prompt"
 )
 """What a query asks for so that `summary` can read its rows."""
 
-_SELECTED = (*(c for c in TASK_COLUMNS if c != "prompt"), "flag", "system_prompt")
+_SELECTED = (*(c for c in TASK_COLUMNS if c not in ("prompt", "answer")), "flag", "system_prompt")
 _FACTS = tuple(
     field.name
     for field in fields(Summary)
     if field.name not in _SELECTED and field.name not in ("metadata", "session_final", "usage", "finish_reasons", "problems")
 )
-"""The other fields of a summary: one JSON object a task, without those that are not known.
+"""The other fields of a summary, input and output among them: one JSON object a task, without those that are not known.
 
 Not columns: Python's `sqlite3` takes 0.7 us to bind a None, and most tasks have twenty of them.
 """
@@ -61,8 +62,27 @@ _ENDINGS = {ending.value: ending for ending in Ending}
 _RECORD = tuple(field.name for field in fields(Record))
 
 
+def answer(response_id: str | None) -> int | None:
+    """What tasks are found by that have this response id; few others have the same."""
+    return None if response_id is None else zlib.crc32(response_id.encode())
+
+
+def answer_of(facts: str) -> int | None:
+    """The same, of a row of the sixth schema."""
+    return answer(loads(facts).get("response_id"))
+
+
 def task_row(key: int, prompt: int | None, task: Summary) -> Row:
     """A task in the order of `TASK_COLUMNS`; `prompt` is the key of its system prompt."""
+    return (
+        *(key, task.id, task.origin, task.project_id, task.created_at, task.ended_at, task.kind, task.session_id, task.user_id),
+        *(task.model_requested, task.model, task.ending.value, prompt, answer(task.response_id), task.parent_task_id),
+        told.pack(facts(task, prompt_apart=prompt is not None)),
+    )
+
+
+def facts(task: Summary, *, prompt_apart: bool) -> JSON:
+    """What is known of a task beyond its columns."""
     facts: JSON = {name: value for name, value in zip(_FACTS, _facts_of(task), strict=True) if value is not None}
     if task.finish_reasons:
         facts["finish_reasons"] = task.finish_reasons
@@ -71,23 +91,20 @@ def task_row(key: int, prompt: int | None, task: Summary) -> Row:
     if (usage := task.usage) is not None:
         facts["usage"] = {name: value for name, value in zip(_USAGE, _usage_of(usage), strict=True) if value is not None}
     if metadata := task.metadata:
-        if prompt is not None and metadata.get("system_prompt") == task.system_prompt:
+        if prompt_apart and metadata.get("system_prompt") == task.system_prompt:
             metadata = {name: value for name, value in metadata.items() if name != "system_prompt"}
             facts["prompt_in_metadata"] = True
         facts["metadata"] = metadata
     if task.session_final:
         facts["session_final"] = True
-    return (
-        *(key, task.id, task.origin, task.project_id, task.created_at, task.ended_at, task.kind, task.session_id, task.user_id),
-        *(task.model_requested, task.model, task.ending.value, prompt, dumps(facts).decode(), task.input, task.output),
-    )
+    return facts
 
 
 def summary_fields(row: Row) -> dict[str, Any]:
     """The fields of a `Summary`, of a row as `SUMMARY_SELECT` gives it."""
     values = dict(zip(_SELECTED, row, strict=True))
     del values["key"]
-    values |= loads(values.pop("facts"))
+    values |= told.unpack(values.pop("facts"))
     if values.pop("prompt_in_metadata", False):
         values["metadata"]["system_prompt"] = values["system_prompt"]
     values["ending"] = _ENDINGS[values["ending"]]
@@ -194,7 +211,11 @@ def check(task: Task) -> None:
     try:
         write(task)
         keys.first(task.created_at)
-        rows = [task_row(0, None, task), (task.system_prompt,), *(feedback_row(0, said) for said in task.feedback)]
+        rows = [
+            task_row(0, None, task),
+            (task.system_prompt, task.input, task.output),
+            *(feedback_row(0, said) for said in task.feedback),
+        ]
         for value in (value for row in rows for value in row):
             if isinstance(value, str):
                 value.encode()

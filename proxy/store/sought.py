@@ -42,7 +42,7 @@ def checked(condition: Condition) -> tuple[str, tuple[Value, ...]]:
         values: tuple[Value, ...] = (condition.name, condition.value, condition.value)
     else:
         test, values = f"type IN ('integer', 'real') AND value {condition.relation} ?", (condition.name, condition.value)
-    return f"EXISTS (SELECT 1 FROM json_each(task.facts, '$.metadata') WHERE key = ? AND ({test}))", values
+    return f"EXISTS (SELECT 1 FROM json_each(told(task.facts), '$.metadata') WHERE key = ? AND ({test}))", values
 
 
 def probe(conditions: Sequence[Condition]) -> tuple[str, tuple[Value, ...]]:

@@ -94,7 +94,7 @@ class SqliteStore:
         return frozenset(id for (id,) in await self._readers.rows(f"SELECT id FROM task WHERE id IN ({marks})", tuple(ids)))
 
     async def answered(self, response_id: str) -> str | None:
-        found = await self._readers.rows(ANSWERED, (response_id,))
+        found = await self._readers.rows(ANSWERED, (rows.answer(response_id), response_id))
         return found[0][0] if found else None
 
     async def stored(self, epoch: str) -> int:

@@ -28,10 +28,7 @@ MOST_PARKED: Final = 100_000
 _SUMMARY = tuple(field.name for field in fields(Summary))
 _SAY = f"INSERT INTO feedback ({', '.join(rows.FEEDBACK_COLUMNS)}) VALUES ({', '.join('?' * len(rows.FEEDBACK_COLUMNS))})"
 _HEARD = "INSERT INTO epoch VALUES (?, ?) ON CONFLICT (epoch) DO UPDATE SET tasks = max(tasks, excluded.tasks)"
-ANSWERED: Final = (
-    "SELECT id FROM task WHERE json_extract(facts, '$.response_id') = ?"
-    """ AND instr(facts, '"response_id":') AND json_valid(facts) ORDER BY key LIMIT 1"""
-)
+ANSWERED: Final = "SELECT id FROM task WHERE answer = ? AND json_extract(told(facts), '$.response_id') = ? ORDER BY key LIMIT 1"
 """The task that a provider's answer is in, the first one where several have it."""
 
 
@@ -63,7 +60,7 @@ def absorb(db: Writing, shelf: Shelf, entries: Sequence[Entry], through: str | N
 
 def answered(db: sqlite3.Connection, response_id: str) -> str | None:
     """The id of the task that has this response id."""
-    found = db.execute(ANSWERED, (response_id,)).fetchone()
+    found = db.execute(ANSWERED, (rows.answer(response_id), response_id)).fetchone()
     return None if found is None else str(found[0])
 
 

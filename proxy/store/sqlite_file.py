@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from urllib.parse import quote
 
-from proxy.store import StoreMissing, StoreUnavailable, histogram
+from proxy.store import StoreMissing, StoreUnavailable, histogram, rows, told
 from proxy.store.sqlite_writing import Writing
 
 APPLICATION_ID = 0x74736B74
@@ -93,6 +93,9 @@ def open_writer(path: Path) -> Writing:
         db.execute("PRAGMA journal_size_limit = 67108864")
         db.create_function("lanes_added", 2, histogram.added, deterministic=True)
         db.create_function("lanes_taken", 2, histogram.taken, deterministic=True)
+        told.teach(db)
+        db.create_function("told_of", 3, told.from_columns)  # this one and the next are for the seventh step
+        db.create_function("answer_of", 1, rows.answer_of)
         _migrate(db, path)
     except BaseException:
         db.close()

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from proxy.store import keys, rows
+from proxy.store import keys, rows, sqlite_words
 from proxy.store.entries import is_of, unpack
 from proxy.store.questions import Question
 from proxy.store.shelf import Shelf
@@ -17,7 +17,6 @@ from proxy.store.sqlite_swap import swap
 from proxy.store.sqlite_writing import Writing
 from proxy.task import Flag, Forget, Forgotten, Summary
 
-_FORGET_WORDS = "INSERT INTO search (search, rowid, input, output) VALUES ('delete', ?, ?, ?)"
 _LEFT = "SELECT count(*) FROM {} WHERE id = ? AND project_id = ?"
 
 
@@ -67,12 +66,12 @@ def forget(db: Writing, shelf: Shelf, ids: Sequence[str]) -> Forgotten:
             gone.append((found[1], rows.summary(found[1:])))
             prompts.update(key for key in found[:1] if key is not None)
     only_keys = [(key,) for key, _ in gone]
-    db.executemany(_FORGET_WORDS, [(key, task.input, task.output) for key, task in gone if task.input or task.output])
     feedback = db.executemany("DELETE FROM feedback WHERE task = ?", only_keys).rowcount if gone else 0
     db.executemany("UPDATE prompt SET uses = uses - ? WHERE key = ?", [(count, key) for key, count in prompts.items()])
     db.executemany("DELETE FROM prompt WHERE key = ? AND uses <= 0", [(key,) for key in prompts])
     size = shelf.drop(db, [key for key, _ in gone])
     db.executemany("DELETE FROM task WHERE key = ?", only_keys)
+    sqlite_words.change(db, {key: (task.input, task.output) for key, task in gone})
     swap(db, [(task, None) for _, task in gone])
     tasks = [task for _, task in gone]
     return Forgotten(

@@ -158,8 +158,9 @@ class SqliteInsights:
         first, last = _key_span(range)
         project, more = ("", ()) if range.project_id is None else (" AND +t.project_id = ?", (range.project_id,))
         others = await self._readers.rows(
-            "SELECT substr(t.input, 1, 300) FROM task AS t WHERE t.key BETWEEN ? AND ? AND t.input IS NOT NULL"
-            f" AND t.input NOT LIKE '[tool]%'{project} AND NOT EXISTS (SELECT 1 FROM session AS s WHERE s.id = t.session_id"
+            "SELECT substr(json_extract(told(t.facts), '$.input'), 1, 300) AS said FROM task AS t WHERE t.key BETWEEN ? AND ?"
+            f" AND said IS NOT NULL AND said NOT LIKE '[tool]%'{project}"
+            " AND NOT EXISTS (SELECT 1 FROM session AS s WHERE s.id = t.session_id"
             f" AND s.project_id = t.project_id AND s.last_id = t.id) ORDER BY t.key DESC LIMIT {2 * int(limit)}",
             (first, last, *more),
         )

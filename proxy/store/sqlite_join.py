@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import replace
 
-from proxy.store import rows
+from proxy.store import rows, sqlite_words
 from proxy.store.difference import unpacked
 from proxy.store.entries import is_logged, unpack
 from proxy.store.merging import joined, told, with_feedback
@@ -72,13 +72,11 @@ def _with_parked(db: sqlite3.Connection, task: Task) -> Task:
 
 def _remove(db: Writing, shelf: Shelf, key: int, task: Task) -> None:
     """Take a task out, with all that is kept of it."""
-    if task.input or task.output:
-        forget = "INSERT INTO search (search, rowid, input, output) VALUES ('delete', ?, ?, ?)"
-        db.execute(forget, (key, task.input, task.output))
     [(prompt,)] = db.execute("SELECT prompt FROM task WHERE key = ?", (key,)).fetchall()
     db.execute("UPDATE prompt SET uses = uses - 1 WHERE key = ?", (prompt,))
     db.execute("DELETE FROM prompt WHERE key = ? AND uses <= 0", (prompt,))
     shelf.drop(db, (key,))
     db.execute("DELETE FROM feedback WHERE task = ?", (key,))
     db.execute("DELETE FROM task WHERE key = ?", (key,))
+    sqlite_words.change(db, {key: (task.input, task.output)})
     swap(db, [(task, None)])

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import aiosqlite
 
-from proxy.store import StoreUnavailable
+from proxy.store import StoreUnavailable, sqlite_words, told
 from proxy.store.rows import Row
 from proxy.store.sqlite_file import READER_PRAGMAS, identity, must_be_readable, must_exist, reader_uri, unavailable
 
@@ -45,6 +45,8 @@ class Reader:
         reader = cls(path, db, file)
         try:
             await db.executescript(READER_PRAGMAS)
+            await db.create_function("told", 1, told.text, deterministic=True)
+            await db.create_function("says", 2, sqlite_words.says, deterministic=True)
             [(application_id,)] = await db.execute_fetchall("PRAGMA application_id")
             must_be_readable(path, application_id, await reader._version())
             await db.set_progress_handler(reader._out_of_time, _STEPS)

@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import fields, replace
 from typing import NamedTuple
 
-from proxy.store import rows
+from proxy.store import rows, sqlite_words
 from proxy.store.shelf import Shelf
 from proxy.store.sqlite_swap import swap
 from proxy.store.sqlite_writing import Writing
@@ -19,8 +19,6 @@ from proxy.task import Summary, Task
 _AT_ONCE = 500  # values in one IN list
 _SET = ", ".join(f"{column} = ?" for column in rows.TASK_COLUMNS[1:])
 _UPDATE = f"UPDATE task SET {_SET} WHERE key = ?"
-_FORGET_WORDS = "INSERT INTO search (search, rowid, input, output) VALUES ('delete', ?, ?, ?)"
-_KEEP_WORDS = "INSERT INTO search (rowid, input, output) VALUES (?, ?, ?)"
 _KEEP_PROMPT = (
     "INSERT INTO prompt (digest, uses, text) VALUES (?, 1, ?) ON CONFLICT (digest) DO UPDATE SET uses = uses + 1 RETURNING key"
 )
@@ -42,17 +40,16 @@ class _Change(NamedTuple):
 def rewrite(db: Writing, shelf: Shelf, tasks: Sequence[Summary], only: Collection[str] | None) -> int:
     """See `Store.rewrite`; inside the transaction that is open on `db`. Raises what SQLite and `Shelf.change` raise."""
     changes = _changes(db, {task.origin: task for task in tasks}, only)
+    said: dict[int, sqlite_words.Texts] = {}
     for change in changes:
         key, old, new = change.key, change.old, change.new
         row = rows.task_row(key, _prompt(db, change), new)
         db.execute(_UPDATE, (*row[1:], key))
         if (old.input, old.output) != (new.input, new.output):
-            if old.input or old.output:
-                db.execute(_FORGET_WORDS, (key, old.input, old.output))
-            if new.input or new.output:
-                db.execute(_KEEP_WORDS, (key, new.input, new.output))
+            said[key] = old.input, old.output
         if change.whole is not None:
             shelf.change(db, key, change.whole)
+    sqlite_words.change(db, said)
     swap(db, [(change.old, change.new) for change in changes])
     return len(changes)
 

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
-from proxy.store import keys, rows, sqlite_story, sqlite_traces
+from proxy.store import keys, rows, sqlite_story, sqlite_traces, sqlite_words
 from proxy.store.naming import epoch_of, named
 from proxy.store.shelf import Shelf
 from proxy.store.sqlite_join import join, unpark
@@ -28,7 +28,6 @@ def _insert(table: str, columns: Sequence[str], verb: str = "INSERT") -> str:
 
 
 _TASK = _insert("task", rows.TASK_COLUMNS)
-_SEARCH = _insert("search", ("rowid", "input", "output"))
 _PROMPT = (
     "INSERT INTO prompt (digest, uses, text) VALUES (?, ?, ?)"
     " ON CONFLICT (digest) DO UPDATE SET uses = uses + excluded.uses RETURNING key"
@@ -60,11 +59,11 @@ def save(db: Writing, shelf: Shelf, tasks: Sequence[Task]) -> int:
 
 def _keep(db: sqlite3.Connection, new: Sequence[tuple[int, Task]]) -> None:
     prompts = _prompts(db, Counter(task.system_prompt for _, task in new if task.system_prompt is not None))
+    sqlite_words.add(db, ((key, (task.input, task.output)) for key, task in new))
     db.executemany(_TASK, [rows.task_row(key, prompts.get(task.system_prompt), task) for key, task in new])
     db.executemany(
         "UPDATE task SET flag = ? WHERE key = ?", [(task.flag.value, key) for key, task in new if task.flag is not None]
     )
-    db.executemany(_SEARCH, [(key, task.input, task.output) for key, task in new if task.input or task.output])
     db.executemany(_FEEDBACK, [rows.feedback_row(key, said) for key, task in new for said in task.feedback])
     sqlite_traces.keep(db, new)
 

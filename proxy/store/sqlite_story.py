@@ -8,7 +8,6 @@ import sqlite3
 from collections.abc import Collection, Iterator, Sequence
 
 from proxy.store import rows
-from proxy.store.questions import PARENT, PART_OF
 from proxy.store.shelf import Shelf
 from proxy.store.sqlite_rewrite import rewrite
 from proxy.store.sqlite_writing import Writing
@@ -17,7 +16,7 @@ from proxy.task import Summary, Task
 
 _AT_ONCE = 500  # values in one list
 _BY_ID = f"SELECT {rows.SUMMARY_SELECT} FROM task WHERE task.id IN ({{}})"
-_PARTS = f"SELECT {rows.SUMMARY_SELECT} FROM task WHERE {PARENT} IN ({{}}) AND {PART_OF}"
+_PARTS = f"SELECT {rows.SUMMARY_SELECT} FROM task WHERE task.parent_task_id IN ({{}})"
 _OF_SESSION = f"SELECT {rows.SUMMARY_SELECT} FROM task WHERE task.session_id = ? AND +task.project_id = ?"
 
 

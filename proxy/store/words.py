@@ -6,25 +6,30 @@ import unicodedata
 from collections.abc import Iterable
 
 
+class _Folded(dict[int, str | None]):
+    """What each character is to a search: a letter or digit without case and accents, nothing, or the end of a word."""
+
+    def __missing__(self, code: int) -> str | None:
+        character = chr(code)
+        category = unicodedata.category(character)
+        folded: str | None = " "
+        if category[0] in "LN" or category == "Co":
+            folded = unicodedata.normalize("NFD", character)[0].lower()
+        elif category == "Mn":
+            folded = None  # an accent on its own belongs to the letter before it
+        self[code] = folded
+        return folded
+
+
+_FOLDED = _Folded()
+
+
 def terms(text: str) -> list[str]:
     """The words of `text` in order.
 
     SQLite's own tables are those of Unicode 6.1, ours are Python's: letters younger than that may be cut differently.
     """
-    found: list[str] = []
-    word: list[str] = []
-    for character in text:
-        category = unicodedata.category(character)
-        if category[0] in "LN" or category == "Co":
-            word.append(unicodedata.normalize("NFD", character)[0].lower())
-        elif category == "Mn" and word:
-            continue  # an accent on its own belongs to the letter before it
-        elif word:
-            found.append("".join(word))
-            word = []
-    if word:
-        found.append("".join(word))
-    return found
+    return [word for word in text.translate(_FOLDED).split(" ") if word]
 
 
 def phrases(words: Iterable[str]) -> list[str]:
@@ -33,16 +38,51 @@ def phrases(words: Iterable[str]) -> list[str]:
 
 
 def expression(words: Iterable[str]) -> str:
-    """An FTS5 query in which every word is a quoted phrase, so that nothing in it is an operator; empty: nothing to look for."""
-    return " ".join('"' + phrase.replace('"', '""') + '"' for phrase in phrases(words))
+    """An FTS5 query for texts that may hold all of `words`, each of which is quoted, so that nothing in it is an operator.
+
+    It asks for no phrases, since the index does not know where words stand. Empty: the index has nothing to say to this.
+    """
+    return " ".join(f'"{token}"' for token in dict.fromkeys(token for phrase in phrases(words) for token in _tokens(phrase)))
+
+
+_OLDER = unicodedata.ucd_3_2_0
+_ACCENTS = (0x08029FDF, 0x000361F8)
+"""Which characters from U+0300 and from U+0320 on `unicode61` leaves out of words; other marks end one for it."""
+
+
+def _tokens(phrase: str) -> list[str]:
+    """What `unicode61` surely cuts out of a phrase: parts with letters younger than it are left out."""
+    parts = "".join(_as_cut(character) for character in phrase).split(" ")
+    return [part for part in parts if "\0" not in part and terms(part)]
+
+
+def _as_cut(character: str) -> str:
+    """The character where it is of a word, a space where it ends one, NUL where that is not known."""
+    category, older = unicodedata.category(character), _OLDER.category(character)
+    if older == "Cn" or (category == "Mn" != older):
+        return "\0"
+    if category == "Mn":
+        place = ord(character) - 0x300
+        return character if 0 <= place < 64 and _ACCENTS[place // 32] >> place % 32 & 1 else " "
+    now, then = (kind[0] in "LN" or kind == "Co" for kind in (category, older))
+    return "\0" if now != then else character if now else " "
+
+
+def wanted(words: Iterable[str]) -> tuple[str, ...]:
+    """What `holds` looks for: words and phrases as `terms` cuts them, between spaces."""
+    return tuple(_spaced(phrase) for phrase in phrases(words))
+
+
+def holds(wanted: tuple[str, ...], texts: Iterable[str | None]) -> bool:
+    """Whether each of what is `wanted` is in one of `texts`; False where there is nothing to look for."""
+    held = [_spaced(text) for text in texts if text]
+    return bool(wanted) and all(any(phrase in text for text in held) for phrase in wanted)
 
 
 def match(words: Iterable[str], texts: Iterable[str | None]) -> bool:
     """Whether each of `words` is in one of `texts`; False where there is nothing to look for."""
-    wanted = [terms(phrase) for phrase in phrases(words)]
-    held = [terms(text) for text in texts if text is not None]
-    return bool(wanted) and all(any(_holds(words_of, phrase) for words_of in held) for phrase in wanted)
+    return holds(wanted(words), texts)
 
 
-def _holds(held: list[str], phrase: list[str]) -> bool:
-    return any(held[at : at + len(phrase)] == phrase for at in range(len(held) - len(phrase) + 1))
+def _spaced(text: str) -> str:
+    return f" {' '.join(terms(text))} "

@@ -19,6 +19,7 @@ import brotli  # type: ignore[import-untyped]  # it has no stubs
 import pytest
 
 from proxy.store import difference
+from proxy.store import told as row_piece
 from proxy.store.shelf import CHAIN
 from tests.proc import Tasktap, serving
 from tests.relay.caller import Caller, chat, once, request
@@ -57,6 +58,8 @@ def unpacked(blob: bytes) -> Iterator[bytes]:
     for unpack in (lambda data: zlib.decompressobj(47).decompress(data), zlib.decompress, zstd.decompress, brotli.decompress):
         with contextlib.suppress(Exception):  # what is not in this coding says so in many ways
             yield unpack(blob)
+    with contextlib.suppress(Exception):  # of a task's row, which has a dictionary of its own
+        yield str(row_piece.text(blob)).encode()
 
 
 MAGIC = (b"\x28\xb5\x2f\xfd", b"\x1f\x8b\x08", b"\x78\x01", b"\x78\x9c", b"\x78\xda")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.store import difference, open_store, sweep
+from proxy.store import difference, open_store, sweep, told
 from proxy.store.shelf import CHAIN
 from proxy.store.sqlite_file import open_writer
 from proxy.task import Feedback, Forget
@@ -23,6 +23,8 @@ def written(folder: Path) -> Iterator[tuple[str, bytes]]:
     with closing(sqlite3.connect(f"file:{folder / 'tasktap.db'}?mode=ro", uri=True)) as db:
         for (key,) in db.execute("SELECT key FROM record").fetchall():
             yield "a record", difference.unpacked([data for (data,) in db.execute(CHAIN, (key,))])
+        for (facts,) in db.execute("SELECT facts FROM task"):
+            yield "a row", str(told.text(facts)).encode()
 
 
 def places(folder: Path, *words: bytes) -> set[str]:
@@ -60,7 +62,7 @@ async def test_what_was_forgotten_is_in_no_file(store, tmp_path):
     rng = random.Random(5)
     for start in range(0, 3000, 100):
         await store.save([secret_task(n, "mallory" if n % 10 == 3 else "alice", rng) for n in range(start, start + 100)])
-    assert places(tmp_path, b"mallory") >= {"tasktap.db", "a record"}
+    assert places(tmp_path, b"mallory") >= {"tasktap.db", "a record", "a row"}
     gone = 0
     for letter in "0123456789abcdef":
         while ids := await store.doomed(Forget(user_id=f"{letter}-mallory"), limit=40):
@@ -68,7 +70,7 @@ async def test_what_was_forgotten_is_in_no_file(store, tmp_path):
     assert gone == 300
     assert await store.scrub()
     assert places(tmp_path, b"mallory") == set()
-    assert places(tmp_path, b"alice") >= {"tasktap.db", "a record"}
+    assert places(tmp_path, b"alice") >= {"tasktap.db", "a record", "a row"}
     await store.save([secret_task(n, "alice", rng) for n in range(3000, 3100)])
     await store.close()
     assert places(tmp_path, b"mallory") == set()
