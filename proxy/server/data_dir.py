@@ -27,8 +27,8 @@ def prepare(path: Path) -> None:
         if directory.stat().st_mode & 0o077 and directory.stat().st_uid == os.geteuid():
             directory.chmod(0o700)
     pepper = path / "pepper"
-    if not pepper.exists():
-        write(pepper, secrets.token_bytes(32))
+    if not pepper.exists() or not pepper.stat().st_size:  # the power went while it was made
+        write(pepper, secrets.token_bytes(32), durably=True)
 
 
 def lock(path: Path, name: str, seconds: float = 0.0) -> int:
@@ -47,13 +47,22 @@ def lock(path: Path, name: str, seconds: float = 0.0) -> int:
             return fd
 
 
-def write(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all, mode 0600."""
+def write(path: Path, data: bytes, *, durably: bool = False) -> None:
+    """Write a file whole or not at all, mode 0600; `durably`, a power cut afterwards does not take it."""
     new = path.with_name(path.name + ".new")
     fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     with open(fd, "wb") as file:
         file.write(data)
+        if durably:
+            file.flush()
+            os.fsync(file.fileno())
     new.replace(path)
+    if durably:
+        directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
 
 
 def running(path: Path) -> dict[str, Any] | None:

@@ -14,6 +14,7 @@ import time
 RUNS = {
     "kill": "SIGKILL to relay, desk, supervisor or all, under load and during recovery",
     "faults": "errors and kills at every named place where one can strike",
+    "power": "the power is cut: what the disk held is started again",
     "storage": "disk full, read-only or hanging; store locked, deleted, damaged; the clock an hour back",
 }
 

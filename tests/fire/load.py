@@ -55,7 +55,16 @@ class Load:
 @contextlib.asynccontextmanager
 async def load(place: Path, ground: Ground) -> AsyncIterator[Load]:
     """Start a house and its callers; nothing is left of them behind it."""
-    upstream = await asyncio.start_server(provide, "127.0.0.1", 0, limit=2**20)
+    serving: set[asyncio.Task[None]] = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        own = asyncio.current_task()
+        assert own is not None
+        serving.add(own)
+        own.add_done_callback(serving.discard)
+        await provide(reader, writer)
+
+    upstream = await asyncio.start_server(serve, "127.0.0.1", 0, limit=2**20)
     house = Tasktap(place, ground.config(upstream.sockets[0].getsockname()[1]), ground.environment)
     callers: list[asyncio.Task[None]] = []
     try:
@@ -69,6 +78,8 @@ async def load(place: Path, ground: Ground) -> AsyncIterator[Load]:
         await asyncio.gather(*callers, return_exceptions=True)
         await asyncio.to_thread(house.kill_all)
         upstream.close()
+        if serving:
+            await asyncio.wait(serving, timeout=5)  # their connections have ended
 
 
 def percentile(values: list[float], share: float) -> float:

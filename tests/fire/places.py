@@ -47,13 +47,13 @@ def small(folder: Path, megabytes: int = 48) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def device(folder: Path, image: Path | None = None) -> Iterator[Path]:
-    """An ext4 on a file: `image`, or a new one at `folder/image`."""
+    """An ext4 on a file: `image`, or a new one at `folder/image`. It writes through what it is asked to, and little else."""
     path = image or folder / "image"
     if image is None:
         with path.open("wb") as file:
             file.truncate(IMAGE_BYTES)
         run("mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0", str(path))
-    with mounted(folder / f"mount-of-{path.name}", "-o", "loop", str(path)) as place:
+    with mounted(folder / f"mount-of-{path.name}", "-o", "loop,commit=600", str(path)) as place:
         yield place
 
 
