@@ -114,6 +114,8 @@ class Call:
     response_size: int = 0
     response_decoded: bool = False
     seconds_to_first_byte: float | None = None
+    seconds_to_connect: float | None = None  # until a connection was made; `None`: there was one
+    seconds_to_sent: float | None = None  # until the whole request had come, where its body came in pieces
     marked: bool = False  # the end marker of the dialect went to the caller
     drained: bool = False  # the answer was read to its end for the record, after its caller had left
     error_code: str | None = None  # X-Tasktap-Error, where the answer was ours

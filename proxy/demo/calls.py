@@ -8,10 +8,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from proxy.demo.exchange import DAY, Asking, exchange, uuid
+from proxy.demo.photo import photo
 from proxy.demo.script import CITIES, NAMES, STORIES, SYSTEM, Story
 from proxy.task import JSON, Ending, Task, Usage
 
 HOUR = 3_600_000_000
+PHOTO = "Voilà la photo"
+"""Who says so sends one along."""
 
 MODELS = {
     "support": {"gpt-5-mini": 5, "gpt-5": 1},
@@ -92,25 +95,30 @@ class Demo:
             asked="",
             told="",
         )
+        before: str | None = None
         turns = len(story.lines) if chance.random() < 0.7 else chance.randint(1, len(story.lines))
         for index, line in enumerate(story.lines[:turns]):
             asked, told = (_filled(text, facts) for text in line)
-            history.append({"role": "user", "content": asked})
+            history.append({"role": "user", "content": _seen(asked) if PHOTO in asked else asked})
+            asked = f"{asked}\n[image]" if PHOTO in asked else asked
             if index == 0 and story.tool is not None:
                 call = self._tool_call(story, facts)
-                task = self._made(replace(ask, at=at, asked=asked, call=call, lucky=True))
+                task = self._made(replace(ask, at=at, asked=asked, call=call, lucky=True, before=before))
                 yield task
+                before = task.id
                 at = task.ended_at + chance.randrange(80_000, 900_000)
                 result = _filled(story.tool.result, facts)
                 history.append({"role": "assistant", "content": None, "tool_calls": [call]})
                 history.append({"role": "tool", "tool_call_id": call["id"], "content": result})
                 asked = f"[tool] {result}"
-            task = self._made(replace(ask, at=at, asked=asked, told=told))
+            task = self._made(replace(ask, at=at, asked=asked, told=told, before=before))
             yield task
+            before = task.id
             if task.output is None and chance.random() < 0.8:  # sent again
                 at = task.ended_at + chance.randrange(600_000, 4_000_000)
-                task = self._made(replace(ask, at=at, asked=asked, told=told, lucky=True, retry_of=task.id))
+                task = self._made(replace(ask, at=at, asked=asked, told=told, lucky=True, retry_of=task.id, before=before))
                 yield task
+                before = task.id
             if task.output is None:
                 return
             history.append({"role": "assistant", "content": task.output})
@@ -170,6 +178,11 @@ class Demo:
             raw_input=raw,
             request_body=body,
         )
+
+
+def _seen(text: str) -> list[JSON]:
+    """A message with a picture."""
+    return [{"type": "text", "text": text}, {"type": "image_url", "image_url": {"url": photo()}}]
 
 
 def _choice(weights: Mapping[str, int], chance: random.Random) -> str:

@@ -26,6 +26,9 @@ SPEED = {"gpt-5-mini": 110, "gpt-5": 62, "claude-sonnet-4-5": 74, "gemini-2.5-fl
 
 SLOWER = {"llama3.2": -1.1, "gpt-5": 0.45}
 UPSTREAMS = {"claude-sonnet-4-5": "anthropic", "llama3.2": "ollama", "gemini-2.5-flash": "gemini"}
+UNNAMED = frozenset({"docs", "research"})
+"""Apps that send no session: theirs are found."""
+
 CONTEXT = {"docs": 2800, "code": 1900}
 """Tokens that an app sends along with each question."""
 
@@ -60,6 +63,7 @@ class Asking:
     call: JSON | None = None  # a tool call instead of an answer
     lucky: bool = False  # nothing goes wrong
     retry_of: str | None = None
+    before: str | None = None  # the task that it goes on from, where nobody names the session
 
 
 def exchange(ask: Asking, chance: random.Random) -> Task:
@@ -105,7 +109,8 @@ def exchange(ask: Asking, chance: random.Random) -> Task:
         kind=made.kind,
         name=ask.story.app,
         session_id=ask.session,
-        session_source=Source.HEADER if ask.session else None,
+        session_source=(Source.INFERRED if ask.story.app in UNNAMED else Source.HEADER) if ask.session else None,
+        session_evidence=_evidence(ask),
         user_id=ask.user,
         user_source=Source.BODY if ask.story.app == "docs" else Source.HEADER,
         retry_of=ask.retry_of,
@@ -149,7 +154,24 @@ def exchange(ask: Asking, chance: random.Random) -> Task:
         response_body=got,
         pieces=pieces,
         feedback=feedback,
+        carried=_way(chance, first, no_answer=no_answer),
     )
+
+
+def _evidence(ask: Asking) -> JSON | None:
+    """How it was found to belong to its session, where nobody named one."""
+    if ask.before is None or ask.story.app not in UNNAMED:
+        return None
+    by, count = ("sibling", len(ask.history)) if ask.retry_of else ("reply", len(ask.history) - 1)
+    matched: JSON = {"messages_matched": count, "messages": count, "reply_matched": by == "reply"}
+    return {"by": by, "task": ask.before, **matched, "confidence": 0.9 if ask.retry_of else 1.0}
+
+
+def _way(chance: random.Random, first: float, *, no_answer: bool) -> JSON:
+    """One connection in five is a new one."""
+    if no_answer or chance.random() > 0.2:
+        return {}
+    return {"seconds_to_connect": round(min(chance.lognormvariate(-2.9, 0.3), first * 0.4), 6)}
 
 
 def uuid(at: int, chance: random.Random) -> str:

@@ -12,6 +12,9 @@ from typing import Any
 
 from proxy.task import JSON, Feedback, Page, Session, Signs, Status, Summary, Task, Usage, User
 
+WAY = ("seconds_to_connect", "seconds_to_sent")
+"""Of the way to the upstream: until there was a new connection, until the whole request had come where it came in pieces."""
+
 HIDDEN = frozenset({"carried", "own_id", "traces", "request_body", "response_body"})
 """Fields of a task that are no part of its document."""
 
@@ -65,7 +68,7 @@ def of_summary(task: Summary) -> JSON:
 
 def of_task(task: Task) -> JSON:
     """A task, whole, but for its bodies' bytes."""
-    return _written(task, Task)
+    return {**_written(task, Task), **{name: task.carried.get(name) for name in WAY}}
 
 
 def _written(task: Summary, kind: type[Summary]) -> JSON:

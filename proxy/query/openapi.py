@@ -8,7 +8,7 @@ from enum import StrEnum
 from types import NoneType
 from typing import Any, get_args, get_type_hints
 
-from proxy.query.document import HIDDEN
+from proxy.query.document import HIDDEN, WAY
 from proxy.query.intake_schemas import INTAKE_SCHEMAS
 from proxy.query.openapi_insights import EVIDENCE, SCHEMAS
 from proxy.query.parameters import AGAIN, FORGET, MERGE, SPLIT, TASK, Member
@@ -143,7 +143,7 @@ def _ref(name: str) -> JSON:
 def _schemas() -> JSON:
     sessions, users = _value(Session, RENAMED, {"seconds": {"type": "number"}}), _value(User, RENAMED)
     return {
-        "Task": _value(Task),
+        "Task": _value(Task, more={name: {"type": ["number", "null"]} for name in WAY}),
         "Usage": _value(Usage),
         "Feedback": _value(Feedback),
         "Signs": _value(Signs),

@@ -130,12 +130,18 @@ def call(epoch: str, records: Sequence[Record]) -> Call:
         response_size=end.get("response", sum(len(piece.data) for piece in response)),
         response_decoded=end.get("response_switched") is not None,
         seconds_to_first_byte=first,
+        seconds_to_connect=_seconds(end.get("reached")),
+        seconds_to_sent=_seconds(end.get("sent")),
         marked=bool(end.get("marked")),
         drained=bool(end.get("drained")),
         error_code=end.get("error"),
         redactions=tuple(end.get("redactions", ())),
         problems=tuple(problems),
     )
+
+
+def _seconds(micros: int | None) -> float | None:
+    return None if micros is None else micros / 1e6
 
 
 def _head(head: bytes) -> tuple[int, str, Fields]:

@@ -126,6 +126,7 @@ class Carry:
             return
         connection.carry(self, self._prepared.request.method, upgrading=self._prepared.websocket)
         self._connection = connection
+        self._tap.reached()
         self._since = self._loop.time()
         connection.write(b"".join(self._ahead or ()))
         self._ahead = None

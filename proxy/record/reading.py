@@ -205,7 +205,8 @@ def _carried(call: Call, ending: Ending) -> JSON:
         carried["ending"] = call.ending.value
     if call.ending is Ending.CALLER_LEFT:
         carried |= {name: True for name, holds in (("marked", call.marked), ("drained", call.drained)) if holds}
-    return carried
+    times = (("seconds_to_connect", call.seconds_to_connect), ("seconds_to_sent", call.seconds_to_sent))
+    return carried | {name: at for name, at in times if at is not None}
 
 
 def _longest_stall(times: list[float]) -> float | None:

@@ -71,6 +71,8 @@ def call_of(task: Task) -> Call | None:
         response_size=task.response_size or 0,
         response_decoded=task.response_coding is None,
         seconds_to_first_byte=task.seconds_to_first_byte,
+        seconds_to_connect=carried.get("seconds_to_connect"),
+        seconds_to_sent=carried.get("seconds_to_sent"),
         marked=bool(carried.get("marked")),
         drained=bool(carried.get("drained")),
         error_code=task.error_code,

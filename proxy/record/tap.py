@@ -79,6 +79,8 @@ class Tap:
     _problems: list[str] | None = None
     _redactions: list[str] | None = None
     first_byte: int | None = None  # microseconds after the beginning
+    _reached: int | None = None  # likewise, where a connection had to be made
+    _sent_at: int | None = None  # likewise, where the request's body came in pieces
     marked = False  # the end marker has been given to the journal
     ended = False
     drained = False  # what came after this went to nobody: the caller had left
@@ -165,11 +167,17 @@ class Tap:
             faults.hit("tap.begun")
         return sequence
 
+    def reached(self) -> None:
+        """A new connection to the upstream has been made."""
+        self._reached = time.monotonic_ns() // 1000 - self._began
+
     def sent(self, data: bytes, done: bool) -> None:
         """Some of the request's body has come from the caller."""
         body = self._request
         if body is None:
             return
+        if done:
+            self._sent_at = time.monotonic_ns() // 1000 - self._began
         try:
             kept = body.keep(data, self._journal)
             if done:
@@ -340,6 +348,10 @@ class Tap:
         last = b"" if self._response_kind is None else self._last(payload, now)
         if self._received:
             now["response"] = self._received
+        if self._reached is not None:
+            now["reached"] = self._reached
+        if self._sent_at is not None:
+            now["sent"] = self._sent_at
         if self.error_code is not None:
             now["error"] = self.error_code
         if self.drained:
@@ -374,12 +386,13 @@ class Tap:
 
     def _end_plainly(self, ending: Ending, payload: bytes) -> int:
         kept, changed = redact.redacted_whole(payload, self._needles) if payload else (payload, False)
-        end = b'{"ending":"%b","first":%d,"request":%d,"response":%d%b}' % (
+        end = b'{"ending":"%b","first":%d,"request":%d,"response":%d%b%b}' % (
             ending.encode(),
             self.first_byte or 0,
             self._request_size,
             len(payload),
             b',"redactions":["response.body"]' if changed else b"",
+            b"" if self._reached is None else b',"reached":%d' % self._reached,
         )
         return self._journal.append(_WHOLE, self._number, pack_whole(self._head or b"", kept, end))
 

@@ -16,6 +16,7 @@ from yarl import URL
 from proxy.query import cookie
 from proxy.query.api import build
 from proxy.query.dashboard.pages import PAGES
+from proxy.query.dashboard.timeline import timeline
 from proxy.query.document import moment
 from proxy.query.premises import Consultation, Premises
 from proxy.store.memory import MemoryStore
@@ -584,6 +585,26 @@ async def test_what_was_kept_is_said_where_something_was_said_and_nowhere_else(s
     assert "Kept. It is shown" not in await page(client, "/tasks/t-full")
     assert "Kept. It is shown" in await page(client, "/tasks/t-full?said=1")
     await client.close()
+
+
+def test_a_timeline_tells_the_way_to_the_first_byte_and_what_came_after():
+    way = {"seconds_to_connect": 0.05, "seconds_to_sent": 0.2}
+    pieces = ((0.5, 10), (0.6, 10), (0.7, 10), (3.7, 10), (4.0, 10))
+    task = replace(FULL, carried=way, pieces=pieces, seconds_to_first_byte=0.5, seconds_to_first_token=0.6, seconds_total=4.0)
+    drawn = timeline(task)
+    assert drawn is not None
+    assert [(phase.name, phase.took) for phase in drawn.phases] == [
+        ("connecting", "50 ms"),
+        ("sending the request", "150 ms"),
+        ("waiting for the first byte", "300 ms"),
+        ("to the first token", "100 ms"),
+        ("answer", "3.4 s"),
+    ]
+    assert [stall.took for stall in drawn.stalls] == ["3.0 s"]
+    assert len(drawn.marks) == 5
+    silent = timeline(replace(task, pieces=(), seconds_to_first_byte=None, seconds_to_first_token=None))
+    assert silent is not None
+    assert [phase.name for phase in silent.phases] == ["connecting", "sending the request", "no answer"]
 
 
 FILES = {

@@ -1,4 +1,4 @@
-"""Pure: where the time of a call went, as a drawing: waiting, first token, every piece of the stream, stalls."""
+"""Pure: where the time of a call went, as a drawing: connecting, sending, waiting, answering, each piece of a stream, stalls."""
 
 from __future__ import annotations
 
@@ -54,6 +54,8 @@ def timeline(task: Task) -> Timeline | None:
     phases = []
     at = 0.0
     for name, style, until in (
+        ("connecting", "v6", task.carried.get("seconds_to_connect")),
+        ("sending the request", "v4", task.carried.get("seconds_to_sent")),
         ("waiting for the first byte", "wait", first),
         ("to the first token", "v7", token),
         ("answer", "v1", total),
@@ -61,7 +63,7 @@ def timeline(task: Task) -> Timeline | None:
         if until is not None and until > at:
             phases.append(
                 Phase(
-                    name if until < total or at else "no answer" if first is None else name,
+                    "no answer" if first is None and until == total else name,
                     style,
                     at * scale,
                     (until - at) * scale,
