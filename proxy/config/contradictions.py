@@ -50,6 +50,14 @@ def _doors(settings: Settings) -> list[Problem]:
             f'Set desk.key, or listen on "127.0.0.1:{desk.port}"'
         )
         found.append(Problem(("listen", "desk"), reason))
+    for name in ("read_key", "feedback_key"):
+        given, key = getattr(settings.desk, name), settings.desk.key
+        if given is not None and key is not None and given.get_secret_value() == key.get_secret_value():
+            found.append(Problem(("desk", name), "is the same as desk.key. Give it a value of its own"))
+    if settings.desk.read_key is not None and settings.desk.key is None:
+        found.append(
+            Problem(("desk", "read_key"), "is of no use without desk.key: without one, whoever reaches the desk may do all")
+        )
     if calls == desk and calls.port:
         found.append(Problem(("listen", "desk"), f"{desk} is the address of the calls door too. Give the desk a port of its own"))
     return found

@@ -221,6 +221,9 @@ class DeskDoor(Section):
     key: Secret | None = Field(
         default=None, description="Key that readers must send as a Bearer token: the value, `env:NAME` or `file:PATH`."
     )
+    read_key: Secret | None = Field(
+        default=None, description="Key that reads and does nothing else: GET, and the pages without acts."
+    )
     hosts: HostList = Field(default=(), description="Host names, beside its own address, by which the desk may be asked.")
     feedback_key: Secret | None = Field(
         default=None, description="Key for browsers: gives feedback on tasks, from any site, and does nothing else."

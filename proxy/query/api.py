@@ -12,12 +12,13 @@ from typing import Any
 from aiohttp import web
 
 from proxy.query import answers, document, insights, metrics
+from proxy.query.attempts import Attempts
 from proxy.query.cors import for_pages, no_preflight, pattern
 from proxy.query.dashboard import pages
 from proxy.query.dashboard.room import Act, Room, Watch
 from proxy.query.door import DeskRunner, refuse
 from proxy.query.encoding import encode
-from proxy.query.guard import HEADERS, Desk, refusal
+from proxy.query.guard import HEADERS, Desk, knows_cookie, refusal
 from proxy.query.openapi import openapi
 from proxy.query.parameters import Asked, BadFilter, understand
 from proxy.query.premises import House
@@ -67,10 +68,11 @@ def build(
     `acts` are what the routes of `ACTS` do, by name; `mounted` are served beside them; `calls` is where apps call, for pages that
     say so; `watch` tells what running calls do, `house` of disk, upstreams and versions.
     """
-    room = Room(store, status, desk, decode, acts or {}, watch=watch, calls=calls, house=house)
+    attempts = Attempts()
+    room = Room(store, status, desk, decode, acts or {}, watch=watch, calls=calls, house=house, attempts=attempts)
     opens = {route.path for route in ROUTES if route.open} | pages.OPEN
     feedback = {route.path for route in ACTS if route.feedback}
-    manners = [for_pages(desk, feedback), pages.speaking_html(room), _well_mannered(desk, opens, feedback)]
+    manners = [for_pages(desk, feedback), pages.speaking_html(room), _well_mannered(desk, opens, feedback, attempts)]
     app = web.Application(middlewares=manners, client_max_size=0)  # each act says itself how much it takes
     handlers = _Handlers(store, status, desk, decode)
     for route in ROUTES:
@@ -96,9 +98,17 @@ async def _dress(_request: web.Request, response: web.StreamResponse) -> None:
     response.headers["Server"] = HEADERS["Server"]  # aiohttp's own would be there
 
 
-def _well_mannered(desk: Desk, opens: Collection[str], feedback: Collection[str]) -> Callable[..., Awaitable[web.StreamResponse]]:
+def _well_mannered(
+    desk: Desk, opens: Collection[str], feedback: Collection[str], attempts: Attempts
+) -> Callable[..., Awaitable[web.StreamResponse]]:
     @web.middleware
     async def well_mannered(request: web.Request, handler: Callable[..., Any]) -> web.StreamResponse:
+        carried = request.path.startswith(CARRIED)
+        keyed = (
+            "Authorization" in request.headers and pattern(request) not in opens and (desk.key or desk.feedback_key) is not None
+        )
+        if keyed and not knows_cookie(request.headers, desk) and (late := attempts.refusal(request, carried=carried)) is not None:
+            return late
         address = request.transport.get_extra_info("sockname") if request.transport else None
         no = refusal(
             request.method,
@@ -107,9 +117,11 @@ def _well_mannered(desk: Desk, opens: Collection[str], feedback: Collection[str]
             desk,
             open=pattern(request) in opens,
             feedback=pattern(request) in feedback,
-            carried=request.path.startswith(CARRIED),
+            carried=carried,
         )
         if no is not None:
+            if no.status == 401 and keyed:
+                attempts.wrong(request, carried=carried)
             return refuse(no.status, no.code, no.message, headers={"WWW-Authenticate": "Bearer"} if no.status == 401 else None)
         try:
             answer: web.StreamResponse = await handler(request)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hmac
 import time
 from dataclasses import dataclass, field
+from enum import StrEnum
 from hashlib import sha256
 from http.cookies import CookieError, SimpleCookie
 from ipaddress import ip_address
@@ -40,6 +41,7 @@ class Desk:
     """What the desk has to know of itself."""
 
     key: str | None = field(repr=False)
+    read_key: str | None = field(default=None, repr=False)  # asks, and does nothing
     hosts: tuple[str, ...]  # names it is known by, besides its address and localhost
     loopback: bool  # whether only this machine can reach it
     version: str
@@ -92,9 +94,34 @@ def refusal(
         if desk.loopback and (desk.calls_loopback or not carried):
             return None
         return Refusal(status=403, code="key_not_set", message="A desk that is not on loopback needs a key. Set `desk.key`.")
-    if not any(_opens(given, desk.key) for given in headers.getall("Authorization", [])) and not _signed_in(headers, desk.key):
+    whose = role(headers, desk)
+    if whose is None:
         return Refusal(status=401, code="invalid_key", message="Send the desk's key: `Authorization: Bearer KEY` (`desk.key`).")
+    if whose is Role.READER and method not in SAFE:
+        return Refusal(status=403, code="read_only", message="This key only reads (`desk.read_key`). This takes `desk.key`.")
     return None
+
+
+class Role(StrEnum):
+    """Who asks."""
+
+    ADMIN = "admin"
+    READER = "reader"
+
+
+def role(headers: MultiMapping[str], desk: Desk) -> Role | None:
+    """Whom the key, or the cookie, shows; `None`: nobody. Where there is no key everybody is the admin."""
+    if desk.key is None:
+        return Role.ADMIN
+    for key, whose in ((desk.key, Role.ADMIN), (desk.read_key, Role.READER)):
+        if key is not None and (has_key(headers, key) or signed_in(headers, key)):
+            return whose
+    return None
+
+
+def has_key(headers: MultiMapping[str], key: str) -> bool:
+    """Whether this key is in one of the fields for it."""
+    return any(_opens(given, key) for given in headers.getall("Authorization", []))
 
 
 def may_give_feedback(headers: MultiMapping[str], desk: Desk) -> bool:
@@ -102,7 +129,7 @@ def may_give_feedback(headers: MultiMapping[str], desk: Desk) -> bool:
     if desk.open_feedback:
         return True
     key = desk.feedback_key
-    return key is not None and any(_opens(given, key) for given in headers.getall("Authorization", []))
+    return key is not None and has_key(headers, key)
 
 
 def takes_feedback_from_pages(desk: Desk) -> bool:
@@ -147,7 +174,12 @@ def same_key(given: str, key: str) -> bool:
     return hmac.compare_digest(_digest(given), _digest(key))
 
 
-def _signed_in(headers: MultiMapping[str], key: str) -> bool:
+def knows_cookie(headers: MultiMapping[str], desk: Desk) -> bool:
+    """Whether a browser shows a cookie of ours, which nobody can guess."""
+    return any(key is not None and signed_in(headers, key) for key in (desk.key, desk.read_key))
+
+
+def signed_in(headers: MultiMapping[str], key: str) -> bool:
     """Whether a browser shows the cookie that it got for the key."""
     for given in headers.getall("Cookie", []):
         try:

@@ -53,7 +53,14 @@ WRITTEN: dict[str, JSON] = {
 """Fields whose JSON does not follow from their Python type alone."""
 
 RENAMED = {"tasks": "task_count", "errors": "error_count", "sessions": "session_count"}
-EVERYWHERE = {400: "Malformed HTTP.", 401: "No key, or a wrong one.", 421: "Not a host of this desk.", 500: "The desk failed."}
+EVERYWHERE = {
+    400: "Malformed HTTP.",
+    401: "No key, or a wrong one.",
+    403: "Not with this key, or not from this page.",
+    421: "Not a host of this desk.",
+    429: "Too many wrong keys.",
+    500: "The desk failed.",
+}
 SOMETIMES = {
     400: "A parameter that cannot be understood.",
     404: "There is no such thing.",

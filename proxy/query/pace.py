@@ -16,6 +16,12 @@ class Pace:
         self._per_second = per_minute / 60
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()  # address: (what it held, when)
 
+    def ahead(self, address: str, now: float) -> float:
+        """Seconds until this may be done, without doing it."""
+        held, when = self._buckets.get(address, (float(self._burst), now))
+        held = min(float(self._burst), held + (now - when) * self._per_second)
+        return 0.0 if held >= 1 else (1 - held) / self._per_second
+
     def wait(self, address: str, now: float) -> float:
         """Seconds until this may be done; 0.0: now, and it counts as done. `now` is in seconds of any clock that goes forward."""
         held, when = self._buckets.get(address, (float(self._burst), now))

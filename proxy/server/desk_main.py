@@ -64,6 +64,7 @@ def _desk(told: Told) -> Desk:
     said = told.settings
     return Desk(
         key=said["key"],
+        read_key=said["read_key"],
         hosts=tuple(said["hosts"]),
         loopback=loopback,
         version=version,

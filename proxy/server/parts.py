@@ -60,6 +60,7 @@ def desk_part(settings: Settings) -> dict[str, Any]:
         "store": settings.store.url,
         "redact": redact_part(settings),
         "key": None if key is None else key.get_secret_value(),
+        "read_key": None if settings.desk.read_key is None else settings.desk.read_key.get_secret_value(),
         "hosts": list(settings.desk.hosts),
         "calls_loopback": address(settings.listen.calls).is_loopback,
         "feedback_key": None if settings.desk.feedback_key is None else settings.desk.feedback_key.get_secret_value(),

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
 from aiohttp import web
 
+from proxy.query.attempts import Attempts
 from proxy.query.dashboard import paper
-from proxy.query.guard import Desk
+from proxy.query.guard import Desk, Role, role
 from proxy.query.premises import House
 from proxy.store import Store
 from proxy.task import JSON, Status
@@ -47,6 +48,7 @@ class Room:
     acts: Mapping[str, Act]
     watch: Watch | None = None
     calls: str | None = None  # where apps call, for what people copy
+    attempts: Attempts = field(default_factory=Attempts)  # wrong keys, by address
     house: House | None = None
 
     @staticmethod
@@ -59,6 +61,7 @@ class Room:
     ) -> web.Response:
         """A page. `here` is the part of the house that it is in."""
         theme = request.cookies.get("theme")
+        reads = role(request.headers, self.desk) is Role.READER
         common = {
             "here": here,
             "status": status,
@@ -67,7 +70,8 @@ class Room:
             "locked": self.desk.key is not None,
             "live": self.watch is not None,
             "now": self.now(),
-            "acts": frozenset(self.acts),
+            "acts": frozenset() if reads else frozenset(self.acts),
+            "reads": reads,
             "calls_at": self.calls or "http://127.0.0.1:8900",
         }
         html = await asyncio.to_thread(paper.drawn, template, **common, **values)

@@ -28,12 +28,16 @@ async def sign_in(room: Room, request: web.Request) -> web.StreamResponse:
     key, onward = sent.get("key", ""), within(sent.get("next", "/"))
     if room.desk.key is None:
         raise web.HTTPSeeOther(onward)
-    if not same_key(key.strip(), room.desk.key):
+    if (late := room.attempts.refusal(request)) is not None:
+        return late
+    keys = [each for each in (room.desk.key, room.desk.read_key) if each is not None and same_key(key.strip(), each)]
+    if not keys:
+        room.attempts.wrong(request)
         return await room.show(request, "sign_in.html", status=403, next=onward, wrong="That is not the key.")
     answer = web.Response(status=303, headers={"Location": onward})
     answer.set_cookie(
         cookie.NAME,
-        cookie.issue(room.desk.key, int(time.time())),
+        cookie.issue(keys[0], int(time.time())),
         max_age=cookie.SECONDS,
         httponly=True,
         samesite="Lax",  # a link that is followed from a chat finds its reader signed in; others' forms are refused by Origin
