@@ -147,7 +147,7 @@ SQL = ["' OR 1=1 --", "x'; DROP TABLE task; --", '" OR ""="', "%' UNION SELECT 1
 @pytest.mark.parametrize("text", SQL)
 async def test_what_is_asked_for_is_never_sql(ask: Ask, text: str):
     client = await ask(OPEN)
-    before = await told(client, "/api/tasks")
+    before = (await told(client, "/api/tasks"))[2]
     for name in ("session_id", "user_id", "model", "project_id", "q", "version_id"):
         async with client.get("/api/tasks", params={name: text}) as answer:
             assert answer.status == 200
@@ -159,4 +159,4 @@ async def test_what_is_asked_for_is_never_sql(ask: Ask, text: str):
     for path in ("sessions", "users"):
         async with client.get(f"/api/{path}", params={"project_id": text}) as answer:
             assert (await answer.json())["items"] == []
-    assert await told(client, "/api/tasks") == before
+    assert (await told(client, "/api/tasks"))[2] == before
