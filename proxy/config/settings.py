@@ -184,7 +184,9 @@ class Capture(Section):
     """How much of a call is kept."""
 
     max_body: Bytes = Field(
-        default=64 * MIB, ge=0, description="Most that is kept of one body; the rest is carried, not recorded."
+        default=64 * MIB,
+        ge=0,
+        description="Most that is kept of one body, its beginning and its end; the rest is carried, not recorded.",
     )
     privacy: Privacy = Field(
         default=Privacy.NONE,

@@ -9,6 +9,8 @@ import mmap
 import os
 from enum import IntEnum
 
+from proxy.task import Ending
+
 ROWS = 512  # starts of relays, and one row for the desk
 COLUMNS = 48
 SIZE = ROWS * COLUMNS * 8
@@ -44,6 +46,7 @@ class Column(IntEnum):
     SLOW_HEAD = 43
     UNDECODED = 44
     UNRECORDED = 45  # calls that were to leave no record
+    SLOW_UPLOAD = 46  # see LIMITS
 
 
 HELD_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1)
@@ -57,6 +60,9 @@ LIMITS = {
     "listen.max_head_bytes": Column.LONG_HEAD,
     "listen.max_target_bytes": Column.LONG_TARGET,
     "listen.header_seconds": Column.SLOW_HEAD,
+    "upload": Column.SLOW_UPLOAD,
+    "upstreams.timeouts": Column.ENDINGS + tuple(Ending).index(Ending.TIMED_OUT),
+    "stop_deadline": Column.ENDINGS + tuple(Ending).index(Ending.STOPPED),
     "decompression": Column.UNDECODED,
 }
 """Limits, by the setting where there is one, and what counts the times that they were met."""

@@ -14,6 +14,7 @@ from http import HTTPStatus
 from typing import Final
 
 from proxy.record import faults, headers
+from proxy.record.board import Column
 from proxy.record.caller import Caller
 from proxy.record.connection import Connection
 from proxy.record.dial import Unreachable
@@ -29,6 +30,7 @@ from proxy.record.tunnel import Tunnel
 from proxy.record.untold import DESK, Untold
 from proxy.task import Ending
 
+_SLOW_UPLOAD: Final = int(Column.SLOW_UPLOAD)
 CONTINUE_SECONDS: Final = 1.0  # a caller that expects 100 gets ours when the upstream is silent for so long
 LINGER_SECONDS: Final = 1.0  # how long an answer may take to end after its marker when its caller has left, content
 AHEAD_BYTES: Final = 256 * 1024  # bytes of a request that are read before there is a connection upstream
@@ -435,6 +437,7 @@ class Carry:
             self._since = now  # the upstream is not to blame for a caller that does not read
         elif now - self._since > self._limit:
             if not self._uploaded and self._outlet.caller is not None and not self._answered:
+                self._house.row[_SLOW_UPLOAD] += 1
                 self._fail(408, "upload_timeout", "The rest of the request's body did not come.", Ending.UPLOAD_INCOMPLETE)
             elif self._answered:
                 self._tap.note(f"the upstream was silent for more than {self._limit:g} s")

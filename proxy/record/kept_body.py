@@ -1,17 +1,47 @@
-"""One body on its way into the record: without secrets, up to a limit, and with a gap never bridged."""
+"""One body on its way into the record: without secrets, up to a limit, and with a gap never bridged.
+
+Of one that is longer than the limit the beginning and the end are kept, with a line between them that says what is not. Of one
+with a content coding the end could not be read: its beginning is kept.
+"""
 
 from __future__ import annotations
+
+from collections import deque
+from typing import Final
 
 from proxy.record import redact
 from proxy.record.journal import Journal
 from proxy.record.prepare import BodyKind
 from proxy.record.redact_keys import KeyRedactor
 
+MOST_END: Final = 256 * 1024  # bytes of the end of a body that is too long: they are in memory until it ends
+LEAST_END: Final = 192  # bytes: a shorter end is not worth its mark
+_MARK_BYTES: Final = 64
+
+
+def left_out(size: int) -> bytes:
+    """What stands for the bytes between the kept beginning and the kept end of a body; in a stream it is no event."""
+    return b"\n\n[tasktap: %d bytes are left out here]\n\n" % size
+
 
 class KeptBody:
     """What the tap gives of a body that comes in pieces."""
 
-    __slots__ = ("_feed", "_in_time", "_left", "_redactor", "cut", "dropped", "size", "withheld")
+    __slots__ = (
+        "_end",
+        "_end_bytes",
+        "_feed",
+        "_in_time",
+        "_left",
+        "_most_end",
+        "_redactor",
+        "_streams",
+        "cut",
+        "dropped",
+        "left_out",
+        "size",
+        "withheld",
+    )
 
     def __init__(self, needles: tuple[bytes, ...], kind: BodyKind, limit: int, *, withheld: bool = False) -> None:
         self._redactor: redact.Redactor | KeyRedactor
@@ -29,7 +59,13 @@ class KeptBody:
             )
         self._in_time = self._redactor.in_time if kind.streams else None
         self._feed = self._redactor.feed
-        self._left = limit
+        end = min(limit // 4, MOST_END)
+        self._most_end = 0 if kind.coding is not None or kind.keys or end < LEAST_END else end
+        self._streams = kind.streams
+        self._left = limit - self._most_end  # of the beginning
+        self._end: deque[bytes] = deque()  # what came after it, the last of it
+        self._end_bytes = 0
+        self.left_out = 0  # bytes between the beginning and the end that are not kept
         self.size = 0
         self.withheld = withheld  # nothing of it is to be kept
         self.dropped = False  # not all of it is kept
@@ -40,8 +76,8 @@ class KeptBody:
         self.size += len(data)
         if self.withheld:
             return b""
-        if self.dropped or self._left <= 0 or not journal.has_room:
-            self.cut = self.cut or (self._left <= 0 and bool(data))
+        if self.dropped or self._is_full() or not journal.has_room:
+            self.cut = self.cut or (self._is_full() and bool(data))
             self.dropped = self.dropped or bool(data)  # for good: behind a gap nobody could tell where a secret begins
             return b""
         return self._within(self._feed(data))
@@ -53,7 +89,7 @@ class KeptBody:
 
     def keep_in_time(self, times: list[int], pieces: list[bytes], journal: Journal) -> tuple[list[int], list[bytes]]:
         """What of the pieces of a stream may be written now, and when it had come."""
-        if self._in_time is None or self.withheld or self.dropped or self._left <= 0 or not journal.has_room:
+        if self._in_time is None or self.withheld or self.dropped or self._is_full() or not journal.has_room:
             kept = self.keep(b"".join(pieces), journal)
             return (times[-1:], [kept]) if kept else ([], [])
         self.size += sum(map(len, pieces))
@@ -63,20 +99,55 @@ class KeptBody:
 
     def settled(self) -> bytes:
         """What was held back of a stream whose end marker has come."""
-        if self._in_time is None or self.dropped or self.withheld:
+        if self.dropped or self.withheld:
             return b""
-        return self._within(self._in_time.settle())
+        kept = b"" if self._in_time is None else self._within(self._in_time.settle())
+        return kept + self._taken_end() if self._end else kept
 
     def rest(self) -> bytes:
         """What was held back."""
-        return b"" if self.dropped or self.withheld else self._within(self._redactor.finish())
+        if self.dropped or self.withheld:
+            return b""
+        kept = self._within(self._redactor.finish())
+        return kept + self._taken_end() if self._end else kept
+
+    def _is_full(self) -> bool:
+        """Whether nothing more can be kept."""
+        return self._left <= 0 and not self._most_end
 
     def _within(self, kept: bytes) -> bytes:
-        if len(kept) > self._left:
-            kept = kept[: self._left]
+        """What of `kept` belongs to the beginning; the rest may be of the end."""
+        if len(kept) <= self._left:
+            self._left -= len(kept)
+            return kept
+        over = kept[self._left :]
+        kept = kept[: self._left]
+        self._left = 0
+        if not self._most_end:
             self.cut = self.dropped = True
-        self._left -= len(kept)
+            return kept
+        end = self._end
+        end.append(over)
+        self._end_bytes += len(over)
+        while self._end_bytes - len(end[0]) >= self._most_end:
+            first = len(end.popleft())
+            self._end_bytes -= first
+            self.left_out += first
         return kept
+
+    def _taken_end(self) -> bytes:
+        """The end, with the mark of what is left out; nothing is kept after it."""
+        end = b"".join(self._end)
+        self._end.clear()
+        most, self._most_end = self._most_end, 0
+        if not self.left_out and len(end) <= most:
+            return end
+        self.cut = True
+        kept = end[max(0, len(end) - most + _MARK_BYTES) :]
+        if self._streams:  # from a whole line on
+            kept = kept[kept.find(b"\n") + 1 :]
+        self.left_out += len(end) - len(kept)
+        return left_out(self.left_out) + kept
 
     @property
     def redacted(self) -> bool:

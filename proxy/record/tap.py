@@ -440,9 +440,14 @@ class Tap:
         if body.problem is not None:
             self._row[_UNDECODED] += 1
             self.note(f"{name} body: {body.problem}")
-        if body.dropped:
+        if body.dropped or body.cut:
             self._row[_CUT if body.cut else _DROPPED] += 1
-            self.note(f"{name} body: only its beginning was kept")
+            lost = body.left_out
+            self.note(
+                f"{name} body: {lost} bytes in its middle were not kept"
+                if lost and not body.dropped
+                else f"{name} body: only its beginning was kept"
+            )
 
     # -- an upgraded connection (see spoken.py)
 
