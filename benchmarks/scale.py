@@ -2,8 +2,10 @@
 
     python -m benchmarks.scale            1,000,000 tasks
     python -m benchmarks.scale --full     10,000,000
+    python -m benchmarks.scale --in /tmp/million --keep        leaves the filled store in a folder; asked again, it is only asked
 
-Prints how many tasks a second are saved in each tenth of the way, and the median and 95th percentile of each answer.
+Prints how many tasks a second are saved in each tenth of the way, and the CPU of each; and the median and 95th percentile of each
+answer and each page of the dashboard.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from benchmarks.machine import describe
 from proxy.query import answers, insights
@@ -88,6 +91,13 @@ WORDS = [
 RARE = tuple(f"term{n}" for n in range(5000))
 
 
+class Rate(NamedTuple):
+    """How quickly tasks were saved."""
+
+    a_second: float
+    cpu_us: float  # microseconds for each, all threads
+
+
 class Shape:
     """How many of what there are: 50 tasks a session, and users who come back."""
 
@@ -154,23 +164,27 @@ def _task(n: int, shape: Shape, session: int, user: int, dice: random.Random) ->
     )
 
 
-async def fill(store: Store, shape: Shape) -> list[float]:
-    """Save everything; the tasks per second of each tenth of the way, batches made beforehand not counted."""
-    rates: list[float] = []
-    tenth, spent, saved = max(shape.tasks // 10, 1), 0.0, 0
+async def fill(store: Store, shape: Shape) -> list[Rate]:
+    """Save everything; how quickly each tenth of the way went, batches made beforehand not counted."""
+    rates: list[Rate] = []
+    tenth, spent, used, saved = max(shape.tasks // 10, 1), 0.0, 0.0, 0
     batch: list[Task] = []
     for task in made(shape):
         batch.append(task)
         if len(batch) == BATCH:
-            began = time.perf_counter()
+            began, at_first = time.perf_counter(), time.process_time()
             await store.save(batch)
             spent += time.perf_counter() - began
+            used += time.process_time() - at_first
             saved += len(batch)
             batch = []
             if saved >= tenth * (len(rates) + 1):
-                rates.append(tenth / spent)
-                print(f"  {saved:>12,} tasks  {rates[-1]:>8,.0f} a second", flush=True)
-                spent = 0.0
+                rates.append(Rate(tenth / spent, used / tenth * 1e6))
+                print(
+                    f"  {saved:>12,} tasks  {rates[-1].a_second:>8,.0f} a second  {rates[-1].cpu_us:>6.0f} us CPU each",
+                    flush=True,
+                )
+                spent = used = 0.0
     await store.save(batch)
     return rates
 
@@ -239,14 +253,18 @@ async def measure(ask: Callable[[], Awaitable[object]], times: int) -> tuple[flo
 
 
 async def run(tasks: int, times: int, folder: Path) -> None:
-    """Fill and ask."""
+    """Fill, unless it is filled, and ask."""
     shape = Shape(tasks)
     print(describe())
     print(f"{shape.tasks:,} tasks, {shape.sessions:,} sessions, {shape.users:,} users, in {folder}\n")
     writing = await open_store("sqlite:", folder, write=True)
-    rates = await fill(writing, shape)
-    if len(rates) > 1:
-        print(f"  the last tenth at {rates[-1] / rates[0]:.0%} of the first")
+    if await writing.get(f"task-{shape.tasks - 1}") is None:
+        rates = await fill(writing, shape)
+        if len(rates) > 1:
+            first, last = rates[0], rates[-1]
+            print(
+                f"  the last tenth at {last.a_second / first.a_second:.0%} of the first, in CPU {first.cpu_us / last.cpu_us:.0%}"
+            )
     size = sum(path.stat().st_size for path in folder.glob("tasktap.db*"))
     print(f"  {size / 1e6:,.0f} MB, {size / shape.tasks:,.0f} bytes a task\n")
     print(f"{'answer':<26} {'p50 ms':>9} {'p95 ms':>9} {'floor':>7}")
@@ -263,14 +281,16 @@ def main() -> None:
     options.add_argument("--full", action="store_true", help="10,000,000 tasks")
     options.add_argument("--tasks", type=int, help="so many tasks")
     options.add_argument("--times", type=int, default=40, help="how often each answer is asked for")
-    options.add_argument("--in", dest="folder", type=Path, help="a folder to work in; it is emptied")
+    options.add_argument("--in", dest="folder", type=Path, help="a folder to work in; it is emptied, but with --keep")
+    options.add_argument("--keep", action="store_true", help="leave the folder as it is")
     given = options.parse_args()
     tasks = given.tasks or (10_000_000 if given.full else 1_000_000)
     folder = given.folder or Path(tempfile.mkdtemp(prefix="scale-"))
     try:
         asyncio.run(run(tasks, given.times, folder))
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        if not given.keep:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":
