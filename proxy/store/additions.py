@@ -81,14 +81,15 @@ class Additions:
 
     def tell(self, task: Summary, marks: Marks, facets: list[Named], sign: int = 1) -> None:
         """Add what a task tells in its place in its session, or take it out."""
-        day = task.created_at - task.created_at % DAY
-        (self.facets if sign > 0 else self.facets_gone)[day, task.project_id] += facets
+        day, project_id = task.created_at - task.created_at % DAY, task.project_id
+        tallies = self.facets if sign > 0 else self.facets_gone
+        tallies[day, project_id] += facets
         if task.ending is not Ending.COMPLETED:
-            _count(self.errors, day, task.project_id, facets, sign)
+            _count(self.errors, day, project_id, facets, sign)
         if task.flag is not None:
-            _count(self.success if task.flag is Flag.SUCCESS else self.failure, day, task.project_id, facets, sign)
+            _count(self.success if task.flag is Flag.SUCCESS else self.failure, day, project_id, facets, sign)
         if task.user_id is not None:
-            whose = Day(task.project_id, task.user_id, day)
+            whose = Day(project_id, task.user_id, day)
             if (figures := self.days.get(whose)) is None:
                 figures = self.days[whose] = Figures()
             if sign > 0:
@@ -111,7 +112,8 @@ class Additions:
         day = session.last_at - session.last_at % DAY
         (self.lasts if sign > 0 else self.lasts_gone)[day, session.project_id] += session.last_facets
         if session.user_id is not None:
-            owned = self.owned.setdefault((session.project_id, session.user_id), Owned())
+            if (owned := self.owned.get(key := (session.project_id, session.user_id))) is None:
+                owned = self.owned[key] = Owned()
             owned.sessions += sign
             owned.micros += sign * session.micros
             owned.ended_badly += sign * session.ended_badly

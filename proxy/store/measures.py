@@ -152,7 +152,7 @@ def slice_of(task: Summary) -> Slice:
     version = task.metadata.get("version_id") if task.metadata else None
     known = version if isinstance(version, str) and len(version) <= LABEL_LENGTH and _is_text(version) else None
     asked = task.model_requested if task.model_requested != model else None
-    return Slice(task.project_id, task.kind, model, asked, task.ending.value, known)
+    return Slice(task.project_id, task.kind, model, asked, str(task.ending), known)
 
 
 def labels_of(task: Summary) -> list[tuple[str, str]]:

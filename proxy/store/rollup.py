@@ -108,6 +108,7 @@ class Figures:
 
 
 _NOTHING = (False,) * 7
+_COMPLETED, _FAILURE = Ending.COMPLETED.value, Flag.FAILURE.value
 
 
 @dataclass(slots=True)
@@ -177,12 +178,13 @@ class SessionSum:
     @property
     def ended_badly(self) -> bool:
         """Whether it was given up rather than done, by its last task: that failed, was refused or flagged a failure."""
-        return self.last_ending != Ending.COMPLETED.value or self.last_flag == Flag.FAILURE.value or self.last_refusal
+        return self.last_refusal or self.last_ending != _COMPLETED or self.last_flag == _FAILURE
 
     @property
     def micros(self) -> int:
         """How long it lasted, in microseconds; a year at most."""
-        return max(0, min(self.ended_at - self.started_at, LONGEST))
+        micros = self.ended_at - self.started_at
+        return micros if 0 <= micros <= LONGEST else max(0, min(micros, LONGEST))
 
     @property
     def implicit(self) -> bool:

@@ -66,7 +66,7 @@ class _Family:
         self._touched: list[str] = []
 
     def changed(self) -> list[Summary]:
-        return [task for id, task in self._now.items() if task != self._was[id]]
+        return [task for id, task in self._now.items() if task is not self._was[id] and task != self._was[id]]
 
     def generation(self, wave: Sequence[str]) -> list[str]:
         """Place these and their parts; those that were touched are the next ones."""
@@ -81,7 +81,8 @@ class _Family:
             self._met(task)
         done: set[str] = set()
         for id in those:
-            self._place(id, those, done)
+            if self._now[id].parent_task_id is not None:
+                self._place(id, those, done)
         return [id for id in dict.fromkeys(self._touched) if id not in self._waved]
 
     def _met(self, task: Summary) -> str:
