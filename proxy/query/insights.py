@@ -204,15 +204,17 @@ def _total(groups: Iterable[Group]) -> Measures:
 
 
 def _broken_down(groups: Sequence[Group], place: int, sort: str, limit: int) -> JSON:
-    sums: dict[str | None, Measures] = defaultdict(Measures)
+    sums: dict[str | None, Measures] = {}
     for group in groups:
-        sums[group.values[place]].take(group.measures)
-    found = [({"value": value, **of_measures(measures)}, measures) for value, measures in sums.items()]
-    found.sort(key=lambda each: (-rank(each[0], sort), each[0]["value"] or ""))
+        if (so_far := sums.get(value := group.values[place])) is None:
+            sums[value] = replace(group.measures)
+        else:
+            so_far.take(group.measures)
+    found = sorted(sums.items(), key=lambda each: (-rank(each[1], sort), each[0] or ""))
     others = _total(Group(None, (), measures) for _, measures in found[limit:])
     return {
         "values": len(found),
-        "items": [shown for shown, _ in found[:limit]],
+        "items": [{"value": value, **of_measures(measures)} for value, measures in found[:limit]],
         "others": of_measures(others) if len(found) > limit else None,
     }
 

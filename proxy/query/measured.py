@@ -39,7 +39,16 @@ SORTS = ("tasks", "errors", "error_rate", "success_rate", "rated", "input_tokens
 """What groups can be ordered by, most first."""
 
 
-def rank(document: JSON, sort: str) -> float:
-    """What a document of `of_measures` is ordered by; what is not known comes last."""
-    value = document["seconds"][sort] if sort in SECONDS else document[sort]
+def rank(sums: Measures, sort: str) -> float:
+    """What sums are ordered by; what is not known comes last."""
+    value: float | None
+    if sort in SECONDS:
+        value = histogram.quantile(sums.seconds, int(sort[1:]) / 100)
+    elif sort == "error_rate":
+        value = sums.errors / sums.tasks if sums.tasks else None
+    elif sort in ("rated", "success_rate"):
+        rated = sums.success + sums.failure
+        value = rated if sort == "rated" else sums.success / rated if rated else None
+    else:
+        value = sums.dollars if sort == "cost" else getattr(sums, sort)
     return -1.0 if value is None else float(value)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from proxy.store.measures import DAY, Measures, slice_of
-from proxy.task import Filter, Summary, User
+from proxy.store.measures import DAY, Measured, Measures, slice_of
+from proxy.task import Filter, User
 
 WEEK = 7 * DAY
 _MONDAY = 4 * DAY  # the first one since the epoch
@@ -116,7 +116,7 @@ class Grouping:
         """Where the stretch begins that `moment` is in."""
         return None if self.step is None else floor(moment, self.step)
 
-    def values(self, task: Summary) -> tuple[str | None, ...]:
+    def values(self, task: Measured) -> tuple[str | None, ...]:
         """What a task is grouped by."""
         return tuple(value_of(task, name) for name in self.by)
 
@@ -126,7 +126,7 @@ def floor(moment: int, step: int) -> int:
     return moment - (moment - _MONDAY) % WEEK if step == WEEK else moment - moment % step
 
 
-def value_of(task: Summary, name: str) -> str | None:
+def value_of(task: Measured, name: str) -> str | None:
     """What a task has under a name of `CUBE`, `user_id`, `session_id`, or a key of its metadata."""
     if name.startswith(METADATA):
         value = task.metadata.get(name.removeprefix(METADATA))
@@ -154,7 +154,7 @@ class Groups:
             measures = self.found[key] = Measures()
         return measures
 
-    def count(self, task: Summary) -> None:
+    def count(self, task: Measured) -> None:
         """Add one task."""
         self.of(task.created_at, self.grouping.values(task)).count(task)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from proxy.store import histogram
-from proxy.task import Ending, Flag, Summary
+from proxy.task import JSON, Ending, Flag, Summary, Usage
 
 HOUR = 3_600_000_000
 DAY = 24 * HOUR
@@ -41,6 +41,39 @@ class Slice(NamedTuple):
     value: str | None = None  # None: one of too many values
 
 
+class Measured(Protocol):
+    """What tasks are added up by: those fields of a `Summary`."""
+
+    @property
+    def project_id(self) -> str: ...
+    @property
+    def created_at(self) -> int: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def session_id(self) -> str | None: ...
+    @property
+    def user_id(self) -> str | None: ...
+    @property
+    def model_requested(self) -> str | None: ...
+    @property
+    def model(self) -> str | None: ...
+    @property
+    def ending(self) -> Ending: ...
+    @property
+    def flag(self) -> Flag | None: ...
+    @property
+    def metadata(self) -> JSON: ...
+    @property
+    def usage(self) -> Usage | None: ...
+    @property
+    def cost(self) -> float | None: ...
+    @property
+    def seconds_total(self) -> float | None: ...
+    @property
+    def seconds_to_first_token(self) -> float | None: ...
+
+
 @dataclass(slots=True)
 class Measures:
     """Sums over tasks. Mutable: it grows inside one save or one answer."""
@@ -60,7 +93,7 @@ class Measures:
     seconds: int = 0  # histogram of how long calls took
     first_token: int = 0  # histogram of seconds to the first token
 
-    def count(self, task: Summary) -> None:
+    def count(self, task: Measured) -> None:
         """Add one task."""
         self.tasks += 1
         if task.ending is not Ending.COMPLETED:
@@ -146,7 +179,7 @@ def of_row(row: tuple[Any, ...]) -> Measures:
     return measures
 
 
-def slice_of(task: Summary) -> Slice:
+def slice_of(task: Measured) -> Slice:
     """What a task is counted under."""
     model = task.model if task.model is not None else task.model_requested
     version = task.metadata.get("version_id") if task.metadata else None

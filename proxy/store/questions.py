@@ -38,7 +38,13 @@ _NARROW = ("parent_task_id", "session_id", "user_id", "flag")
 
 
 def tasks(
-    filter: Filter, *, limit: int, after: int | None, oldest_first: bool, few: tuple[Condition, ...] = ()
+    filter: Filter,
+    *,
+    limit: int,
+    after: int | None,
+    oldest_first: bool,
+    few: tuple[Condition, ...] = (),
+    select: str = SUMMARY_SELECT,
 ) -> Question | None:
     """The tasks that `filter` leaves, past the key `after`; `None` where no task can be.
 
@@ -50,22 +56,22 @@ def tasks(
     tail = f"ORDER BY {{}} {way} LIMIT {int(limit)}"
     conditions = sought.every(filter.version_id, filter.metadata)
     if conditions and not filter.words and not _narrow(asked) and (few or any(each.relation == "=" for each in conditions)):
-        return _by_metadata(filter, asked, conditions, few, span, span_values, tail)
+        return _by_metadata(filter, asked, conditions, few, span, span_values, tail, select)
     if filter.words and not words.wanted(filter.words):
         return None
     if filter.words and (expression := words.expression(filter.words)):
         where, values = _also(asked, filter.model, conditions)
-        return _of_words(expression, filter.words, where, values, span_values, limit, oldest_first)
+        return _of_words(expression, filter.words, where, values, span_values, limit, oldest_first, select)
     walked = next((column for column in asked if (column, asked[column]) != ("ending", Ending.COMPLETED.value)), None)
     if filter.model is not None and not filter.words and walked not in (*_NARROW, "ending"):
-        return _of_model(filter.model, asked, conditions, span.format("key"), span_values, tail.format("key"))
+        return _of_model(filter.model, asked, conditions, span.format("key"), span_values, tail.format("key"), select)
     first = f"task.{walked} = ? AND " if walked else ""
     values = (asked.pop(walked),) if walked else ()
     where, others = _also(asked, filter.model, conditions)
     if filter.words:  # of letters that the index may not know
         where, others = f"{where} AND says(task.facts, ?)", (*others, sqlite_words.wanted(filter.words))
     return Question(
-        f"SELECT {SUMMARY_SELECT} FROM task WHERE {first}{span.format('task.key')}{where} {tail.format('task.key')}",
+        f"SELECT {select} FROM task WHERE {first}{span.format('task.key')}{where} {tail.format('task.key')}",
         (*values, *span_values, *others),
     )
 
@@ -136,6 +142,7 @@ def _by_metadata(
     span: str,
     span_values: tuple[int, ...],
     tail: str,
+    select: str,
 ) -> Question:
     """One index of metadata, walked in the order of the list; or the few tasks of a range, sorted."""
     equal = next((each for each in conditions if each.relation == "="), None)
@@ -143,20 +150,26 @@ def _by_metadata(
     first, first_values = sought.indexed(walked)
     where, values = _also(asked, filter.model, tuple(each for each in conditions if each not in walked))
     return Question(
-        f"SELECT {SUMMARY_SELECT} FROM metadatum CROSS JOIN task ON task.key = metadatum.task"
+        f"SELECT {select} FROM metadatum CROSS JOIN task ON task.key = metadatum.task"
         f" WHERE {first} AND {span.format('metadatum.task')}{where} {tail.format('metadatum.task')}",
         (*first_values, *span_values, *values),
     )
 
 
 def _of_model(
-    model: str, asked: dict[str, Value], conditions: tuple[Condition, ...], span: str, span_values: tuple[int, ...], tail: str
+    model: str,
+    asked: dict[str, Value],
+    conditions: tuple[Condition, ...],
+    span: str,
+    span_values: tuple[int, ...],
+    tail: str,
+    select: str,
 ) -> Question:
     """Two indexes, answered by and asked for, each walked in the order of the list and merged."""
     where, others = _also(asked, None, conditions)
     values = (model, *span_values, *others)
     return Question(
-        f"SELECT {SUMMARY_SELECT} FROM task WHERE task.key IN ("
+        f"SELECT {select} FROM task WHERE task.key IN ("
         f"SELECT key FROM task WHERE model = ? AND {span}{where} UNION ALL "
         f"SELECT key FROM task WHERE model_requested = ? AND model_requested IS NOT model AND {span}{where} {tail}"
         f") {tail}",
@@ -172,6 +185,7 @@ def _of_words(
     span: tuple[int, ...],
     limit: int,
     oldest_first: bool,
+    select: str,
 ) -> Question:
     """The index of words, walked block by block in the order of the list; of the last block that it comes to, all that fit."""
     way, last = ("ASC", "max") if oldest_first else ("DESC", "min")
@@ -183,7 +197,7 @@ def _of_words(
         f" CROSS JOIN task ON task.key BETWEEN {sqlite_words.OF_BLOCK.format('search.rowid')}"
         f" WHERE search MATCH ? AND search.rowid BETWEEN ? AND ? AND {fits} ORDER BY search.rowid {way} LIMIT {int(limit)}),"
         f" ending (block) AS (SELECT {last}(block) FROM found)"
-        f" SELECT {SUMMARY_SELECT} FROM task WHERE task.key IN (SELECT key FROM found UNION ALL SELECT task.key FROM ending"
+        f" SELECT {select} FROM task WHERE task.key IN (SELECT key FROM found UNION ALL SELECT task.key FROM ending"
         f" CROSS JOIN task ON task.key BETWEEN {sqlite_words.OF_BLOCK.format('ending.block')} WHERE {fits})"
         f" ORDER BY task.key {way} LIMIT {int(limit)}",
         (expression, lowest, highest, *fit, *fit),

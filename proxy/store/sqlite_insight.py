@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from proxy.store import keys, measures, questions, rows
+from proxy.store.histogram import unpack
 from proxy.store.insight import (
     CUBE,
     METADATA,
@@ -28,6 +29,7 @@ from proxy.store.insight import (
     floor,
 )
 from proxy.store.measures import DAY, HOUR, Measures
+from proxy.store.rows import Row
 from proxy.store.sqlite_cells import DAYS, HOURS
 from proxy.store.sqlite_reader import Readers
 from proxy.task import Filter, User
@@ -35,6 +37,7 @@ from proxy.task import Filter, User
 _CELL = ", ".join(measures.COLUMNS)
 _CUBE_FILTERS = frozenset({"project_id", "model", "kind", "ending", "version_id", "since", "until"})
 _PLACE_FILTERS = frozenset({"project_id", "since", "until"})
+_LENGTHS = {HOURS: HOUR, DAYS: DAY}
 _LOWEST, _HIGHEST = keys.EARLIEST, keys.LATEST
 
 
@@ -60,12 +63,12 @@ class SqliteInsights:
         return groups.done()
 
     async def _scan(self, groups: Groups, filter: Filter) -> None:
-        question = questions.tasks(filter, limit=SCANNED_MOST + 1, after=None, oldest_first=False)
+        question = questions.tasks(filter, limit=SCANNED_MOST + 1, after=None, oldest_first=False, select=rows.MEASURED_SELECT)
         found = await self._readers.rows(question.sql, question.values) if question else []
         if len(found) > SCANNED_MOST:
             raise TooMuch(str(TooMuch.__doc__))
         for row in found:
-            groups.count(rows.summary(row))
+            groups.count(rows.measurable(row))
 
     async def _cells(self, groups: Groups, filter: Filter) -> None:
         for first, end, span in _parts(filter, groups.grouping.step):
@@ -76,17 +79,26 @@ class SqliteInsights:
 
     async def _add_cells(self, groups: Groups, filter: Filter, place: tuple[int, int, int]) -> None:
         """Add cells of a span that begin between two times. Counts are added up by SQLite, histograms here."""
-        by = groups.grouping.by
-        named = "".join(f"slice.{name}, " for name in by) + _floored("cell.at", groups.grouping.step)
+        by, step = groups.grouping.by, groups.grouping.step
+        at = "cell.at" if step == _LENGTHS[place[0]] else _floored("cell.at", step)  # which SQLite knows to come in order
+        named = f"{at}{''.join(f', slice.{name}' for name in by)}"
         where, values = _sliced(filter)
         source = f"FROM cell CROSS JOIN slice ON slice.key = cell.slice WHERE span = ? AND at >= ? AND at < ? AND {where}"
         summed = ", ".join(f"sum({name})" for name in measures.SUMS)
         grouped = ", ".join(str(number + 1) for number in range(len(by) + 1))
+        of = 1 + len(by)
         for row in await self._readers.rows(f"SELECT {named}, {summed} {source} GROUP BY {grouped}", (*place, *values)):
-            groups.of(row[len(by)], row[: len(by)]).take(Measures(*row[len(by) + 1 :]))
-        spreads = await self._readers.rows(f"SELECT {named}, seconds, first_token {source}", (*place, *values))
-        for row in spreads:
-            groups.of(row[len(by)], row[: len(by)]).spread(row[-2], row[-1])
+            groups.of(row[0], row[1:of]).take(Measures(*row[of:]))
+        spreads: dict[Row, list[int]] = {}
+        for row in await self._readers.rows(f"SELECT {named}, seconds, first_token {source}", (*place, *values)):
+            if (spread := spreads.get(place_of := row[:of])) is None:
+                spread = spreads[place_of] = [0, 0]
+            spread[0] += unpack(row[-2])
+            spread[1] += unpack(row[-1])
+        for (moment, *names), (took, first) in spreads.items():
+            sums = groups.of(moment, tuple(names))
+            sums.seconds += took
+            sums.first_token += first
 
     async def _labels(self, groups: Groups, filter: Filter, label: str) -> None:
         first, end = _days(filter.since, filter.until)
