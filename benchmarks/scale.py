@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import random
 import shutil
 import tempfile
@@ -169,6 +170,8 @@ async def fill(store: Store, shape: Shape) -> list[Rate]:
     rates: list[Rate] = []
     tenth, spent, used, saved = max(shape.tasks // 10, 1), 0.0, 0.0, 0
     batch: list[Task] = []
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)  # as in the desk
     for task in made(shape):
         batch.append(task)
         if len(batch) == BATCH:
