@@ -16,6 +16,8 @@ def read_raw(raw_input: Any, raw_output: Any) -> Reading | None:
     `None` where they are nobody's request and response.
     """
     request = _request(raw_input)
+    if isinstance(raw_output, dict) and raw_output.get("object") == "chat.completion.chunk":
+        raw_output = [raw_output]  # a stream of which one chunk came
     kind = _answers(raw_output) or _asks(request)
     if kind is None:
         return None
@@ -37,6 +39,8 @@ def _request(raw: Any) -> Any:
     """The request in what was logged: it itself, a list of messages, or the first argument of a wrapped function."""
     if isinstance(raw, list) and raw and all(isinstance(one, dict) and "role" in one for one in raw):
         return {"messages": raw}
+    if isinstance(raw, list) and len(raw) == 1 and _asks(raw[0]) is not None:
+        return raw[0]  # the arguments of a function that was wrapped in JavaScript
     if isinstance(raw, dict) and "0" in raw and all(isinstance(name, str) for name in raw):
         rest = {name: value for name, value in raw.items() if not name.isdigit()}
         inner = _request(raw["0"])

@@ -12,7 +12,7 @@ from typing import Final
 
 from proxy.record.intake import Intake, IntakeBusy, TooLarge, written
 from proxy.record.intake_acts import Answer, refused
-from proxy.record.phospho_door import Served
+from proxy.record.phospho_routes import Served
 from proxy.record.words import without_secrets
 from proxy.store import Store
 from proxy.store.entries import Amended

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from proxy.query.api import Act, Mounted
-from proxy.record import phospho_door, stored_door
+from proxy.record import phospho_routes, stored_door
 from proxy.record.absorber import Absorber
 from proxy.record.intake import Intake
 from proxy.record.intake_acts import Acts
@@ -32,12 +32,10 @@ class IntakeDoor:
         self.absorber = Absorber(path / data_dir.INTAKE, path / data_dir.ASIDE, store, self._intake.absorbed, self._intake.wake)
         acts = Acts(self._intake, store)
         self.acts: Mapping[str, Act] = {name: getattr(acts, name) for name in _ACTS}
-        doors = ((PhosphoDoor(self._intake, store), phospho_door.ROUTES), (StoredDoor(self._intake, store), stored_door.ROUTES))
-        self.mounted = [
-            Mounted(each.method, each.path, getattr(door, each.act), each.most, each.feedback, each.open)
-            for door, routes in doors
-            for each in routes
-        ]
+        phospho, stored = PhosphoDoor(self._intake, store), StoredDoor(self._intake, store)
+        served = [(each, phospho.act(each.act)) for each in phospho_routes.ROUTES]
+        served += [(each, getattr(stored, each.act)) for each in stored_door.ROUTES]
+        self.mounted = [Mounted(each.method, each.path, act, each.most, each.feedback, each.open) for each, act in served]
 
     def told(self, state: Status) -> Status:
         """`state`, with how this door is."""

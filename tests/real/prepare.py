@@ -27,6 +27,7 @@ ENVIRONMENTS = {
 ENVIRONMENTS["phospho"] = ("phospho==0.3.45", "openai>=1.109,<2", "pandas<3", "langchain-core>=1,<2")  # as its users have it
 NODE_PACKAGES = {
     "node": ("openai@6.49.0",),  # the last line that runs on Node 18 and 20
+    "phosphojs": ("phospho@0.0.2",),  # the only version that the registry has left
     "axe": ("axe-core@4.14.1",),  # what looks for barriers in pages
 }
 SECONDS = 600  # for one piece, on a slow line

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import socket
 import subprocess
 import threading
@@ -330,3 +331,22 @@ def test_a_key_that_the_desk_wants_is_the_clients_key(python: Path, tmp_path: Pa
         status, _ = send(f"{house.run['desk']}/v2/tasks/task-1", {}, Authorization="Bearer k")
         assert status == 200
         assert send(f"{house.run['desk']}/v2/log/app", {"batched_log_events": []}, Authorization="Bearer wrong")[0] == 401
+
+
+@pytest.mark.parametrize("behind", ["/v0", "/v2", "//v2"])
+def test_the_package_for_node(behind: str, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    place = tmp_path_factory.mktemp("node")
+    shutil.copy(APP.with_suffix(".mjs"), place)
+    (place / "node_modules").symlink_to(piece("phosphojs") / "node_modules")
+    with serving(tmp_path) as house:
+        jobs = [json.dumps([["hi", "yo"], ["only this", None]]), json.dumps([["long " * 10_000, {"not": "text"}]])]
+        answers = []
+        for each in jobs:
+            command = ["node", "phospho_app.mjs", house.run["desk"] + behind, "node", each]
+            ran = subprocess.run(command, cwd=place, env=clean_environment(), capture_output=True, text=True, timeout=SECONDS)
+            assert ran.returncode == 0, ran.stderr[-2000:]
+            answers += json.loads(ran.stdout)
+        tasks = [house.task(answer["logged_events"][0]["task_id"]) for answer in answers]
+    assert [(task["input"][:5], task["output"], task["project_id"]) for task in tasks] == [
+        ("hi", "yo", "node"), ("only ", None, "node"), ("long ", '{"not":"text"}', "node"),
+    ]  # fmt: skip
