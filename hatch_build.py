@@ -47,6 +47,7 @@ COMPILED = [
     "refusal",
     "relay",
     "routes",
+    "spares",
     "spoken",
     "tap",
     "tunnel",

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from proxy.record import faults
+from proxy.record import faults, spares
 from proxy.record.board import HELD_SECONDS, Column
 from proxy.record.frames import HEADER_SIZE, Kind, frame
 
@@ -311,6 +311,17 @@ class _Writer:
         self._measure()
         size = max(settings.segment_bytes, least)
         path = settings.directory / f"{self._epoch}-{self._index:08d}.journal"
+        fd = spares.take(settings.directory, size, path)
+        if fd is None:
+            fd = self._new(path, size)
+        self._named = self._sync
+        old, self._fd, self._offset, self._size = self._fd, fd, 0, size
+        self._index += 1
+        if old >= 0:
+            os.close(old)
+
+    def _new(self, path: Path, size: int) -> int:
+        """A segment of this size, locked and blank, as a descriptor to write with. Raises OSError."""
         new = path.with_name(path.name + UNFINISHED)  # until it is whole and locked, the recorder must not take it for a segment
         fd = os.open(new, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
@@ -328,11 +339,7 @@ class _Writer:
             os.close(fd)
             new.unlink(missing_ok=True)
             raise
-        self._named = self._sync
-        old, self._fd, self._offset, self._size = self._fd, fd, 0, size
-        self._index += 1
-        if old >= 0:
-            os.close(old)
+        return fd
 
     def _measure(self) -> None:
         """See how much of `max_bytes` is used; raise where it is all of it."""

@@ -19,7 +19,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
-from proxy.record import assembly, faults, reading
+from proxy.record import assembly, faults, reading, spares
 from proxy.record.blank import LET_GO, drop_set_aside
 from proxy.record.frames import frame
 from proxy.record.journal import UNFINISHED
@@ -30,6 +30,7 @@ from proxy.record.threads import Threads
 from proxy.store import Store, StoreRejected, StoreUnavailable
 from proxy.task import Forget, Task
 
+SWEEP_SECONDS: Final = 10.0  # how often it is looked whether spare segments have become old
 POLL_SECONDS: Final = 0.05  # how often a journal with nothing new is looked at
 RETRY_SECONDS: Final = 0.5  # after the store could not be used
 BATCH_BYTES: Final = 4 << 20  # of journal read at a time
@@ -78,6 +79,7 @@ class Recorder:
         self._waiting: list[_Read] = []  # read, not stored yet
         self._linked = False  # they have been given their sessions
         self._rests = 0  # steps that found nothing to do
+        self._swept = 0.0
         self.stored: dict[str, int] = {}  # by epoch of this run
         self.set_aside: dict[str, int] = {}
         self.let_go: dict[str, int] = {}  # set aside, and forgotten since because somebody asked for it
@@ -105,6 +107,7 @@ class Recorder:
         for path in self._aside.glob(f"*{LET_GO}"):
             if not path.name.startswith(self._run):
                 path.unlink(missing_ok=True)
+        spares.sweep(self._directory, beginning=True)
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -268,12 +271,15 @@ class Recorder:
         return {run: min(times) for run, times in reached.items() if journals[run] > 1}
 
     def _forget(self) -> None:
+        if time.monotonic() > self._swept + SWEEP_SECONDS:
+            self._swept = time.monotonic()
+            spares.sweep(self._directory)
         for epoch, tail in tuple(self._tails.items()):
             tail.relieve()
             while (path := tail.oldest_done()) is not None:
                 if faults.ARMED:
                     faults.hit("recorder.forget")
-                path.unlink(missing_ok=True)
+                spares.retire(path, tail.oldest_bytes)
                 tail.forget_oldest()
                 if faults.ARMED:
                     faults.hit("recorder.forgot")

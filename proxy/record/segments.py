@@ -207,8 +207,13 @@ class Tail:
             return None
         return self._segments[0].path
 
+    @property
+    def oldest_bytes(self) -> int:
+        """How many bytes of the oldest segment were records."""
+        return self._segments[0].offset
+
     def forget_oldest(self) -> None:
-        """The oldest segment's file is deleted."""
+        """The oldest segment's file is deleted, or has another use."""
         os.close(self._segments.popleft().fd)
 
     @property

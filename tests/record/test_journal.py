@@ -10,8 +10,9 @@ from proxy.record.board import Board, Column
 from proxy.record.frames import HEADER_SIZE, Kind, records
 from proxy.record.journal import Journal, JournalSettings
 from proxy.record.segments import BLOCK, Tail, epochs
+from proxy.record.spares import retire
 
-EPOCH = "run0w0s1"
+EPOCH, NEXT = "run0w0s1", "run0w0s2"
 
 
 @pytest.fixture
@@ -65,6 +66,29 @@ async def test_records_keep_their_order_over_many_segments(journal, tmp_path):
 
     assert [number for _, number, _ in on_disk(tmp_path)] == list(range(201))
     assert len(list(tmp_path.glob("*.journal"))) > 3
+
+
+async def test_a_segment_that_was_made_blank_is_written_again(tmp_path, row):
+    size = 1 << 20
+    settings = JournalSettings(directory=tmp_path, segment_bytes=size)
+    first = Journal(settings, EPOCH, row)
+    await written(first, first.append(Kind.DATA, 1, b"o" * (size - 1000)))
+    await first.close(1)
+    [path] = tmp_path.glob("*.journal")
+    file = path.stat().st_ino
+    retire(path, size - 900)
+
+    second = Journal(settings, NEXT, row)
+    await written(second, second.append(Kind.END, 2, b"new"))
+    await second.close(1)
+
+    [path] = tmp_path.iterdir()
+    assert (path.name, path.stat().st_ino, on_disk(tmp_path)) == (
+        "00000001a0b1w0s2-00000000.journal",
+        file,
+        [(Kind.END, 2, b"new")],
+    )
+    assert not path.read_bytes().rstrip(b"\0").count(b"o")
 
 
 async def test_a_record_larger_than_a_segment_gets_a_segment_of_its_own(journal, tmp_path):
