@@ -21,6 +21,7 @@ COMPILED = [
     "caller",
     "carry",
     "connection",
+    "exchange",
     "fields",
     "frames",
     "headers",

@@ -12,7 +12,7 @@ import json
 REQUEST = (
     b"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nAccept: application/json\r\n"
     b"Authorization: Bearer sk-benchmark-0123456789abcdef\r\nUser-Agent: benchmark\r\nX-Session-Id: s-1\r\nX-User-Id: u-1\r\n"
-    b"X-Play: %s\r\nContent-Length: %d\r\n\r\n%s"
+    b"X-Play: %s\r\n%sContent-Length: %d\r\n\r\n%s"
 )
 MARK = b"data: [DONE]\n\n"
 LAST_CHUNK = b"0\r\n\r\n"
@@ -72,10 +72,10 @@ STREAM_HEAD = (
 ANSWERS = {b"small": _answer(600), b"large": _answer(10_000)}
 
 
-def request(play: str) -> bytes:
-    """The whole request that is answered with `play`: about 300 bytes of body, 200 KB for `large`."""
+def request(play: str, fields: bytes = b"") -> bytes:
+    """The whole request that is answered with `play`, `fields` in its head: 300 bytes of body, 200 KB for `large`."""
     body = _request_body(200_000 if play == "large" else 300, play.startswith(("events", "hold")))
-    return REQUEST % (play.encode(), len(body), body)
+    return REQUEST % (play.encode(), fields, len(body), body)
 
 
 def events(count: int) -> list[bytes]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from typing import Final, Protocol, cast
+from typing import Final, cast
 
+from proxy.record.exchange import Exchange
+from proxy.record.house import House
 from proxy.record.http1 import BadMessage, Chunked, request_head
-from proxy.record.prepare import Prepared, Preparer
 from proxy.record.presence import Presence, presence
 from proxy.record.refusal import refusal
 
@@ -15,37 +16,6 @@ WATERMARK: Final = 64 * 1024  # bytes waiting for a caller at which the upstream
 MOST_AHEAD: Final = 128 * 1024  # bytes read ahead of a call that is not served yet
 LEAVING_SECONDS: Final = 2.0  # for a caller to take its answer and stop sending, when we are done with it
 HALF_CLOSE_SECONDS: Final = 2.0  # a far caller that ends its side so soon after asking has only ended its side
-
-
-class Call(Protocol):
-    """What serves one call on this connection."""
-
-    def request_data(self, payload: bytes, done: bool) -> None: ...
-
-    def tunnelled_from_caller(self, data: bytes) -> None: ...
-
-    def caller_left(self) -> None: ...
-
-    def caller_full(self) -> None: ...
-
-    def caller_drained(self) -> None: ...
-
-
-class House(Protocol):
-    """Where calls are served."""
-
-    stopping: bool
-
-    @property
-    def prepare(self) -> Preparer: ...
-
-    def call(self, caller: Caller, asked: tuple[Prepared, int, bytes], payload: bytes, done: bool) -> Call | None: ...
-
-    def arrived(self, caller: Caller) -> None: ...
-
-    def gone(self, caller: Caller) -> None: ...
-
-    def rejected(self, code: str) -> None: ...
 
 
 class Caller(asyncio.Protocol):
@@ -57,7 +27,7 @@ class Caller(asyncio.Protocol):
         self._max_target = max_target
         self._loop = asyncio.get_running_loop()
         self.transport: asyncio.Transport | None = None
-        self._call: Call | None = None
+        self._call: Exchange | None = None
         self._buffer = b""
         self._left = 0
         self._chunked: Chunked | None = None
@@ -183,7 +153,7 @@ class Caller(asyncio.Protocol):
             request_head(buffer[: line - 1] + b"\r\nHost: x", self._max_target)  # raises: the request line is bad
 
     def _receive_body(self, data: bytes) -> None:
-        call = cast("Call", self._call)
+        call = cast("Exchange", self._call)
         try:
             payload, rest, done = self._cut(data)
         except BadMessage as error:
@@ -235,7 +205,7 @@ class Caller(asyncio.Protocol):
             self._paused = False
             self.transport.resume_reading()
 
-    def become(self, tunnel: Call) -> bytes:
+    def become(self, tunnel: Exchange) -> bytes:
         """From now on bytes pass to `tunnel` as they are; returns those that are here already."""
         self._tunnel = True
         self._call = tunnel

@@ -18,6 +18,7 @@ from proxy.record.board import Column
 from proxy.record.caller import Caller
 from proxy.record.connection import Connection
 from proxy.record.dial import Unreachable
+from proxy.record.exchange import Exchange
 from proxy.record.fields import line
 from proxy.record.house import House
 from proxy.record.http1 import ResponseHead, chunk
@@ -38,7 +39,7 @@ _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _JSON = line(b"Content-Type: application/json")
 
 
-class Carry:
+class Carry(Exchange):
     """One call, on its way from a caller to an upstream and back."""
 
     # most calls change few of these: a new one costs what it sets, and no more
@@ -294,12 +295,6 @@ class Carry:
         if faults.ARMED:
             faults.hit("relay.forward")
         self._outlet.put(out, sequence)
-
-    def tunnelled(self, data: bytes) -> None:
-        """Not before there is a tunnel."""
-
-    def tunnelled_from_caller(self, data: bytes) -> None:
-        """Not before there is a tunnel."""
 
     def upstream_full(self) -> None:
         if self._outlet.caller is not None:

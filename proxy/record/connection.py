@@ -7,8 +7,9 @@ reused connection dies before it answered, whoever called learns it and may try 
 from __future__ import annotations
 
 import asyncio
-from typing import Final, Protocol, cast
+from typing import Final, cast
 
+from proxy.record.exchange import Exchange
 from proxy.record.http1 import UNTIL_CLOSE, BadMessage, Chunked, ResponseHead, response_head
 
 MAX_HEAD: Final = 256 * 1024  # bytes of an answer's head
@@ -16,30 +17,14 @@ MAX_INTERIM: Final = 100  # 1xx answers before the final one
 WATERMARK: Final = 256 * 1024  # bytes waiting to go upstream at which the caller is held back
 
 
-class Pool(Protocol):
+class Pool:
     """Where connections wait for the next call."""
 
-    def keep(self, connection: Connection) -> None: ...
+    def keep(self, connection: Connection) -> None:
+        """Take one back that can be used again."""
 
-    def drop(self, connection: Connection) -> None: ...
-
-
-class Carrier(Protocol):
-    """Who uses a connection: what it is told while it does."""
-
-    def interim(self, head: ResponseHead, raw: bytes) -> None: ...
-
-    def answer(self, head: ResponseHead) -> None: ...
-
-    def body(self, raw: bytes, payload: bytes, done: bool) -> None: ...
-
-    def tunnelled(self, data: bytes) -> None: ...
-
-    def upstream_ended(self, problem: str | None, clean: bool) -> None: ...
-
-    def upstream_full(self) -> None: ...
-
-    def upstream_drained(self) -> None: ...
+    def drop(self, connection: Connection) -> None:
+        """Forget one that ended while it was free."""
 
 
 class Connection(asyncio.Protocol):
@@ -50,7 +35,7 @@ class Connection(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
         self.idle_since = 0.0
         self.reused = False
-        self._carrier: Carrier | None = None
+        self._carrier: Exchange | None = None
         self._method = b""
         self._upgrading = False
         self._buffer = b""
@@ -62,7 +47,7 @@ class Connection(asyncio.Protocol):
 
     # -- the carrier's side
 
-    def carry(self, carrier: Carrier, method: bytes, *, upgrading: bool) -> None:
+    def carry(self, carrier: Exchange, method: bytes, *, upgrading: bool) -> None:
         """Serve this call from now on, until `leave` or `abort`."""
         self._carrier = carrier
         self._method = method
@@ -71,7 +56,7 @@ class Connection(asyncio.Protocol):
         self._chunked = None
         self._interims = 0
 
-    def become(self, tunnel: Carrier) -> None:
+    def become(self, tunnel: Exchange) -> None:
         """From now on bytes pass to `tunnel` as they are."""
         self._carrier = tunnel
         self._tunnel = True
@@ -159,12 +144,12 @@ class Connection(asyncio.Protocol):
             except BadMessage as error:
                 self._broken(carrier, error)
 
-    def _broken(self, carrier: Carrier, error: BadMessage) -> None:
+    def _broken(self, carrier: Exchange, error: BadMessage) -> None:
         self._carrier = None
         self.abort()
         carrier.upstream_ended(str(error), clean=False)
 
-    def _receive_head(self, carrier: Carrier, data: bytes) -> None:
+    def _receive_head(self, carrier: Exchange, data: bytes) -> None:
         while self._head is None:
             if self._buffer:
                 data = self._buffer + data
@@ -202,7 +187,7 @@ class Connection(asyncio.Protocol):
         if self._carrier is carrier:
             self._receive_body(carrier, data)
 
-    def _receive_body(self, carrier: Carrier, data: bytes) -> None:
+    def _receive_body(self, carrier: Exchange, data: bytes) -> None:
         if self._chunked is not None:
             payload, used = self._chunked.feed(data)
             done = self._chunked.done

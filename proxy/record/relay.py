@@ -11,7 +11,7 @@ from typing import Final
 from proxy.record.board import Column
 from proxy.record.caller import Caller
 from proxy.record.carry import Carry
-from proxy.record.house import Rules
+from proxy.record.house import House, Rules
 from proxy.record.ids import Given, uuid7
 from proxy.record.journal import Journal
 from proxy.record.prepare import Prepared, Preparer, Target
@@ -46,7 +46,7 @@ class RelaySettings:
     max_calls: int = 10000
 
 
-class Relay:
+class Relay(House):
     """One worker: its callers, its upstreams, its journal."""
 
     def __init__(self, settings: RelaySettings, journal: Journal, row: memoryview) -> None:

@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 from proxy.record.caller import Caller
 from proxy.record.connection import Connection
-from proxy.record.http1 import ResponseHead
+from proxy.record.exchange import Exchange
 from proxy.record.outlet import HELD_BYTES, Outlet
 from proxy.record.spoken import Spoken
 from proxy.task import Ending
 
 
-class Tunnel:
+class Tunnel(Exchange):
     """Takes a call's place on both of its connections once they speak something else than HTTP."""
 
     def __init__(self, outlet: Outlet, connection: Connection, spoken: Spoken, over: Callable[[], None]) -> None:
@@ -79,13 +79,3 @@ class Tunnel:
     def upstream_drained(self) -> None:
         if self._outlet.caller is not None:
             self._outlet.caller.resume()
-
-    # HTTP is over on these connections
-
-    def request_data(self, payload: bytes, done: bool) -> None: ...
-
-    def interim(self, head: ResponseHead, raw: bytes) -> None: ...
-
-    def answer(self, head: ResponseHead) -> None: ...
-
-    def body(self, raw: bytes, payload: bytes, done: bool) -> None: ...

@@ -10,7 +10,7 @@ from collections import deque
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from proxy.record.connection import Connection
+from proxy.record.connection import Connection, Pool
 from proxy.record.dial import Unreachable, dial, dial_through, proxy_for
 from proxy.record.headers import Key
 
@@ -37,7 +37,7 @@ class UpstreamSettings:
     proxy: str | None = None  # "none", or http://host:port; None asks the environment
 
 
-class Upstream:
+class Upstream(Pool):
     """One upstream: where it is, how to get there, and the connections that are free now."""
 
     def __init__(self, settings: UpstreamSettings) -> None:
