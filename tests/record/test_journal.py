@@ -24,7 +24,7 @@ def row():
 
 @pytest.fixture
 async def journal(tmp_path, row):
-    made = Journal(JournalSettings(directory=tmp_path, segment_bytes=64 * 1024), EPOCH, row)
+    made = Journal(JournalSettings(directory=tmp_path, segment_bytes=64 * 1024, patience=30), EPOCH, row)
     yield made
     await made.close(1)
 
@@ -70,7 +70,7 @@ async def test_records_keep_their_order_over_many_segments(journal, tmp_path):
 
 async def test_a_segment_that_was_made_blank_is_written_again(tmp_path, row):
     size = 1 << 20
-    settings = JournalSettings(directory=tmp_path, segment_bytes=size)
+    settings = JournalSettings(directory=tmp_path, segment_bytes=size, patience=30)
     first = Journal(settings, EPOCH, row)
     await written(first, first.append(Kind.DATA, 1, b"o" * (size - 1000)))
     await first.close(1)
@@ -84,7 +84,7 @@ async def test_a_segment_that_was_made_blank_is_written_again(tmp_path, row):
 
     [path] = tmp_path.iterdir()
     assert (path.name, path.stat().st_ino, on_disk(tmp_path)) == (
-        "00000001a0b1w0s2-00000000.journal",
+        f"{NEXT}-00000000.journal",
         file,
         [(Kind.END, 2, b"new")],
     )
@@ -173,7 +173,7 @@ async def test_the_reader_gives_a_call_once_its_end_is_there_and_not_before(jour
 
 
 async def test_when_the_writer_is_gone_unfinished_calls_are_given_as_they_are(tmp_path, row):
-    journal = Journal(JournalSettings(directory=tmp_path), EPOCH, row)
+    journal = Journal(JournalSettings(directory=tmp_path, patience=30), EPOCH, row)
     journal.append(Kind.BEGIN, 1, b"b")
     await written(journal, journal.append(Kind.DATA, 1, b"d"))
     tail = Tail(tmp_path, EPOCH)
@@ -194,7 +194,7 @@ async def test_when_the_writer_is_gone_unfinished_calls_are_given_as_they_are(tm
 
 @pytest.mark.parametrize("cut", [1, 10, 20, 21, 30, 40])
 async def test_a_torn_tail_is_cut_off(tmp_path, row, cut):
-    journal = Journal(JournalSettings(directory=tmp_path), EPOCH, row)
+    journal = Journal(JournalSettings(directory=tmp_path, patience=30), EPOCH, row)
     journal.append(Kind.BEGIN, 1, b"first")
     await written(journal, journal.append(Kind.BEGIN, 2, b"second payload"))
     await journal.close(1)
@@ -214,7 +214,7 @@ async def test_a_torn_tail_is_cut_off(tmp_path, row, cut):
 
 
 async def test_damage_inside_is_counted_and_what_is_behind_it_is_read(tmp_path, row):
-    journal = Journal(JournalSettings(directory=tmp_path), EPOCH, row)
+    journal = Journal(JournalSettings(directory=tmp_path, patience=30), EPOCH, row)
     for number in range(3):
         journal.append(Kind.BEGIN, number, b"payload %d" % number)
     await written(journal, journal.append(Kind.END, 0, b""))
@@ -253,7 +253,7 @@ class BadDisk:
 
 async def three_calls(tmp_path, row, end: bool) -> tuple[Journal, BadDisk]:
     """A journal of three long calls; the disk cannot read a part of the second."""
-    journal = Journal(JournalSettings(directory=tmp_path), EPOCH, row)
+    journal = Journal(JournalSettings(directory=tmp_path, patience=30), EPOCH, row)
     for number in range(3):
         journal.append(Kind.BEGIN, number, b"%d" % number * BIG)
         last = journal.append(Kind.END, number, b"{}")
@@ -298,7 +298,7 @@ async def test_a_place_that_can_be_read_again_in_time_costs_nothing(tmp_path, ro
 
 
 async def test_where_a_disk_cannot_read_what_was_never_written_the_reader_waits(tmp_path, row):
-    journal = Journal(JournalSettings(directory=tmp_path), EPOCH, row)
+    journal = Journal(JournalSettings(directory=tmp_path, patience=30), EPOCH, row)
     await written(journal, journal.append(Kind.END, 1, b"{}"))
     tail = Tail(tmp_path, EPOCH, BadDisk(BLOCK, 2 * BLOCK).pread, 0)
     assert list(tail.read([0], 1 << 20)) == []
@@ -314,7 +314,7 @@ async def test_where_a_disk_cannot_read_what_was_never_written_the_reader_waits(
 
 async def test_a_second_start_writes_files_of_its_own(tmp_path, row):
     for epoch in ("run0w0s1", "run0w0s2"):
-        journal = Journal(JournalSettings(directory=tmp_path), epoch, row)
+        journal = Journal(JournalSettings(directory=tmp_path, patience=30), epoch, row)
         await written(journal, journal.append(Kind.BEGIN, 1, b""))
         await journal.close(1)
 
