@@ -92,6 +92,7 @@ def _started(name: str, command: list[str], port: int, folder: Path, core: int) 
     local = {
         "LITELLM_LOCAL_MODEL_COST_MAP": "True",
         "LITELLM_LOG": "ERROR",
+        "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true",
         "NODE_ENV": "production",
         "TRUSTED_CUSTOM_HOSTS": "127.0.0.1",
     }
