@@ -18,7 +18,7 @@ import typer.main
 
 from proxy.config import Settings, leaves, load
 from proxy.config.values import size_text
-from tests.proc import serving
+from tests.proc import serving, soon
 from tests.upstream import DONE, STREAM_HEAD, Upstream, chunk, event
 
 ROOT = Path(__file__).parents[1]
@@ -364,9 +364,13 @@ def test_the_first_minute_really_works(tmp_path):
             printed.append(ran.stdout)
             house.quiet()
         task = house.newest(session_id="first-chat")
+        logged = soon(lambda: found if len(found := house.get("/api/tasks?session_id=chat-7")["items"]) == 2 else None)
+        judged = soon(lambda: next((each for each in house.get("/api/tasks?flag=success")["items"]), None))
     upstream.check()
     upstream.close()
-    assert len(printed) == 3
+    assert len(printed) == 4
+    assert [(each["name"], each["user_id"]) for each in logged] == [(None, "ada"), ("search", "ada")]
+    assert (judged["id"], logged[0]["output"]) == (logged[0]["id"], "three articles about quantum computers")
     assert printed[1] == "Hello there.\n"
     assert "first-chat" in printed[2]
     assert (task["user_id"], task["output"], task["ending"]) == ("ada", "Hello there.", "completed")

@@ -8,7 +8,11 @@ import re
 import statistics
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 import pytest
@@ -318,3 +322,68 @@ def test_pages_are_light_and_quick(tab: Open, house: Tasktap, paths: dict[str, s
         print("\n" + "\n".join(told) + f"\nassets of a first visit: {assets / 1000:.1f} KB")
     assert assets < ASSET_BYTES
     assert statistics.median(paints) < FIRST_PAINT_MS * 4  # the machine is shared; the figures are printed
+
+
+@contextmanager
+def another_site() -> Iterator[str]:
+    """An empty page of another site: for a browser, localhost and 127.0.0.1 are two."""
+
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write(b"<!doctype html><title>shop</title>")
+
+        def log_message(self, *_: object) -> None:
+            """Nothing: the test says what went wrong."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Page)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield f"http://localhost:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+ASK = """async ([method, url, key, body]) => {
+  const headers = {"Content-Type": "application/json"};
+  if (key) headers.Authorization = `Bearer ${key}`;
+  try {
+    const answer = await fetch(url, {method, headers, body: body && JSON.stringify(body)});
+    return [answer.status, await answer.json()];
+  } catch (error) { return [0, String(error)]; }
+}"""
+
+
+def test_a_page_of_another_site_gives_feedback_and_does_nothing_else(tmp_path: Path, chromium):  # type: ignore[no-untyped-def]
+    desk = '[desk]\nkey = "the-desk-key"\nfeedback_key = "for-pages"\n'
+    with serving(tmp_path, desk) as house, another_site() as shop, opening(chromium, shop) as tabs:
+        page = tabs().page
+        page.goto(shop)
+        base = house.run["desk"]
+
+        def ask(method: str, path: str, key: str | None, body: object = None) -> list[Any]:
+            return page.evaluate(ASK, [method, base + path, key, body])
+
+        said = {"flag": "success", "comment": "from a page"}
+        assert ask("POST", "/api/tasks", "the-desk-key", {"input": "q"})[0] == 0, "the desk's key is not for other sites' pages"
+        first = ask("POST", "/api/tasks/t-1/feedback", "for-pages", said)
+        assert (first[0], first[1]["status"]) == (202, "waiting")
+        assert ask("POST", "/v2/tasks/t-1/flag", "for-pages", {"flag": "failure", "project_id": "p"})[0] == 200
+        assert ask("POST", "/api/tasks/t-1/feedback", "wrong", said)[0] == 403
+        assert ask("POST", "/api/tasks/t-1/feedback", None, said)[0] == 403
+        for method, path in (
+            ("GET", "/api/tasks"),
+            ("GET", "/api/tasks/t-1"),
+            ("PATCH", "/api/tasks/t-1"),
+            ("POST", "/api/forget"),
+        ):
+            assert ask(method, path, "for-pages", None if method == "GET" else {})[0] == 0, path
+        answers = [ask("POST", "/api/tasks/t-1/feedback", "for-pages", said) for _ in range(40)]
+        refused = [each[1]["error"]["code"] for each in answers if each[0] == 429]
+        assert len(refused) >= 5
+        assert set(refused) == {"too_often"}
