@@ -15,6 +15,9 @@ RUNS = {
     "kill": "SIGKILL to relay, desk, supervisor or all, under load and during recovery",
     "faults": "errors and kills at every named place where one can strike",
     "power": "the power is cut: what the disk held is started again",
+    "abuse": "upstreams that refuse, hang, break at every byte, talk nonsense, drip, flood",
+    "leavers": "callers who leave by the thousand, drip their heads, do not read",
+    "streams": "two thousand streams at the pace of a model, and the memory line",
     "storage": "disk full, read-only or hanging; store locked, deleted, damaged; the clock an hour back",
 }
 
