@@ -33,7 +33,19 @@ def plain(text: str) -> str:
     """Without case and accents, and as long as it was."""
     if text.isascii():
         return text.lower()
-    return "".join((unicodedata.normalize("NFD", character)[0].lower() or character)[:1] for character in text)
+    return text.translate(_PLAIN)
+
+
+class _Plain(dict[int, str]):
+    """Each character as it was made plain the first time that it was met."""
+
+    def __missing__(self, code: int) -> str:
+        character = chr(code)
+        made = self[code] = (unicodedata.normalize("NFD", character)[0].lower() or character)[:1]
+        return made
+
+
+_PLAIN = _Plain()
 
 
 def snippet(task: Summary, words: Sequence[str]) -> Snippet | None:

@@ -79,13 +79,13 @@ async def breakdown(store: Store, asked: Asked) -> JSON:
     return {**_times(asked.filter), "by": by, "sort": sort, **_broken_down(groups, 0, sort, asked.limit)}
 
 
-async def sessions(store: Store, asked: Asked) -> JSON:
+async def sessions(store: Store, asked: Asked, sample: int = HEARD) -> JSON:
     """How long sessions last and how they end. Those of one call that named none are counted apart, as `implicit`."""
     range = _range(asked.filter)
     every = await store.insights.spans(range)
     spans = [span for span in every if not span.implicit]
     facets = await store.insights.facets(range)
-    heard = await store.insights.heard(range, HEARD)
+    heard = await store.insights.heard(range, sample)
     rated = await store.insights.rated(range, RATED)
     positions: dict[int, list[bool]] = defaultdict(list)
     for one in rated:

@@ -38,6 +38,9 @@ _CELL = ", ".join(measures.COLUMNS)
 _CUBE_FILTERS = frozenset({"project_id", "model", "kind", "ending", "version_id", "since", "until"})
 _PLACE_FILTERS = frozenset({"project_id", "since", "until"})
 _LENGTHS = {HOURS: HOUR, DAYS: DAY}
+ACTIVE_DAYS = 400
+"""Days of a user that are looked up one by one; more are found by going through all."""
+
 _LOWEST, _HIGHEST = keys.EARLIEST, keys.LATEST
 
 
@@ -214,13 +217,22 @@ class SqliteInsights:
 
     async def activity(self, users: Sequence[tuple[str, str]], since: int) -> Activity:
         found: Activity = {}
-        select = (
-            "SELECT day, tasks, errors FROM user_day WHERE user = (SELECT key FROM user WHERE id = ? AND project_id = ?)"
-            " AND day >= ?"
-        )
-        for project_id, id in users:
-            if days := await self._readers.rows(select, (id, project_id, floor(since, DAY))):
-                found[project_id, id] = {day: (tasks, errors) for day, tasks, errors in days}
+        [(newest,)] = await self._readers.rows("SELECT max(day) FROM user_day")
+        days = range(floor(since, DAY), (newest if newest is not None else since) + DAY, DAY)
+        if len(days) <= ACTIVE_DAYS:  # each of these days is looked up: they are kept by day, and then by user
+            of_days = f"CROSS JOIN (VALUES {', '.join(f'({day})' for day in days) or '(NULL)'}) AS t"
+            at = f"{of_days} CROSS JOIN user_day AS d ON d.day = t.column1 AND d.user = u.key"
+        else:
+            at = f"CROSS JOIN user_day AS d ON d.user = u.key AND d.day >= {days.start}"
+        for start in range(0, len(users), 200):
+            some = users[start : start + 200]
+            select = (
+                "SELECT w.column1, w.column2, d.day, d.tasks, d.errors"
+                f" FROM (VALUES {', '.join(['(?, ?)'] * len(some))}) AS w"
+                f" CROSS JOIN user AS u ON u.id = w.column2 AND u.project_id = w.column1 {at}"
+            )
+            for project_id, id, day, *counts in await self._readers.rows(select, [value for user in some for value in user]):
+                found.setdefault((project_id, id), {})[day] = (counts[0], counts[1])
         return found
 
     async def everyone(self, project_id: str | None) -> Sequence[User]:

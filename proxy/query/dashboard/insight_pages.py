@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -57,6 +58,8 @@ SHOWN: dict[str, tuple[str, Callable[[JSON], float | None], plot.Unit, bool]] = 
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 SERIES = 7
+SAMPLE = 500
+"""Last messages whose words are compared; the API looks at more."""
 
 
 def standing_span(asked: view.View, now: int) -> span.Span:
@@ -93,7 +96,7 @@ async def tasks(room: Room, request: web.Request) -> web.StreamResponse:
         linked=by in ("model", "kind", "ending", "project_id", "version_id", "user_id", "session_id"),
         shown={key: name for key, (name, *_) in SHOWN.items()},
         show=show,
-        chart=_grouped(over, series["items"], show, table["items"]),
+        chart=await asyncio.to_thread(_grouped, over, series["items"], show, table["items"]),
         hours=await _hours(room, over, asked),
     )
 
@@ -125,7 +128,8 @@ async def _hours(room: Room, over: span.Span, asked: view.View) -> Markup:
         if group.at is not None:
             counts[figures.moment(group.at)] += group.measures.tasks
     hours = [f"{hour:02}" for hour in range(24)]
-    return plot.heat(DAYS, hours, span.weekday_hours(counts), title="Tasks by weekday and hour, UTC")
+    title = "Tasks by weekday and hour, UTC"
+    return await asyncio.to_thread(plot.heat, DAYS, hours, span.weekday_hours(counts), title=title)
 
 
 async def sessions(room: Room, request: web.Request) -> web.StreamResponse:
@@ -133,7 +137,9 @@ async def sessions(room: Room, request: web.Request) -> web.StreamResponse:
     now = room.now()
     asked = view.read("/insights/sessions", request.query.items(), OF_SPAN, now, ("period",))
     over = standing_span(asked, now)
-    found = await insights.sessions(room.store, replace(over.asked(asked), step="day" if over.step <= span.DAY else "week"))
+    found = await insights.sessions(
+        room.store, replace(over.asked(asked), step="day" if over.step <= span.DAY else "week"), SAMPLE
+    )
     return await room.show(
         request,
         "insight_sessions.html",

@@ -47,6 +47,8 @@ async def page(room: Room, request: web.Request) -> web.StreamResponse:
     items = await span.series(room.store, over.asked(asked), over)
     before = await span.series(room.store, over.before().asked(asked), over.before())
     recent = await room.store.find(Filter(project_id=project), limit=RECENT)
+    slots = over.slots()
+    charts = await asyncio.to_thread(_charts, slots, items, before)  # whoever saves on this loop goes on meanwhile
     return await room.show(
         request,
         "overview.html",
@@ -58,7 +60,7 @@ async def page(room: Room, request: web.Request) -> web.StreamResponse:
         concerns=concerns(state, await asyncio.to_thread(room.house.look) if room.house is not None else None),
         worse=_worse(found["totals"], earlier["totals"]),
         tiles=_tiles(found, earlier, items),
-        charts=_charts(over.slots(), items, before),
+        charts=charts,
         models=_shares(found["models"], "model", asked, over),
         endings=_shares([one for one in found["endings"] if one["value"] != "completed"], "ending", asked, over),
         kinds=_shares(found["kinds"], "kind", asked, over),

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from proxy.query.dashboard import figures
 from proxy.query.dashboard.scale import ceiling, step, steps
@@ -37,6 +37,11 @@ class Slot:
     until: str = ""
 
 
+def _drawn(parts: Iterable[str]) -> Markup:
+    """Parts that are our own figures and escaped texts, as one: thousands of them are in a page."""
+    return Markup("".join(parts))  # noqa: S704
+
+
 def _legend(series: Sequence[Series], before: bool) -> Markup:
     items = Markup("").join(
         Markup('<span data-series="{}"><i class="v{}"></i>{}</span>').format(number, one.style, one.name)
@@ -48,12 +53,14 @@ def _legend(series: Sequence[Series], before: bool) -> Markup:
 
 
 def _frame(body: Markup, height: int, top: float, unit: Unit, title: str) -> Markup:
-    grid = Markup("")
+    marks = []
     for value in steps(0, top, 4):
         y = height - height * value / top
-        grid += Markup(
-            '<line class="{}" x1="0" x2="100%" y1="{:.0f}" y2="{:.0f}"/><text x="-8" y="{:.0f}" text-anchor="end">{}</text>'
-        ).format("grid" if value else "axis", y, y, y + 4, _mark(value, unit))
+        marks.append(
+            f'<line class="{"grid" if value else "axis"}" x1="0" x2="100%" y1="{y:.0f}" y2="{y:.0f}"/>'
+            f'<text x="-8" y="{y + 4:.0f}" text-anchor="end">{escape(_mark(value, unit))}</text>'
+        )
+    grid = _drawn(marks)
     return Markup('<svg class="plot" width="100%" height="{}" role="img" aria-label="{}">{}{}</svg>').format(
         height + 24, title, grid, body
     )
@@ -84,17 +91,19 @@ def _labels(slots: Sequence[Slot], height: int) -> Markup:
 
 
 def _hits(slots: Sequence[Slot], series: Sequence[Series], before: Sequence[float | None], height: int, unit: Unit) -> Markup:
-    made = Markup("")
+    made = []
     width = 100 / max(1, len(slots))
     for number, slot in enumerate(slots):
         lines = [slot.title, *(f"{one.name}: {unit(one.values[number])}" for one in series)]
         if before:
             lines.append(f"before: {unit(before[number])}")
-        span = Markup(' data-since="{}" data-until="{}"').format(slot.since, slot.until) if slot.since else Markup("")
-        made += Markup('<rect class="hit" x="{:.3f}%" width="{:.3f}%" y="0" height="{}"{}><title>{}</title></rect>').format(
-            number * width, width, height, span, "\n".join(lines)
+        span = f' data-since="{escape(slot.since)}" data-until="{escape(slot.until)}"' if slot.since else ""
+        title = escape("\n".join(lines))
+        made.append(
+            f'<rect class="hit" x="{number * width:.3f}%" width="{width:.3f}%" y="0" height="{height}"{span}>'
+            f"<title>{title}</title></rect>"
         )
-    return made
+    return _drawn(made)
 
 
 def _sum(values: Sequence[float | None]) -> float:
@@ -106,16 +115,18 @@ def bars(slots: Sequence[Slot], series: Sequence[Series], *, title: str, unit: U
     columns = [[one.values[number] for one in series] for number in range(len(slots))]
     top = ceiling(max(map(_sum, columns), default=0))
     width = 100 / max(1, len(slots))
-    body = Markup("")
+    drawn = []
     for number, values in enumerate(columns):
         y = float(height)
         for index, value in enumerate(values):
             if value:
                 tall = height * value / top
                 y -= tall
-                body += Markup(
-                    '<rect class="v{}" data-series="{}" x="{:.3f}%" width="{:.3f}%" y="{:.2f}" height="{:.2f}" rx="1.5"/>'
-                ).format(series[index].style, index, (number + 0.14) * width, 0.72 * width, y, max(tall, 1.0))
+                drawn.append(
+                    f'<rect class="v{escape(series[index].style)}" data-series="{index}" x="{(number + 0.14) * width:.3f}%"'
+                    f' width="{0.72 * width:.3f}%" y="{y:.2f}" height="{max(tall, 1.0):.2f}" rx="1.5"/>'
+                )
+    body = _drawn(drawn)
     body += _labels(slots, height) + _hits(slots, series, (), height, unit)
     return Markup('<figure class="chart {}" data-plot>{}{}</figure>').format(
         _margin(_mark(value, unit) for value in steps(0, top, 4)), _frame(body, height, top, unit, title), _legend(series, False)
@@ -197,22 +208,24 @@ def heat(
     top = max((value or 0 for row in values for value in row), default=0) or 1
     tall, gap = 20, 3
     width = 100 / max(1, len(columns))
-    body = Markup("")
+    drawn = []
     for down, row in enumerate(values):
         y = down * (tall + gap)
-        body += Markup('<text x="-8" y="{}" text-anchor="end">{}</text>').format(y + 14, rows[down])
+        drawn.append(f'<text x="-8" y="{y + 14}" text-anchor="end">{escape(rows[down])}</text>')
         for across, value in enumerate(row):
             if value is None:
                 continue
             level = 0 if not value else 1 + min(HEAT_STEPS - 1, int((value / top) ** 0.6 * (HEAT_STEPS - 0.001)))
-            body += Markup(
-                '<rect class="h{}" x="{:.3f}%" width="{:.3f}%" y="{}" height="{}" rx="3"><title>{} {}\n{}</title></rect>'
-            ).format(level, across * width + 0.12, width - 0.24, y, tall, rows[down], columns[across], unit(value))
+            shown = escape(unit(value))
+            drawn.append(
+                f'<rect class="h{level}" x="{across * width + 0.12:.3f}%" width="{width - 0.24:.3f}%" y="{y}" height="{tall}"'
+                f' rx="3"><title>{escape(rows[down])} {escape(columns[across])}\n{shown}</title></rect>'
+            )
             if told:
                 on = "over" if level > HEAT_STEPS - 2 else "amid" if level > HEAT_STEPS - 4 else "upon"
-                body += Markup('<text class="{}" x="{:.2f}%" y="{}" text-anchor="middle">{}</text>').format(
-                    on, (across + 0.5) * width, y + 14, unit(value)
-                )
+                x = (across + 0.5) * width
+                drawn.append(f'<text class="{on}" x="{x:.2f}%" y="{y + 14}" text-anchor="middle">{shown}</text>')
+    body = _drawn(drawn)
     height = len(rows) * (tall + gap)
     every = max(1, -(-len(columns) // 8))
     for across in range(0, len(columns), every):

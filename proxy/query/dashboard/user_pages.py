@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Mapping, Sequence
 
 from aiohttp import web
 from markupsafe import Markup
@@ -52,7 +53,7 @@ async def users(room: Room, request: web.Request) -> web.StreamResponse:
         columns=COLUMNS,
         sort=asked.asked.sort or "last_seen",
         segment=view.segment,
-        courses={(one.project_id, one.id): _course(days.get((one.project_id, one.id), {}), room.now()) for one in found.items},
+        courses=await asyncio.to_thread(_courses, [(one.project_id, one.id) for one in found.items], days, room.now()),
         segments=lambda one: segments_of(one, Tops(), room.desk.thresholds),
     )
 
@@ -98,6 +99,12 @@ async def user(room: Room, request: web.Request) -> web.StreamResponse:
 def _days(count: int, now: int) -> list[int]:
     today = now // DAY * DAY
     return [today - ago * DAY for ago in range(count - 1, -1, -1)]
+
+
+def _courses(
+    users: Sequence[tuple[str, str]], days: Mapping[tuple[str, str], Mapping[int, tuple[int, int]]], now: int
+) -> dict[tuple[str, str], Markup]:
+    return {user: _course(days.get(user, {}), now) for user in users}
 
 
 def _course(days: Mapping[int, tuple[int, int]], now: int) -> Markup:
