@@ -17,6 +17,7 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 COMPILED = [
+    "asking",
     "assembly",
     "caller",
     "carry",
@@ -53,6 +54,7 @@ COMPILED = [
     "tap",
     "tunnel",
     "upstream",
+    "usage_asked",
 ]
 SETUP = """
 from mypyc.build import mypycify

@@ -137,6 +137,7 @@ def test_every_setting_can_be_set_by_a_variable(monkeypatch):
         "durability": "power",
         "privacy": "metadata-only",
         "strip_aliases": "true",
+        "inject_usage": "true",
         "estimate": "true",
         "open_feedback": "true",
         "infer": "false",

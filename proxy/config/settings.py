@@ -193,6 +193,10 @@ class Capture(Section):
         description="What no call's record has: `none` keeps all, `metadata-only` no bodies, `no-record` nothing but a count.",
     )
     private_projects: HostList = Field(default=(), description="Projects (`X-Project-Id`) whose bodies are never kept.")
+    inject_usage: bool = Field(
+        default=False,
+        description="Ask streams of chat and text completions for their usage; the chunk with it is taken out again.",
+    )
 
 
 Patterns = Annotated[tuple[str, ...], BeforeValidator(_comma_list), AfterValidator(redaction.patterns)]

@@ -86,13 +86,16 @@ class Carry(Exchange):
         self._gate = self._tap.begin(self._ids, payload, done)
         if self._prepared.expects:
             self._timer = self._loop.call_later(CONTINUE_SECONDS, self._continue)
-        ahead = head + self._framed(payload, done)
+        self._send(head + self._framed(payload, done), len(payload))
+
+    def _send(self, ahead: bytes, size: int) -> None:
+        """Send a head with what has come of its body, `size` bytes."""
         if faults.ARMED:
             faults.hit("relay.connect")
         connection = self._upstream.take(self._since)
         if connection is None:
             self._ahead = [ahead]
-            self._ahead_bytes = len(payload)
+            self._ahead_bytes = size
             self._connecting = self._loop.create_task(self._connect())
         else:
             connection.carry(self, self._prepared.request.method, upgrading=self._prepared.websocket)

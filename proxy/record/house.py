@@ -24,6 +24,7 @@ class Rules:
 
     drain: bool = False  # on_caller_left = "drain": read an abandoned answer to its end, for the record
     strip_aliases: bool = False
+    inject_usage: bool = False
     privacy: PrivacyRules = field(default_factory=PrivacyRules)
     redaction: Redaction = field(default_factory=Redaction)
 

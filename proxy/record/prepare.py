@@ -22,6 +22,7 @@ from proxy.record.privacy import NOTHING, PrivacyRules, asked
 from proxy.record.redact_multipart import boundary
 from proxy.record.redact_rules import Redaction, Rules
 from proxy.record.routes import Route, markers, match
+from proxy.record.usage_asked import may_ask
 
 _LENGTH = re.compile(rb"\r\n[cC][oO][nN][tT][eE][nN][tT]-[lL][eE][nN][gG][tT][hH]:[ \t]*([0-9]{1,18})[ \t]*(?=\r\n|\Z)")
 MOST_KNOWN: Final = 2048  # heads remembered; then all are forgotten at once
@@ -75,6 +76,7 @@ class Prepared:
 
     __slots__ = (
         "after",
+        "asks_usage",
         "before",
         "body",
         "expects",
@@ -106,6 +108,7 @@ class Prepared:
         self.markers = markers(route.kind)
         self.task_id: bytes | None = None
         self.privacy = NOTHING
+        self.asks_usage = False
         self.problem: str | None = None  # a label that could not be understood
         self.before = self.after = b""  # the head for the upstream, around its Content-Length line
         self.kept = b""  # the lines for the record
@@ -140,6 +143,7 @@ class Preparer:
         pepper: bytes,
         privacy: PrivacyRules,
         redaction: Redaction,
+        inject_usage: bool = False,
     ) -> None:
         self._targets = targets
         self._default = default
@@ -148,6 +152,7 @@ class Preparer:
         self._pepper = pepper
         self._privacy = privacy
         self._redaction = redaction
+        self._inject_usage = inject_usage
         self._known: dict[bytes | tuple[bytes, bytes], Prepared] = {}
 
     def __call__(self, head: bytes) -> tuple[Prepared, int, bytes]:
@@ -175,6 +180,8 @@ class Preparer:
         self._for_upstream(prepared, target, line)
         self._for_record(prepared, target)
         prepared.privacy, prepared.problem = asked(request.fields, self._privacy)
+        if self._inject_usage and prepared.privacy == NOTHING:
+            prepared.asks_usage = may_ask(route.kind, request.method, request.fields)
         prepared.task_id = next((field.value for field in request.fields if field.role & TASK_ID), None)
         return prepared
 

@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import Final
 
+from proxy.record.asking import Asking
 from proxy.record.board import Column
 from proxy.record.caller import Caller
 from proxy.record.carry import Carry
@@ -70,6 +71,7 @@ class Relay(House):
             pepper=settings.tap.pepper,
             privacy=settings.rules.privacy,
             redaction=settings.rules.redaction,
+            inject_usage=settings.rules.inject_usage,
         )
         self._callers: set[Caller] = set()
         self.running: set[Carry] = set()
@@ -112,7 +114,8 @@ class Relay(House):
         else:
             task_id, retry_of, problem = self._given.take(prepared.task_id, own)
             ids = Ids(self._number, task_id, own, retry_of)
-        carry = Carry(self, caller, prepared, ids)
+        asks = prepared.asks_usage and self.upstreams[prepared.route.upstream].tells_usage
+        carry = Asking(self, caller, prepared, ids) if asks else Carry(self, caller, prepared, ids)
         if problem is not None:
             carry.note(problem)
         self.running.add(carry)

@@ -49,6 +49,7 @@ class Upstream(Pool):
         self.authority = parts.netloc.encode("idna" if not parts.netloc.isascii() else "ascii")
         self.prefix = parts.path.rstrip("/").encode("utf-8")
         self._free: deque[Connection] = deque()
+        self.tells_usage = True  # until it has refused to be asked for it (capture.inject_usage)
         self._loop = asyncio.get_running_loop()
         self._tls: ssl.SSLContext | None = None
         self._proxy = proxy_for(settings.proxy, self._secure, self._host)

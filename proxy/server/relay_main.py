@@ -47,6 +47,7 @@ def relay_settings(told: Told) -> RelaySettings:
             redaction=redaction_of(said["redact"]),
             drain=said["drain"],
             strip_aliases=said["strip_aliases"],
+            inject_usage=said["inject_usage"],
             privacy=PrivacyRules(WORDS[said["privacy"].encode()], frozenset(map(str.encode, said["private_projects"]))),
         ),
         header_seconds=said["header_seconds"],
