@@ -18,6 +18,7 @@ RUNS = {
     "abuse": "upstreams that refuse, hang, break at every byte, talk nonsense, drip, flood",
     "leavers": "callers who leave by the thousand, drip their heads, do not read",
     "streams": "two thousand streams at the pace of a model, and the memory line",
+    "soak": "small calls by the thousand: memory, files and threads stay as they were",
     "storage": "disk full, read-only or hanging; store locked, deleted, damaged; the clock an hour back",
 }
 

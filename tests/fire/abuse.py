@@ -179,6 +179,7 @@ class Ground:
     kinds: dict[str, Kind]
     called: dict[str, tuple[str, str]] = field(default_factory=dict)  # task id -> kind, what the caller saw
     complaints: list[str] = field(default_factory=list)
+    carried: Counter[str] = field(default_factory=Counter)  # calls that came to the upstream, by kind
 
     async def ask(self, name: str, at: int) -> None:
         """One call, to its end, however it ends."""
@@ -235,14 +236,16 @@ async def ground(folder: Path, known: dict[str, Kind]) -> AsyncIterator[Ground]:
                 await reader.readexactly(int(length[1]) if length else 0)
                 asked = DOES.search(head)
                 assert asked is not None, head
+                found.carried[asked[1].decode()] += 1
                 await known[asked[1].decode()].say(int(asked[2]), writer)
         writer.close()
 
     upstream = await asyncio.start_server(serve, "127.0.0.1", 0, limit=1 << 20)
     house = Tasktap(folder, CONFIG.format(port=upstream.sockets[0].getsockname()[1]))
+    found = Ground(house, known)
     try:
         await asyncio.to_thread(house.start)
-        yield Ground(house, known)
+        yield found
     finally:
         await asyncio.to_thread(house.kill_all)
         upstream.close()
@@ -298,6 +301,8 @@ async def abuse(folder: Path, long: bool, only: str = "") -> Finding:
         endings = Counter(str(tasks[id].ending) if id in tasks else "no task" for id in ids)
         seen = Counter(place.called[id][1] for id in ids)
         rows.append(f"{name:<25} {len(ids):>4} calls   callers saw {_told(seen):<18} endings {_told(endings)}")
+        if place.carried[name] != (0 if name == "refuses" else len(ids)):
+            complaints.append(f"{name}: {len(ids)} calls came to the upstream as {place.carried[name]}")
         complaints += [f"{name}: ending {ending}" for ending in endings.keys() - each.endings]
     return Finding(tuple(rows), growth, len(place.called), tuple(complaints))
 

@@ -1,7 +1,8 @@
-"""The short forms of `python -m tests.fire abuse`, `leavers` and `streams`."""
+"""The short forms of `python -m tests.fire abuse`, `leavers`, `streams` and `soak`."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from tests.fire.abuse import abuse, kinds
 from tests.fire.leavers import leave
 from tests.fire.memory import slope
+from tests.fire.soak import soak
 from tests.fire.streams import SHORT_FLAT_BYTES, flow
 
 
@@ -34,3 +36,17 @@ async def test_streams_at_their_own_pace_all_come_whole(tmp_path: Path) -> None:
 def test_a_slope_is_that_of_the_line_through_the_points() -> None:
     assert slope([(0, 1.0), (1, 3.0), (2, 5.0)]) == 2.0
     assert slope([(0, 1.0)]) == slope([]) == 0.0
+
+
+@pytest.mark.timeout(150)
+async def test_after_thousands_of_calls_memory_files_and_threads_are_as_before(tmp_path: Path) -> None:
+    finding = await soak(tmp_path, (500, 1500))
+    assert not finding.complaints, str(finding)
+
+
+def test_every_test_that_the_list_of_rows_names_is_there() -> None:
+    named = re.findall(r"`([\w/]+\.py)(?:::(\w+))?`", (Path(__file__).parent / "rows.md").read_text())
+    assert len(named) > 40
+    tests = Path(__file__).parents[1]
+    assert [name for name in named if not (tests / name[0]).exists()] == []
+    assert [name for name in named if f"def {name[1]}" not in (tests / name[0]).read_text()] == []

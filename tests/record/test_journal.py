@@ -2,7 +2,9 @@
 
 import asyncio
 import os
+import random
 import shutil
+from bisect import bisect_right
 
 import pytest
 
@@ -232,6 +234,58 @@ async def test_damage_inside_is_counted_and_what_is_behind_it_is_read(tmp_path, 
     assert sorted(draft.records[0].payload for draft in drafts) == [b"payload 0", b"payload 2"]
     assert tail.damaged == HEADER_SIZE + 9
     tail.close()
+
+
+def drafts_of(directory) -> tuple[set[bytes], int]:
+    """What a reader finds in a journal whose relay is gone, and how many bytes it found no record in."""
+    tail = Tail(directory, EPOCH)
+    drafts = []
+    while not tail.ended:
+        drafts += tail.read([0], 1 << 20)
+    tail.close()
+    return {b"|".join(record.payload for record in draft.records) for draft in drafts}, tail.damaged
+
+
+@pytest.fixture
+async def damageable(tmp_path, row):
+    """The bytes of a journal with twenty calls, where each of its records begins, and its file."""
+    journal = Journal(JournalSettings(directory=tmp_path), EPOCH, row)
+    for number in range(20):
+        journal.append(Kind.BEGIN, number, b"call %d, " % number * 5)
+        last = journal.append(Kind.END, number, b"ended %d" % number)
+    await written(journal, last)
+    await journal.close(1)
+    path = tmp_path / f"{EPOCH}-00000000.journal"
+    data = path.read_bytes().rstrip(b"\0")
+    return data, [record.offset for record in records(data)], path
+
+
+async def test_a_flipped_bit_costs_the_record_it_is_in_and_no_other(damageable, tmp_path):
+    data, starts, path = damageable
+    path.write_bytes(data)
+    whole, damaged = drafts_of(tmp_path)
+    assert (len(whole), damaged) == (20, 0)
+    dice = random.Random(1)
+    for _ in range(1000):
+        at = dice.randrange(len(data))
+        path.write_bytes(data[:at] + bytes((data[at] ^ 1 << dice.randrange(8),)) + data[at + 1 :])
+        found, damaged = drafts_of(tmp_path)
+        inside = bisect_right(starts, at) - 1
+        assert damaged == (*starts, len(data))[inside + 1] - starts[inside]
+        assert len(whole & found) == 19
+        assert all(any(each.startswith(every) for each in whole) for every in found), "something was invented"
+
+
+async def test_a_journal_cut_at_any_byte_gives_all_that_is_before_the_cut(damageable, tmp_path):
+    data, starts, path = damageable
+    path.write_bytes(data)
+    whole, _ = drafts_of(tmp_path)
+    for at in range(len(data)):
+        path.write_bytes(data[:at])
+        found, _ = drafts_of(tmp_path)
+        complete = bisect_right((*starts[1:], len(data)), at)
+        assert len(found) == (complete + 1) // 2
+        assert len(whole & found) == complete // 2
 
 
 BIG = 3 * BLOCK  # of a payload: the bad place is inside of one
