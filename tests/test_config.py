@@ -146,6 +146,7 @@ def test_every_setting_can_be_set_by_a_variable(monkeypatch):
         "max_bytes": "3MiB",
         "projects": "a=1",
     }
+    texts |= {"format": "json", "level": "debug"}
     texts |= {"patterns": "email", "own": "a=b{1,2}", "paths": "$.a"}
     texts |= {"power_share": "0.5", "struggling_share": "0.5", "struggling_reasons": "3"}
     before = dict(describe(load()))

@@ -237,6 +237,29 @@ class DeskDoor(Section):
     open_feedback: bool = Field(default=False, description="Whether anybody may give feedback, from any site, without a key.")
 
 
+class LogFormat(StrEnum):
+    """How a line of the log is written."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+class LogLevel(StrEnum):
+    """From which on something is said."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class Log(Section):
+    """What tasktap says of itself on standard error."""
+
+    format: LogFormat = Field(default=LogFormat.TEXT, description="How a line is written on standard error: `text` or `json`.")
+    level: LogLevel = Field(default=LogLevel.INFO, description="From which on it is said: `debug`, `info`, `warning` or `error`.")
+
+
 class LabelRules(Section):
     """How labels are treated."""
 
@@ -345,6 +368,7 @@ class Settings(BaseSettings):
     capture: Capture = Field(default_factory=Capture, description="What is kept.")
     redact: Redact = Field(default_factory=Redact, description="What is taken out of bodies.")
     desk: DeskDoor = Field(default_factory=DeskDoor, description="The desk.")
+    log: Log = Field(default_factory=Log, description="What is said on standard error.")
     labels: LabelRules = Field(default_factory=LabelRules, description="Labels.")
     usage: UsageRules = Field(default_factory=UsageRules, description="Tokens.")
     retention: Retention = Field(default_factory=Retention, description="Retention.")

@@ -122,6 +122,7 @@ def _well_mannered(
         if no is not None:
             if no.status == 401 and keyed:
                 attempts.wrong(request, carried=carried)
+                LOG.warning("a wrong key came", extra={"facts": {"from": "the calls door" if carried else request.remote}})
             return refuse(no.status, no.code, no.message, headers={"WWW-Authenticate": "Bearer"} if no.status == 401 else None)
         try:
             answer: web.StreamResponse = await handler(request)

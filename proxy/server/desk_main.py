@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import logging
 import os
 import signal
 import socket
@@ -31,10 +30,11 @@ from proxy.record.recorder import Recorder
 from proxy.record.retention import Retention, Rules
 from proxy.record.threads import Threads
 from proxy.record.watching import Watch
-from proxy.server import again, data_dir, forgetting, regroup
+from proxy.server import again, data_dir, forgetting, logs, regroup
 from proxy.server.intake import IntakeDoor
 from proxy.server.late_store import LateStore
 from proxy.server.premises import Surroundings
+from proxy.server.telling import tell
 from proxy.server.told import Told, hear, say_ready
 from proxy.store import StoreUnavailable, open_store
 from proxy.task import Status
@@ -146,6 +146,7 @@ class _Process:
     async def work(self) -> None:
         """Until SIGTERM (drain and go), SIGUSR1 (go: another desk takes over) or the supervisor's end (go)."""
         loop = asyncio.get_running_loop()
+        loop.set_exception_handler(logs.of_loop)
         told = self._told
         stop: asyncio.Future[bool] = loop.create_future()
 
@@ -174,6 +175,7 @@ class _Process:
         await web.SockSite(runner, socket.socket(fileno=told.socket), backlog=128).start()
         recording = loop.create_task(self._record())
         retaining = loop.create_task(self._retention.run())
+        telling = loop.create_task(tell(self._status))
         say_ready(told)
         gc.freeze()
         gc.set_threshold(50_000, 20, 20)  # the values of a batch are many and in no cycle: looking for one takes a tenth
@@ -181,7 +183,8 @@ class _Process:
         loop.remove_reader(told.lifeline)
         recording.cancel()
         retaining.cancel()
-        await asyncio.gather(recording, retaining, return_exceptions=True)
+        telling.cancel()
+        await asyncio.gather(recording, retaining, telling, return_exceptions=True)
         await runner.cleanup()
         await self._intake.seal()
         if drain and self._store.is_open:
@@ -189,7 +192,7 @@ class _Process:
                 await self._recorder.drain()
                 await self._intake.drain()
             except StoreUnavailable as error:
-                print(f"tasktap: not everything is stored; the journal keeps it for the next start: {error}", file=sys.stderr)  # noqa: T201
+                logs.warning("not everything is stored; the journal keeps it for the next start", why=str(error))
         await self._intake.close()
         await self._recorder.close()
         await self._store.close()
@@ -205,7 +208,7 @@ def main() -> None:
     """Run until told to stop."""
     told = hear(int(sys.argv[1]))
     setproctitle("tasktap: desk")
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
+    logs.begin("desk", told.settings["log"])
     _check_aiohttp()
     import uvloop
 

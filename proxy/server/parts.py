@@ -26,6 +26,7 @@ def relay_part(settings: Settings) -> dict[str, Any]:
         "privacy": str(settings.capture.privacy),
         "private_projects": list(settings.capture.private_projects),
         "redact": redact_part(settings),
+        "log": log_part(settings),
         "journal": {
             "durability": str(journal.durability),
             "patience": journal.patience_ms / 1000,
@@ -48,6 +49,11 @@ def relay_part(settings: Settings) -> dict[str, Any]:
     }
 
 
+def log_part(settings: Settings) -> dict[str, str]:
+    """How every process logs."""
+    return {"format": str(settings.log.format), "level": str(settings.log.level)}
+
+
 def redact_part(settings: Settings) -> dict[str, Any]:
     """What is taken out of bodies, for relays and for the desk."""
     redact = settings.redact
@@ -60,6 +66,7 @@ def desk_part(settings: Settings) -> dict[str, Any]:
     return {
         "store": settings.store.url,
         "redact": redact_part(settings),
+        "log": log_part(settings),
         "key": None if key is None else key.get_secret_value(),
         "read_key": None if settings.desk.read_key is None else settings.desk.read_key.get_secret_value(),
         "hosts": list(settings.desk.hosts),

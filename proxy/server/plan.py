@@ -36,6 +36,7 @@ class Plan:
     workers: int
     stop_deadline: float
     upstream: str  # the default one, for a person
+    log: dict[str, str]
     relay_part: dict[str, Any]
     desk_part: dict[str, Any]
 
@@ -58,6 +59,7 @@ def plan(settings: Settings) -> Plan:
         calls=settings.listen.calls,
         desk=settings.listen.desk,
         workers=settings.listen.workers,
+        log=parts.log_part(settings),
         stop_deadline=settings.stop_deadline,
         upstream=f"{settings.default_upstream} ({settings.upstreams[settings.default_upstream].url})",
         relay_part=parts.relay_part(settings),

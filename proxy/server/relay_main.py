@@ -24,6 +24,7 @@ from proxy.record.relay import Relay, RelaySettings
 from proxy.record.tap import TapSettings
 from proxy.record.untold import DESK
 from proxy.record.upstream import Timeouts, UpstreamSettings
+from proxy.server import logs
 from proxy.server.told import Told, hear, say_ready
 
 ORPHAN_SECONDS: Final = 0.5  # for calls to end once the supervisor is gone
@@ -72,6 +73,7 @@ def _upstream(said: dict[str, Any]) -> UpstreamSettings:
 
 async def _work(told: Told) -> None:
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(logs.of_loop)
     row = Board(told.board).row(told.row)
     row[Column.PID] = os.getpid()
     journal = Journal(JournalSettings(directory=Path(told.data_dir) / "journal", **told.settings["journal"]), told.epoch, row)
@@ -111,6 +113,7 @@ def main() -> None:
     """Run until told to stop."""
     told = hear(int(sys.argv[1]))
     setproctitle(f"tasktap: relay {told.worker}")
+    logs.begin(f"relay {told.worker}", told.settings["log"])
     import uvloop
 
     selftest.check()

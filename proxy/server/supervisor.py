@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from proxy.record.board import Board, Column
-from proxy.server import data_dir, doors
+from proxy.server import data_dir, doors, logs
 from proxy.server.change import Change, Refused, fresh
 from proxy.server.child import Child
 from proxy.server.plan import Given, Plan
@@ -54,6 +54,7 @@ class Supervisor:
 
         setproctitle("tasktap: supervisor")
         plan = self._plan
+        logs.begin("supervisor", plan.log)
         path = self._path
         try:
             data_dir.prepare(path)
@@ -133,10 +134,14 @@ class Supervisor:
         now = time.monotonic()
         for child in self._children:
             if child.has_ended:
+                if not (child.asked or self._stop_asked) and child.process is not None:
+                    how = child.process.returncode
+                    logs.warning("a process ended by itself", role=child.role, process_pid=child.process.pid, status=how)
                 child.buried(now)
                 changed = True
             if child.process is None and now >= child.start_after:
                 self._start(child)
+                logs.info("a process was started", role=child.role, process_pid=child.process.pid if child.process else None)
                 changed = True
         for child in [each for each in self._leaving if each.has_ended]:
             child.buried(now)
@@ -172,6 +177,7 @@ class Supervisor:
                 desk.process.send_signal(signal.SIGUSR1)
             self._write_run_json()
             _print("tasktap has changed over to its settings and code as they are now\n")
+            logs.info("changed over to new settings and code")
 
     def _begin_change(self) -> None:
         try:
@@ -239,12 +245,14 @@ class Supervisor:
             ("set", f"OPENAI_BASE_URL={calls}/v1"),
             ("look", "tasktap tasks   tasktap tail   tasktap status"),
         ]
+        logs.info("carrying calls", calls=calls, desk=desk, data_dir=self._plan.data_dir)
         _print("tasktap is carrying calls\n" + "".join(f"  {name:<6} {text}\n" for name, text in rows))
 
     # -- stopping
 
     def _stop(self) -> None:
         """In order: the relays end their calls, the desk stores what they left."""
+        logs.info("stopping", seconds=self._plan.stop_deadline)
         for child in self._children:
             child.sock.close()
         begun = time.monotonic()
@@ -277,7 +285,7 @@ def _print(text: str) -> None:
 
 
 def _say(text: str, status: int) -> int:
-    sys.stderr.write(f"tasktap: {text}\n")
+    logs.complain(text)
     return status
 
 
