@@ -23,6 +23,9 @@ IMPLICIT_SESSION: Final = re.compile(r"session_[0-9a-f]{32}")
 
 _AHEAD_SECONDS: Final = 86_400  # a clock that is a day wrong is not believed
 
+_IN_JAVASCRIPT: Final = {"session_id": "sessionId", "user_id": "userId"}
+"""As its documentation for JavaScript spells them; that client sends what it does not know as it is."""
+
 TECHNICAL = frozenset(
     (
         *(
@@ -50,7 +53,7 @@ TECHNICAL = frozenset(
         ),
         *("prompt_tokens", "completion_tokens", "total_tokens", "prompt_tokens_details", "completion_tokens_details", "usage"),
         *("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "input_tokens_details"),
-        *("output_tokens_details", "model", "system_prompt", "org_id"),
+        *("output_tokens_details", "model", "system_prompt", "org_id", *_IN_JAVASCRIPT.values()),
     )
 )
 """What the client adds by itself: none of it is the app's metadata (M8)."""
@@ -72,8 +75,8 @@ def logged_of(event: Any, project_id: str, *, at: int, own_id: str) -> tuple[Log
     weak: tuple[str, ...] = ()
     id = _label(event.get("task_id"), "task_id", problems, FULL_ID_LENGTH) or own_id
     for name in ("session_id", "user_id"):
-        value = nested.get(name) if nested.get(name) is not None else event.get(name)
-        label = _label(value, name, problems)
+        places = (nested.get(name), event.get(name), event.get(_IN_JAVASCRIPT[name]))
+        label = _label(next((each for each in places if each is not None), None), name, problems)
         if label is not None:
             words[name] = label
     if "session_id" in words and IMPLICIT_SESSION.fullmatch(words["session_id"]):

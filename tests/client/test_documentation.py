@@ -33,6 +33,16 @@ async def async_ai(provider: Provider) -> AsyncIterator[openai.AsyncOpenAI]:
         yield made
 
 
+# --- init ---
+
+
+def test_a_key_and_a_project_are_arguments_as_on_the_page(desk: FakeDesk, logged: Last):
+    tasktap.init(base_url=desk.url, api_key="phospho-key", project_id="phospho-project-id")
+    tasktap.log(input="q", output="a")
+    assert logged()["project_id"] == "phospho-project-id"
+    assert desk.requests[-1][1]["authorization"] == "Bearer phospho-key"
+
+
 # --- tasks, sessions and users ---
 
 

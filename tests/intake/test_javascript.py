@@ -98,6 +98,13 @@ def test_texts_and_what_is_told_beside_them(client: Client, house: Tasktap) -> N
     assert (other["output"], other["session_id"]) == (None, None)
 
 
+def test_a_user_as_the_documentation_for_javascript_spells_it(client: Client, house: Tasktap) -> None:
+    client.log("js-u", "What is the meaning of life?", "42", session_id="js-us", userId="user_1")
+    client.post()
+    task = house.task("js-u")
+    assert (task["user_id"], task["session_id"], task["metadata"]) == ("user_1", "js-us", {})
+
+
 def test_a_stream_that_is_posted_again_and_again_while_it_grows_is_one_task(client: Client, house: Tasktap) -> None:
     for each in CHUNKS:
         client.log("js-stream", QUERY, each)
