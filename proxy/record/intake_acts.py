@@ -15,7 +15,7 @@ from proxy.record.words import amendment_of, feedback_of
 from proxy.store import Store, StoreUnavailable
 from proxy.store.entries import Amended, Entry, Said
 from proxy.task import JSON
-from proxy.wire.lenient import loads
+from proxy.wire.shallow import loads_all
 
 MOST_ITEMS: Final = 100_000
 IN_A_THREAD: Final = 1 << 16  # bytes of a body that is long enough to be read beside the loop
@@ -133,7 +133,7 @@ async def _beside(body: bytes, read: Any) -> Any:
 
 def _json(body: bytes) -> Any:
     try:
-        return loads(body)[0]
+        return loads_all(body)[0]
     except ValueError as wrong:
         raise ValueError(f"This is not JSON: {wrong}") from None
 

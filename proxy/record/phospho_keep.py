@@ -14,7 +14,8 @@ from proxy.record.intake_acts import IN_A_THREAD, Answer, new_id, refused
 from proxy.store import Store, StoreUnavailable
 from proxy.store.entries import Entry, Logged
 from proxy.task import JSON, Feedback, Flag
-from proxy.wire.lenient import loads, mend
+from proxy.wire.lenient import mend
+from proxy.wire.shallow import loads_all
 
 
 class Keeper:
@@ -81,7 +82,7 @@ async def read(body: bytes) -> Any:
     if not body:
         return {}
     try:
-        return mend((await asyncio.to_thread(loads, body) if len(body) > IN_A_THREAD else loads(body))[0])
+        return mend((await asyncio.to_thread(loads_all, body) if len(body) > IN_A_THREAD else loads_all(body))[0])
     except ValueError as wrong:
         raise ValueError(f"This is not JSON: {wrong}") from None
 

@@ -135,6 +135,21 @@ def test_a_wrapped_call_with_tools_is_read(client: Client, house: Tasktap) -> No
     assert (task["input"], task["output"], task["model_requested"]) == ("hi", 'look({"q":1})', "gpt-4o")
 
 
+@pytest.mark.parametrize("levels", [300, 50_000])
+def test_what_is_nested_too_deeply_costs_no_batch(client: Client, house: Tasktap, levels: int) -> None:
+    body = b'{"batched_log_events":[{"task_id":"deep-%d","input":"q","raw_input":%b},{"task_id":"beside-%d","input":"q"}]}' % (
+        levels, b"[" * levels + b"]" * levels, levels,
+    )  # fmt: skip
+    status, answer = send(f"{client.base}/log/js", body)
+    assert (status, len(answer["logged_events"])) == (200, 2)
+    assert house.task(f"beside-{levels}")["input"] == "q"
+    assert house.task(f"deep-{levels}")["input"] == "q"
+    items = b'[{"task_id":"deeper-%d","input":"q","metadata":{"a":%b}},{"input":"q"}]' % (levels, b"[" * levels + b"]" * levels)
+    status, answer = send(f"{house.run['desk']}/api/tasks", items)
+    assert [item["status"] for item in answer["items"]] == ["stored", "stored"]
+    assert house.task(f"deeper-{levels}")["input"] == "q"
+
+
 def test_an_extractor_of_the_apps_own_is_believed(client: Client, house: Tasktap) -> None:
     client.log("js-own", QUERY, CHUNKS[1])
     client.queue["js-own"] |= {"input": "what she said", "output": "what it said"}
