@@ -15,6 +15,7 @@ import os
 import signal
 import sqlite3
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from tests.proc import Tasktap, soon
 Seen = dict[str, tuple[str, str]]
 SHORT, LONG = 2, 40  # cuts
 BETWEEN_SECONDS = 1.5
+MOST_SECONDS = 480.0  # after which there is no other cut
 STOP_SECONDS = 5.0
 COPIES = 5  # tries to have one of a single moment
 DRAIN_SECONDS = 60.0
@@ -73,7 +75,10 @@ async def cut(folder: Path, durability: str, cuts: int) -> Finding:
     with places.device(folder) as place:
         ground = Ground(durability=durability, patience_ms=5000)
         async with load(place, ground) as running:
+            began = time.monotonic()
             for number in range(cuts):
+                if time.monotonic() - began > MOST_SECONDS:
+                    break
                 if number % 2 or durability == "process":  # what is delivered now is in the journal alone
                     os.kill(running.house.pid("desk"), signal.SIGSTOP)
                 await asyncio.sleep(BETWEEN_SECONDS)

@@ -45,6 +45,8 @@ class Trouble:
     impairs: bool = True  # /readyz says that recording is not well meanwhile
     loses: bool = False  # what was in the store goes with it, and must be counted
     segment: str = "64KiB"
+    more: str = ""  # of [journal]
+    drops: bool = False  # there is no room for all bodies, and those that were not kept must be counted
 
 
 @contextlib.contextmanager
@@ -126,6 +128,7 @@ TROUBLES = (
     Trouble("read-only", "the journal cannot be written", _read_only),
     Trouble("frozen", "the disk hangs", _frozen, places.device),
     Trouble("locked", "another process has locked the store", _locked),
+    Trouble("no-room", "the store is locked, and the journal full", _locked, more='max_bytes = "1MiB"', drops=True),
     Trouble("deleted", "the store's files are deleted", _deleted, impairs=False, loses=True),
     Trouble(
         "damaged", "random bytes over the store's files, which somebody then moves away", _damaged, impairs=False, loses=True
@@ -164,7 +167,7 @@ async def disturb(folder: Path, trouble: Trouble, seconds: float) -> Finding:
     """Calm, trouble, calm again; then the verdict. Raises places.Refused."""
     with trouble.ground(folder) as place:
         environment, shift = places.clock(folder) if trouble.shifted else ({}, None)
-        async with load(place, Ground(segment=trouble.segment, environment=environment)) as running:
+        async with load(place, Ground(segment=trouble.segment, environment=environment, more=trouble.more)) as running:
             return await _disturb(running, Scene(running.house, place, shift), trouble, seconds)
 
 
@@ -199,8 +202,10 @@ async def _disturb(running: Load, scene: Scene, trouble: Trouble, seconds: float
         found.append(f"answers took {added * 1000:.0f} ms more at p99")
     if calls["carried"] != calls["stored"] + calls["waiting"] + calls["lost"]:
         found.append(f"it does not add up: {calls}")
-    if calls["lost"] and not trouble.loses and calls["lost"] > status["limits"]["journal.max_bytes"]:
+    if calls["lost"] and not trouble.loses:
         found.append(f"{calls['lost']} calls are lost")
+    if bool(status["journal"]["bodies_dropped"]) != trouble.drops:
+        found.append(f"{status['journal']['bodies_dropped']} bodies were dropped")
     if code:
         found.append(f"SIGTERM: exit {code}")
     if "Traceback" in (said := house.written()):
