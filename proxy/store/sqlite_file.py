@@ -24,6 +24,7 @@ BUSY_SECONDS = 1.0
 OWN_NAME = "tasktap.db"
 """What the file is called unless somebody named another one, which may hold anything."""
 
+_MAGIC = b"SQLite format 3\0"
 _SCHEMA = Path(__file__).parent / "schema" / "sqlite"
 
 _ADVICE = {
@@ -50,6 +51,40 @@ def identity(path: Path) -> tuple[int, int] | None:
     except FileNotFoundError:
         return None
     return found.st_dev, found.st_ino
+
+
+class FirstBytes:
+    """What every SQLite database begins with, looked at after each commit: SQLite itself does not see it go.
+
+    The file is opened once and kept open: to close it would end the locks that this process's connections have on it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._fd = -1
+        self._file: tuple[int, int] | None = None
+        self._seen = False
+
+    def look(self, file: tuple[int, int] | None) -> None:
+        """The file with this identity has been opened. Raises OSError."""
+        if file != self._file or self._fd < 0:
+            self.close()
+            self._fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            self._file = file
+        self._seen = self._is_there()
+
+    def is_overwritten(self) -> bool:
+        """Whether they were there, and are not any more."""
+        return self._seen and not self._is_there()
+
+    def _is_there(self) -> bool:
+        return os.pread(self._fd, len(_MAGIC), 0) == _MAGIC
+
+    def close(self) -> None:
+        """Let go of it."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
 
 
 def put_aside(path: Path) -> Path | None:

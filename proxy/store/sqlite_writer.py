@@ -15,7 +15,7 @@ from proxy.store import StoreRejected, StoreUnavailable
 from proxy.store.entries import Entry
 from proxy.store.shelf import Shelf
 from proxy.store.sqlite_absorb import absorb
-from proxy.store.sqlite_file import identity, open_writer, put_aside, unavailable
+from proxy.store.sqlite_file import FirstBytes, identity, open_writer, put_aside, unavailable
 from proxy.store.sqlite_forget import forget, forget_feedback, forget_parked
 from proxy.store.sqlite_rewrite import rewrite
 from proxy.store.sqlite_rollups import backfill
@@ -38,6 +38,7 @@ class Writer:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store-writer")
         self._db: Writing | None = None
         self._identity: tuple[int, int] | None = None
+        self._mark = FirstBytes(path)
         self._shelf = Shelf()
         self._scrubber = Scrubber(path)
         self._closed = False
@@ -110,6 +111,7 @@ class Writer:
             self._closed = True
             await asyncio.get_running_loop().run_in_executor(self._thread, self._drop)
             self._thread.shutdown()
+            self._mark.close()
             self._scrubber.close()
 
     def _connected(self) -> Writing:
@@ -125,6 +127,7 @@ class Writer:
                     ) from error
                 raise unavailable(self._path, error) from error
             self._identity = identity(self._path)
+            self._mark.look(self._identity)
         return self._db
 
     def _fill_back(self, db: Writing) -> None:
@@ -180,6 +183,14 @@ class Writer:
         # SQLite goes on writing to a file that was deleted: what it says is committed is then nowhere
         if identity(self._path) != self._identity:
             raise StoreUnavailable(f"{self._path}: the file was deleted or replaced. It is opened anew; what was in it is gone.")
+        if self._mark.is_overwritten():
+            moved = put_aside(self._path)
+            now = (
+                "Move it away with its -wal and -shm files"
+                if moved is None
+                else f"It is {moved.name} now, and a new one is begun"
+            )
+            raise StoreUnavailable(f"{self._path}: somebody has written over it. {now}.")
 
     def _undo(self, db: Writing) -> None:
         self._shelf.forget()

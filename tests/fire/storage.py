@@ -94,14 +94,12 @@ def _deleted(scene: Scene) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _damaged(scene: Scene) -> Iterator[None]:
-    """Random bytes over all of it; at the end somebody does as the desk says, and moves it away."""
+    """Random bytes over all of it."""
     for path in _files(scene):
         if not path.name.endswith("-shm"):
             with path.open("r+b") as file:
                 file.write(random.Random(1).randbytes(path.stat().st_size))
     yield
-    for path in _files(scene):
-        path.rename(path.with_name(f"moved-{path.name}"))
 
 
 @contextlib.contextmanager
@@ -130,9 +128,7 @@ TROUBLES = (
     Trouble("locked", "another process has locked the store", _locked),
     Trouble("no-room", "the store is locked, and the journal full", _locked, more='max_bytes = "1MiB"', drops=True),
     Trouble("deleted", "the store's files are deleted", _deleted, impairs=False, loses=True),
-    Trouble(
-        "damaged", "random bytes over the store's files, which somebody then moves away", _damaged, impairs=False, loses=True
-    ),
+    Trouble("damaged", "random bytes over the store's files", _damaged, impairs=False, loses=True),
     Trouble("garbage", "the store's file is no database, and the desk starts anew", _garbage, impairs=False, loses=True),
     Trouble("clock", "the clock jumps back an hour", _back_an_hour, shifted=True, impairs=False),
 )

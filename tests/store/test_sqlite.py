@@ -282,6 +282,19 @@ async def test_a_file_of_ours_that_is_no_database_any_more_is_kept_and_makes_roo
     assert kept.read_bytes() == b"no database at all" * 1000
 
 
+async def test_a_file_that_is_written_over_makes_room_for_a_new_one_and_no_commit_to_it_is_believed(store, tmp_path):
+    path = tmp_path / "tasktap.db"
+    await store.save([a_task(1)])
+    with path.open("r+b") as file:
+        file.write(b"\xff" * path.stat().st_size)
+    with pytest.raises(StoreUnavailable, match="written over"):
+        await store.save([a_task(2)])
+    assert await store.save([a_task(2)]) == 1
+    assert await ids_of(store, Filter()) == ["id-2"]
+    [kept] = tmp_path.glob("tasktap.db.damaged-*")
+    assert kept.read_bytes()[:4] == b"\xff" * 4
+
+
 async def test_a_full_disk_is_unavailable_and_then_recovers(store, tmp_path):
     await store.save([a_task(1)])
 
