@@ -19,7 +19,7 @@ def within(address: str) -> str:
 
 async def page(room: Room, request: web.Request) -> web.StreamResponse:
     """The form."""
-    return await room.show(request, "sign_in.html", next=within(request.query.get("next", "/")), wrong="")
+    return await room.show(request, "sign_in.html", here="door", next=within(request.query.get("next", "/")), wrong="")
 
 
 async def sign_in(room: Room, request: web.Request) -> web.StreamResponse:
@@ -33,7 +33,7 @@ async def sign_in(room: Room, request: web.Request) -> web.StreamResponse:
     keys = [each for each in (room.desk.key, room.desk.read_key) if each is not None and same_key(key.strip(), each)]
     if not keys:
         room.attempts.wrong(request)
-        return await room.show(request, "sign_in.html", status=403, next=onward, wrong="That is not the key.")
+        return await room.show(request, "sign_in.html", here="door", status=403, next=onward, wrong="That is not the key.")
     answer = web.Response(status=303, headers={"Location": onward})
     answer.set_cookie(
         cookie.NAME,
