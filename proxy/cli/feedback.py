@@ -42,7 +42,7 @@ async def _feedback(settings: Settings, id: str, body: dict[str, Any], json: boo
     path = f"/api/tasks/{quote(id, safe='')}/feedback"
     answer = await asyncio.to_thread(reach.ask, settings, path, body)
     if answer is None:
-        async with reach.doing(settings, lambda store: {"give_feedback": _act(store, id)}) as do:
+        async with reach.doing(settings, lambda store: {"give_feedback": _act(settings, store, id)}) as do:
             answer = await do("give_feedback", body)
     if json:
         print_json(answer)
@@ -52,10 +52,13 @@ async def _feedback(settings: Settings, id: str, body: dict[str, Any], json: boo
         typer.echo(f"kept with {answer['id']}")
 
 
-def _act(store: Store, id: str) -> Act:
+def _act(settings: Settings, store: Store, id: str) -> Act:
     """Feedback straight into the store, where no desk runs."""
     from proxy.record.intake_acts import new_id
+    from proxy.record.redact_entries import without
+    from proxy.record.redact_rules import redaction_of
     from proxy.record.words import BadWord, feedback_of
+    from proxy.server.parts import redact_part
     from proxy.store.entries import Said
 
     async def act(_id: str, body: bytes, _fields: Mapping[str, str]) -> tuple[int, Any]:
@@ -66,7 +69,8 @@ def _act(store: Store, id: str) -> Act:
         except BadWord as wrong:
             raise Problem(str(wrong), 2) from None
         there = id if await store.known([id]) else await store.answered(id)
-        await store.absorb([Said(task_id=id, response_id=id, feedback=said)])
+        entry = without(Said(task_id=id, response_id=id, feedback=said), redaction_of(redact_part(settings)))
+        await store.absorb([entry])
         return 200, {"id": there or id, "status": "stored" if there else "waiting", "feedback_id": said.id}
 
     return act

@@ -17,6 +17,7 @@ from proxy.task import JSON
 if TYPE_CHECKING:
     from proxy.config import Settings
     from proxy.record.items import Item
+    from proxy.record.redact_rules import Redaction
     from proxy.store import Store
 
 Send = Callable[[list[JSON]], Awaitable[list[JSON]]]
@@ -36,9 +37,12 @@ async def nowhere() -> AsyncIterator[Send]:
 @asynccontextmanager
 async def straight(settings: Settings) -> AsyncIterator[Send]:
     """Keeps tasks durably, as the desk would, and says what became of each. Raises Problem, StoreUnavailable."""
+    from proxy.record.redact_rules import redaction_of
     from proxy.server import data_dir
+    from proxy.server.parts import redact_part
     from proxy.store import open_store
 
+    redaction = redaction_of(redact_part(settings))
     data_dir.prepare(settings.data_dir)
     locks = locked(settings)
     numbers, epoch = count(), f"{secrets.token_hex(8)}i{time.time_ns():x}"
@@ -47,7 +51,7 @@ async def straight(settings: Settings) -> AsyncIterator[Send]:
         try:
 
             async def send(batch: list[JSON]) -> list[JSON]:
-                return await _kept(store, _read(batch, numbers, epoch))
+                return await _kept(store, _read(batch, numbers, epoch), redaction)
 
             yield send
         finally:
@@ -57,7 +61,8 @@ async def straight(settings: Settings) -> AsyncIterator[Send]:
             os.close(lock)
 
 
-async def _kept(store: Store, items: list[Item]) -> list[JSON]:
+async def _kept(store: Store, items: list[Item], redaction: Redaction) -> list[JSON]:
+    from proxy.record.redact_entries import without
     from proxy.store import StoreRejected
 
     known = set(await store.known([item.id for item in items if item.id is not None]))
@@ -72,11 +77,11 @@ async def _kept(store: Store, items: list[Item]) -> list[JSON]:
                 known.add(item.id)
         answers.append({"id": item.id, "status": "rejected" if error else _status(item, there=there), "error": error})
     try:
-        await store.absorb([entry for item in taken for entry in item.entries])
+        await store.absorb([without(entry, redaction) for item in taken for entry in item.entries])
     except StoreRejected as refused:
         if len(items) == 1:
             return [{"id": items[0].id, "status": "rejected", "error": str(refused)}]
-        return [answer for item in items for answer in await _kept(store, [item])]  # the others are kept
+        return [answer for item in items for answer in await _kept(store, [item], redaction)]  # the others are kept
     return answers
 
 

@@ -17,6 +17,8 @@ from typing import Final
 from proxy.record.board import COLUMNS
 from proxy.record.frames import MAX_PAYLOAD, Kind
 from proxy.record.journal import Journal, JournalSettings
+from proxy.record.redact_entries import without
+from proxy.record.redact_rules import Redaction
 from proxy.store.entries import Entry, Logged, pack
 
 PATIENCE_SECONDS: Final = 5.0  # for the disk: then the app is told to try again
@@ -50,7 +52,17 @@ def written(entry: Entry) -> Written:
 class Intake:
     """The journal of what is said; lives in the desk's event loop."""
 
-    def __init__(self, directory: Path, run: str, *, durability: str, max_bytes: int, segment_bytes: int) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        run: str,
+        *,
+        durability: str,
+        max_bytes: int,
+        segment_bytes: int,
+        redaction: Redaction | None = None,
+    ) -> None:
+        self._redaction = redaction or Redaction()
         self.epoch = f"{run}i{time.time_ns():x}"
         self.pending: Counter[str] = Counter()  # ids of tasks that were said, and are not in the store yet
         self.wake = asyncio.Event()  # something was written
@@ -74,6 +86,8 @@ class Intake:
         for each in entries:
             self._number += 1
             payload, entry = each.payload, each.entry
+            if (clean := without(entry, self._redaction)) is not entry:
+                payload, entry = pack(clean), clean
             if isinstance(entry, Logged):
                 payload = pack(replace(entry, origin=f"{self.epoch}.{self._number}"))
                 self.pending[entry.id] += 1

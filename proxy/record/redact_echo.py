@@ -7,12 +7,23 @@ it. The assembled answer has it whole.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from proxy.record.redact_fields import fingerprint
 from proxy.record.redact_names import REDACTED
 
 # What keys are written in (token68 of RFC 9110, 11.2). Longer runs are base64 of something else, shorter ones are words.
 _RUN = re.compile(rb"(?<![A-Za-z0-9_./+~-])[A-Za-z0-9_./+~-]{16,512}=*(?![A-Za-z0-9_./+~-])")
+
+
+def echoes(text: bytes, caller_key: str, pepper: bytes) -> Iterator[tuple[int, int]]:
+    """Where words with the fingerprint `caller_key` are."""
+    for found in _RUN.finditer(text):
+        run = found.group()
+        for word in (run, run.rstrip(b"./-")):
+            if fingerprint(word, pepper) == caller_key:
+                yield found.start(), found.start() + len(word)
+                break
 
 
 def without_echoes(text: bytes, caller_key: str, pepper: bytes) -> bytes:

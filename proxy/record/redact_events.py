@@ -52,7 +52,8 @@ class _Line:
                     out += (text[at:first], stands)
                     at = last
                 clean = b"".join((*out, text[at:]))
-                edits.append((start, end, clean if text is raw else spelled(clean, raw)))
+                as_is = text is raw and clean.find(b'"') < 0
+                edits.append((start, end, clean if as_is else spelled(clean, raw)))
         if not edits:
             return self.data
         edits.sort()
@@ -151,6 +152,12 @@ class EventRedactor:
             self._rest = data[end:]
             lines += [_Line(text, time) for text in _lines(data[:end])]
         return self._take(lines, False) if lines else []
+
+    def finish_in_time(self) -> list[tuple[int, bytes]]:
+        """Like `finish`, with times."""
+        rest, self._rest = self._rest, b""
+        time = self._lines[-1].time if self._lines else 0
+        return self._take([_Line(text, time) for text in _lines(rest)], True)
 
     def settle(self) -> bytes:
         """What was held back of whole lines: no more text is to come."""

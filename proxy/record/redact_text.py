@@ -10,6 +10,7 @@ in one piece or in many gives the same bytes.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -242,6 +243,23 @@ def has_no_secret(text: bytes, known: tuple[bytes, ...]) -> bool:
 def is_clean(text: bytes, known: tuple[bytes, ...]) -> bool:
     """Whether a whole text holds none of the known values and no member with a secret name."""
     return not any(text.find(needle) >= 0 for needle in plan(known).needles) and _member(text, 0, 0)[0] > len(text)
+
+
+def members(text: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """Where the values are that secret names stand before in a whole text, and what is to stand there instead."""
+    at = 0
+    while True:
+        first, level = _member(text, at, at)
+        if first >= len(text):
+            return
+        mark = text[first : first + 1]
+        number = mark == b"-" or mark.isdigit()
+        end, how = _Value(level, mark).skip(text, first + (not number))
+        if mark == b'"':
+            yield first + 1, end - (len(_quote(level)) if how == _CLOSES else 0), REDACTED
+        else:
+            yield first, end, _quote(level) + REDACTED + _quote(level)
+        at = max(end, first + 1)
 
 
 def _quote(level: int) -> bytes:

@@ -18,9 +18,12 @@ from proxy.record.board import Column
 from proxy.record.house import House
 from proxy.record.http1 import ResponseHead
 from proxy.record.prepare import Prepared
+from proxy.record.redact_events import EventRedactor
+from proxy.record.redact_paths import PathRedactor
+from proxy.record.redact_said import SaidRedactor
 from proxy.record.tap import Ids, Tap
 from proxy.task import Ending
-from proxy.wire.websocket import BINARY, CLOSE, PING, PONG, Decoder, Message, negotiated, plain
+from proxy.wire.websocket import BINARY, CLOSE, PING, PONG, TEXT, Decoder, Message, negotiated, plain
 
 LINGER_SECONDS: Final = 0.5  # for what comes behind a response: a task can be read within 1 s of its last byte
 MOST_HELD: Final = 64 * 1024  # bytes of messages that wait for a response they belong to, or that are said again with each
@@ -62,6 +65,8 @@ class Spoken:
         self._passed = (0, 0)  # bytes that went by between two parts
         self._deaf = False
         self._waiting = False  # a response was asked for, or has begun, and is not done
+        self._rules = prepared.rules
+        self._words = self._redactor()  # of what the upstream says in fragments
         self.closed_by: Ending | None = None  # who has said first that it closes, as the ending that this is in a response
         tap.frames(b"", sent=False)
 
@@ -154,6 +159,8 @@ class Spoken:
         self._keep(message, sent=False)
         if self._tap is not None and not self._done and _type(message.data, self._ends):
             self._done, self._waiting = True, False
+            for clean in self._waiting_words():
+                self._keep_clean(self._tap, clean, sent=False)
             self._settling = self._house.loop.call_later(LINGER_SECONDS, self._settle)
             return self._tap.mark()
         return 0
@@ -190,6 +197,50 @@ class Spoken:
         tap = self._tap
         if tap is None:
             return
+        if self._rules is not None and message.opcode == TEXT:
+            for clean in self._without(message, sent):
+                self._keep_clean(tap, clean, sent=sent)
+            return
+        self._keep_clean(tap, message, sent=sent)
+
+    def _redactor(self) -> EventRedactor | None:
+        return None if self._rules is None else EventRedactor(self._rules, self._needles)
+
+    def _without(self, message: Message, sent: bool) -> list[Message]:
+        """What may be kept by now, with this message, of what that side said: a word that has not ended waits."""
+        tap, rules, words, data = self._tap, self._rules, self._words, message.data
+        if rules is None or words is None or tap is None:
+            return [message]
+        if rules.paths:
+            paths = PathRedactor(rules.paths)
+            data = paths.feed(data) + paths.finish()
+            if paths.redacted:
+                tap.redacted("request.body" if sent else "response.body")
+        if sent or data.find(b"\n") >= 0:
+            if not rules.looks:
+                return [Message(TEXT, data)]
+            whole = SaidRedactor(rules)
+            data = whole.feed(data) + whole.finish()
+            if whole.redacted:
+                tap.redacted("request.body" if sent else "response.body")
+            before = [] if sent else self._waiting_words()
+            return [*before, Message(TEXT, data)]
+        given = words.feed(data + b"\n")
+        if words.redacted:
+            tap.redacted("response.body")
+        return [Message(TEXT, line) for line in given.split(b"\n") if line]
+
+    def _waiting_words(self) -> list[Message]:
+        """What waited for the end of a word: none is to come."""
+        words = self._words
+        if words is None:
+            return []
+        given = words.settle()
+        if words.redacted and self._tap is not None:
+            self._tap.redacted("response.body")
+        return [Message(TEXT, line) for line in given.split(b"\n") if line]
+
+    def _keep_clean(self, tap: Tap, message: Message, *, sent: bool) -> None:
         data, changed = redact.redacted_whole(message.data, self._needles) if message.data else (message.data, False)
         where = "request.body" if sent else "response.body"
         if changed:
@@ -210,7 +261,12 @@ class Spoken:
         if self._settling is not None:
             self._settling.cancel()
             self._settling = None
-        tap, self._tap = self._tap, None
+        tap = self._tap
+        if tap is not None:
+            for clean in self._waiting_words():
+                self._keep_clean(tap, clean, sent=False)
+            self._words = self._redactor()
+        self._tap = None
         if tap is not None:
             tap.end(Ending.COMPLETED if self._done else ending)
         self._gate = 0

@@ -13,6 +13,7 @@ from proxy.record.absorber import Absorber
 from proxy.record.intake import Intake
 from proxy.record.intake_acts import Acts
 from proxy.record.phospho_door import PhosphoDoor
+from proxy.record.redact_rules import redaction_of
 from proxy.record.stored_door import StoredDoor
 from proxy.server import data_dir
 from proxy.server.told import Told
@@ -28,7 +29,8 @@ class IntakeDoor:
 
     def __init__(self, told: Told, store: Store) -> None:
         path = Path(told.data_dir)
-        self._intake = Intake(path / data_dir.INTAKE, told.run, **told.settings["journal"])
+        redaction = redaction_of(told.settings["redact"])
+        self._intake = Intake(path / data_dir.INTAKE, told.run, **told.settings["journal"], redaction=redaction)
         self.absorber = Absorber(path / data_dir.INTAKE, path / data_dir.ASIDE, store, self._intake.absorbed, self._intake.wake)
         acts = Acts(self._intake, store)
         self.acts: Mapping[str, Act] = {name: getattr(acts, name) for name in _ACTS}

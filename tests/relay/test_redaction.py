@@ -12,8 +12,11 @@ from typing import Any
 
 import pytest
 
+from tests.intake.talk import log, send
 from tests.proc import Tasktap, serving, soon
 from tests.relay.caller import Caller, chat, once, request
+from tests.relay.test_realtime import Upstream as RealtimeUpstream
+from tests.relay.test_realtime import dial, item, reply, say, tasks, until
 from tests.relay.test_secrets import found, written
 from tests.upstream import DONE, STREAM_HEAD, Upstream, chunk, event, hang, ok
 
@@ -168,3 +171,51 @@ def test_what_only_a_kill_leaves_of_a_stream_is_clean(tmp_path: Path, upstream: 
         tape.wait()
         task = house.task("cut-1")
         assert (task["ending"], task["output"]) == ("proxy_died", "it is ")
+
+
+def test_what_apps_log_and_say_is_kept_without_it(house: Tasktap) -> None:
+    item = {
+        "task_id": "logged-1",
+        "input": SAID,
+        "output": {"answer": [SAID, 4111111111111111]},
+        "raw_input": {"secret_plan": {"a": "plan nine"}, "messages": [{"role": "user", "content": SAID}]},
+        "metadata": {"who": EMAIL},
+        "user_id": "u-7",
+    }
+    assert log(house, item)[0]["status"] != "rejected"
+    status, _ = send(f"{house.run['desk']}/api/tasks/logged-1/feedback", {"flag": "success", "comment": f"ask {EMAIL}"})
+    assert status < 300
+    soon(lambda: house.task("logged-1")["feedback"])
+    task = house.task("logged-1")
+    assert (task["input"], task["metadata"]["who"], task["user_id"]) == (CLEAN, "[redacted:email]", "u-7")
+    assert task["raw_input"]["secret_plan"] == "[redacted:path]"
+    assert task["feedback"][0]["comment"] == "ask [redacted:email]"
+    house.quiet()
+    assert found([*HIDDEN, b"plan nine"], written(house)) == []
+
+
+def test_what_is_said_on_a_websocket_is_kept_without_it(tmp_path: Path) -> None:
+    upstream = RealtimeUpstream()
+
+    def model(connection: Any) -> None:
+        for message in connection:
+            if json.loads(message)["type"] == "response.create":
+                reply(connection, 1, f"it is {EMAIL} or so")
+
+    upstream.model = model
+    try:
+        with serving(tmp_path / "house", config(upstream)) as house:  # type: ignore[arg-type]  # it has a url
+            with dial(house, fields={"X-Session-Id": "spoken"}) as caller:
+                say(caller, "conversation.item.create", item=item(SAID))
+                say(caller, "response.create")
+                heard = until(caller, "rate_limits.updated")
+            assert EMAIL in json.dumps(heard)
+            (task,) = tasks(house, "spoken", 1)
+            assert (task["input"], task["output"]) == (CLEAN, "it is [redacted:email] or so")
+            assert set(task["redactions"]) == {"request.body", "response.body"}
+            kept = house.fetch(f"/api/tasks/{task['id']}/response")[1]
+            assert kept.count(b"audio_transcript.delta") == 5
+            house.quiet()
+            assert found([each for each in HIDDEN if each != b"123456"], written(house)) == []  # the sound has that in base64
+    finally:
+        upstream.server.shutdown()
