@@ -15,6 +15,7 @@ from proxy.query import answers, document, insights, metrics
 from proxy.query.attempts import Attempts
 from proxy.query.cors import for_pages, no_preflight, pattern
 from proxy.query.dashboard import pages
+from proxy.query.dashboard.kept import Kept
 from proxy.query.dashboard.room import Act, Room, Watch
 from proxy.query.door import DeskRunner, refuse
 from proxy.query.encoding import encode
@@ -68,8 +69,9 @@ def build(
     `acts` are what the routes of `ACTS` do, by name; `mounted` are served beside them; `calls` is where apps call, for pages that
     say so; `watch` tells what running calls do, `house` of disk, upstreams and versions.
     """
-    attempts = Attempts()
-    room = Room(store, status, desk, decode, acts or {}, watch=watch, calls=calls, house=house, attempts=attempts)
+    attempts, kept = Attempts(), Kept()
+    acts = {name: _forgetting(act, kept) if name == "forget" else act for name, act in (acts or {}).items()}
+    room = Room(store, status, desk, decode, acts, watch=watch, calls=calls, house=house, attempts=attempts, kept=kept)
     opens = {route.path for route in ROUTES if route.open} | pages.OPEN
     feedback = {route.path for route in ACTS if route.feedback}
     manners = [for_pages(desk, feedback), pages.speaking_html(room), _well_mannered(desk, opens, feedback, attempts)]
@@ -78,7 +80,7 @@ def build(
     for route in ROUTES:
         app.router.add_get(route.path.replace("{id}", "{id:[^/]+}"), _handler(route, handlers), name=route.name)
     for route in ACTS:
-        act = (acts or {}).get(route.name)
+        act = acts.get(route.name)
         app.router.add_route(route.method, route.path.replace("{id}", "{id:[^/]+}"), _acting(route, act, decode), name=route.name)
     for each in mounted:
         resource = app.router.add_route(each.method, each.path, _serving(each, decode)).resource
@@ -90,6 +92,18 @@ def build(
     pages.put(app, room)
     app.on_response_prepare.append(_dress)
     return app
+
+
+def _forgetting(act: Act, kept: Kept) -> Act:
+    """To forget is to keep no sums of before, either."""
+
+    async def forget(id: str, body: bytes, fields: Mapping[str, str]) -> tuple[int, Any]:
+        try:
+            return await act(id, body, fields)
+        finally:
+            kept.forget()
+
+    return forget
 
 
 async def _dress(_request: web.Request, response: web.StreamResponse) -> None:

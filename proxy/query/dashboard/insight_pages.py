@@ -76,9 +76,10 @@ async def tasks(room: Room, request: web.Request) -> web.StreamResponse:
     over = standing_span(asked, now)
     by = asked.asked.by or "model"
     of_span = replace(over.asked(asked), by=by, limit=20)
-    table = await insights.breakdown(room.store, of_span)
+    table = await room.kept.get(("breakdown", of_span), lambda: insights.breakdown(room.store, of_span))
     step = "day" if over.step >= span.DAY else "hour"
-    series = await insights.series(room.store, replace(of_span, step=step, limit=SERIES))
+    stepped = replace(of_span, step=step, limit=SERIES, sort=None)
+    series = await room.kept.get(("series", stepped), lambda: insights.series(room.store, stepped))
     show = asked.get("show") if asked.get("show") in SHOWN else "tasks"
     return await room.show(
         request,
@@ -124,7 +125,8 @@ async def _hours(room: Room, over: span.Span, asked: view.View) -> Markup:
     since = max(over.since, over.until - 100 * span.DAY)
     narrow = replace(over.asked(asked).filter, since=since)
     counts: dict[datetime, int] = defaultdict(int)
-    for group in await room.store.insights.groups(narrow, Grouping((), span.HOUR)):
+    by_hour = Grouping((), span.HOUR)
+    for group in await room.kept.get(("hours", narrow), lambda: room.store.insights.groups(narrow, by_hour)):
         if group.at is not None:
             counts[figures.moment(group.at)] += group.measures.tasks
     hours = [f"{hour:02}" for hour in range(24)]
@@ -137,9 +139,8 @@ async def sessions(room: Room, request: web.Request) -> web.StreamResponse:
     now = room.now()
     asked = view.read("/insights/sessions", request.query.items(), OF_SPAN, now, ("period",))
     over = standing_span(asked, now)
-    found = await insights.sessions(
-        room.store, replace(over.asked(asked), step="day" if over.step <= span.DAY else "week"), SAMPLE
-    )
+    question = replace(over.asked(asked), step="day" if over.step <= span.DAY else "week")
+    found = await room.kept.get(("sessions", question), lambda: insights.sessions(room.store, question, SAMPLE))
     return await room.show(
         request,
         "insight_sessions.html",
@@ -217,7 +218,8 @@ async def users(room: Room, request: web.Request) -> web.StreamResponse:
     now = room.now()
     asked = view.read("/insights/users", request.query.items(), (*OF_SPAN, *PAGING[:1]), now, ("period",))
     over = standing_span(asked, now)
-    found = await insights.users(room.store, replace(over.asked(asked), limit=12), room.desk.thresholds)
+    question = replace(over.asked(asked), limit=12)
+    found = await room.kept.get(("users", question), lambda: insights.users(room.store, question, room.desk.thresholds))
     cohorts = [cohort for cohort in found["cohorts"] if cohort["users"]]
     longest = max((len(cohort["came_again"]) for cohort in cohorts), default=0)
     return await room.show(

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from proxy.query.attempts import Attempts
 from proxy.query.dashboard import paper
+from proxy.query.dashboard.kept import Kept
 from proxy.query.guard import Desk, Role, role
 from proxy.query.premises import House
 from proxy.store import Store
@@ -50,6 +51,7 @@ class Room:
     calls: str | None = None  # where apps call, for what people copy
     attempts: Attempts = field(default_factory=Attempts)  # wrong keys, by address
     house: House | None = None
+    kept: Kept = field(default_factory=Kept)  # of insights
 
     @staticmethod
     def now() -> int:

@@ -79,7 +79,10 @@ def of(view: View, now: int) -> Span:
         since = since if since is not None else until - PERIODS[DEFAULT][1] * SECOND
         name = f"{moment(since):%-d %b %H:%M} to {moment(until):%-d %b %H:%M}"
     else:
-        until, since = now, now - PERIODS[period][1] * SECOND
+        # To the end of this hour, and so from a full one: made of sums that are kept, with no task to be added apart.
+        length = PERIODS[period][1] * SECOND
+        until = now if length < DAY else floor(now, HOUR) + HOUR
+        since = until - length
     since = min(since, until - 60 * SECOND)
     length = until - since
     step = next((step for most, step in STEPS if length <= most), WEEK)
