@@ -7,6 +7,7 @@ from typing import Any
 
 from proxy.record.labels import Labels, labels, text
 from proxy.record.pace import tokens_per_second
+from proxy.record.spoken_again import NAME, spoken
 from proxy.task import JSON, OWN_SESSION, Call, Ending, Fields, Source, Task
 from proxy.wire import Reading, Said, Turn, dialect_of
 from proxy.wire.coding import OUTPUT_LIMIT, Decoder, UnknownCodingError, codings, decode
@@ -113,7 +114,7 @@ def read(call: Call) -> Task:
         response_coding=response_coding,
         pieces=tuple(zip([max(0.0, at) for at in times] if began else times, map(len, data), strict=True)),
         redactions=call.redactions,
-        carried=_carried(call, ending),
+        carried=_carried(call, ending) | ({NAME: spoken(call, began)} if upgraded else {}),
     )
 
 

@@ -13,6 +13,7 @@ from proxy.record import reading, routes
 from proxy.record.regroup import moved
 from proxy.record.reprice import summary_of, tasks_of
 from proxy.record.second_look import SECOND_LOOK
+from proxy.record.spoken_again import parts_of
 from proxy.store import Store
 from proxy.store.merging import told_again
 from proxy.store.story import PARENT
@@ -36,10 +37,11 @@ UPGRADED = 101
 
 
 def call_of(task: Task) -> Call | None:
-    """The call that `task` was read from, put together again; `None` where it was none, or not one task alone."""
-    if task.method is None or task.path is None or task.upstream is None or task.http_status == UPGRADED:
+    """The call that `task` was read from, put together again; `None` where it was none, or too little of it is kept."""
+    if task.method is None or task.path is None or task.upstream is None:
         return None
-    if (task.raw_input is not None and not task.request_body) or (task.raw_output is not None and not task.response_body):
+    bodies = (task.raw_input, task.request_body), (task.raw_output, task.response_body)
+    if task.http_status != UPGRADED and any(raw is not None and not body for raw, body in bodies):
         return None  # its bodies have been let go: what was read of them is all there is
     ends = [0]
     for _, size in task.pieces:
@@ -48,13 +50,19 @@ def call_of(task: Task) -> Call | None:
         Piece(at, task.response_body[start:end]) for (at, _), (start, end) in zip(task.pieces, pairwise(ends), strict=True)
     )
     carried = task.carried
+    parts: JSON = {"created_at": task.created_at, "ended_at": task.ended_at, "response": response}
+    parts["seconds_to_first_byte"] = task.seconds_to_first_byte
+    if task.http_status == UPGRADED:
+        known = parts_of(task)
+        if known is None:
+            return None
+        parts |= known
     return Call(
+        **parts,
         origin=task.origin,
         id=task.id,
         own_id=task.id,
         retry_of=task.retry_of,
-        created_at=task.created_at,
-        ended_at=task.ended_at,
         ending=Ending(carried.get("ending", task.ending)),
         upstream=task.upstream,
         kind=_kind(task),
@@ -67,10 +75,8 @@ def call_of(task: Task) -> Call | None:
         request_decoded=task.request_coding is None,
         http_status=task.http_status,
         response_fields=_fields(task.response_headers),
-        response=response,
         response_size=task.response_size or 0,
         response_decoded=task.response_coding is None,
-        seconds_to_first_byte=task.seconds_to_first_byte,
         seconds_to_connect=carried.get("seconds_to_connect"),
         seconds_to_sent=carried.get("seconds_to_sent"),
         marked=bool(carried.get("marked")),
@@ -94,9 +100,10 @@ def again(task: Task, complete: Callable[[Task], Task]) -> Task | None:
         now = told_again(now, task.logged)
     found: dict[str, Any] = {name: getattr(now, name) for name in (*UNDERSTOOD, *WITHIN)}
     part = (task.session_evidence or {}).get("by") == PARENT
+    inferred = now.session_source in (None, Source.INFERRED)
     if part and now.project_id == "default":
         found["project_id"] = task.project_id
-    if moved(task) or (now.session_id is None and task.session_source in (Source.INFERRED, Source.CLIENT)):
+    if moved(task) or (part and inferred) or (now.session_id is None and task.session_source in (Source.INFERRED, Source.CLIENT)):
         found |= {name: getattr(task, name) for name in ("session_id", "session_source", "session_evidence")}
     if now.user_id is None and task.user_source in (Source.CLIENT, Source.INFERRED):
         found |= {"user_id": task.user_id, "user_source": task.user_source}
@@ -110,7 +117,7 @@ class Reread:
     read: int = 0
     changed: int = 0
     unreadable: int = 0  # tasks whose record is damaged
-    skipped: int = 0  # not read from bytes: logged by an app, or a part of a connection
+    skipped: int = 0  # not read from bytes: logged by an app, or of bytes that are not kept whole
     fields: Counter[str] = field(default_factory=Counter)  # how many tasks changed in each
     examples: list[JSON] = field(default_factory=list)
     next: str | None = None

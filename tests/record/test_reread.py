@@ -15,6 +15,7 @@ from proxy.record.second_look import SECOND_LOOK, without_secrets
 from proxy.store import open_store
 from proxy.store.entries import Logged
 from proxy.task import Ending, Feedback, Filter, Flag, Piece, Source, Task, Usage, Which
+from proxy.wire.websocket import TEXT, Message, plain
 from tests.store.tasks import a_task
 from tests.tapes.tape import make_call, tapes
 
@@ -183,9 +184,63 @@ def test_what_was_read_of_bodies_that_are_gone_stays(gone):
     assert again(replace(task, **gone), complete) is None
 
 
+def said(kind: str, **more) -> bytes:
+    return plain(Message(TEXT, json.dumps({"type": kind, **more}).encode()))
+
+
+def spoken_call(**changes):
+    """One response on a WebSocket: what the session is, a question, an answer in two parts."""
+    item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "how are you"}]}
+    message = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "fine"}]}
+    usage = {"total_tokens": 9, "input_tokens": 5, "output_tokens": 4}
+    done = {"id": "resp_1", "status": "completed", "output": [message], "usage": usage}
+    sent = (Piece(0.25, said("conversation.item.create", item=item)), Piece(1.5, said("response.create")))
+    heard = (
+        Piece(0.125, said("session.created", session={"model": "gpt-realtime", "instructions": "Be kind."})),
+        Piece(1.75, said("response.created", response={"id": "resp_1"})),
+        Piece(2.0, said("response.output_text.delta", response_id="resp_1", delta="fine")),
+        Piece(2.500001, said("response.done", response=done)),
+    )
+    words = {
+        "kind": "realtime", "method": "GET", "target": "/v1/realtime?model=gpt-realtime", "http_status": 101, "sent": sent,
+        "request_body": b"".join(piece.data for piece in sent), "response": heard, "response_fields": (),
+        "part_of": "the-connection", "created_at": 1_790_000_000_000_000, "ended_at": 1_790_000_003_000_000,
+        "seconds_to_first_byte": 0.1,
+    }  # fmt: skip
+    return make_call(**words | changes)
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"part_of": None}, {"kind": "opaque", "target": "/ws"}, {"sent": (), "request_body": b""}, {"response": ()}]
+)
+async def test_a_response_on_a_websocket_is_put_together_and_read_again(store, changes):
+    call = spoken_call(**changes)
+    task = complete(reading.read(call))
+    await store.save([task])
+    kept = await store.get(task.id)
+    built = call_of(kept)
+    for name in ("created_at", "ended_at", "sent", "response", "seconds_to_first_byte", "part_of", "ending", "target"):
+        assert getattr(built, name) == getattr(call, name), name
+    assert again(kept, complete) == kept
+    if not changes:
+        assert (kept.input, kept.output, kept.session_id) == ("how are you", "fine", "auto-the-connection")
+        assert (kept.created_at, kept.usage.input_tokens) == (call.created_at + 1_500_000, 5)
+        await store.rewrite([replace(kept, output="nonsense", usage=None)])
+        done = await reread(store, complete, Filter(), limit=9)
+        assert (done.changed, done.skipped, dict(done.fields)) == (1, 0, {"output": 1, "usage": 1})
+        assert (await store.get(task.id)).output == "fine"
+
+
+def test_a_response_on_a_websocket_whose_bytes_are_not_whole_is_left_alone():
+    kept = complete(reading.read(spoken_call()))
+    assert call_of(replace(kept, response_body=kept.response_body[1:])) is None
+    assert call_of(replace(kept, response_body=b"", request_body=b"", pieces=())) is None, "they have been let go"
+    assert call_of(replace(kept, carried={})) is None, "it was kept by an earlier version"
+
+
 async def test_what_was_not_read_from_bytes_is_left_alone(store):
     logged = a_task(1, kind="custom", session_source=Source.CLIENT)
-    spoken = replace(read_as_before(2), kind="realtime", http_status=101)
+    spoken = replace(read_as_before(2), kind="realtime", http_status=101, carried={})
     await store.save([logged, spoken])
     done = await reread(store, complete, Filter(), limit=9)
     assert (done.read, done.changed, done.skipped) == (2, 0, 2)

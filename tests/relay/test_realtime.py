@@ -21,6 +21,7 @@ from websockets.sync.client import ClientConnection, connect
 from websockets.sync.server import Server, ServerConnection, serve
 
 from tests import upstream as plays
+from tests.intake.talk import send
 from tests.proc import Tasktap, alive, serving, soon
 from tests.relay.caller import Caller, request
 
@@ -187,6 +188,17 @@ def test_without_a_label_what_was_said_on_one_connection_is_one_session(house: T
             until(caller, "rate_limits.updated")
     found = tasks(house, f"auto-{id}", 3)
     assert {(task["session_source"], task["input"]) for task in found} == {("inferred", "spoken words")}
+
+
+def test_what_was_said_is_read_again_as_it_was(house: Tasktap, upstream: Upstream) -> None:
+    with dial(house, fields={"X-Session-Id": "again"}) as caller:
+        for words in ("good day", "and good night"):
+            say(caller, "conversation.item.create", item=item(words))
+            say(caller, "response.create")
+            until(caller, "rate_limits.updated")
+    tasks(house, "again", 2)
+    status, done = send(f"{house.run['desk']}/api/reread", {"session_id": "again"})
+    assert (status, done["read"], done["changed"], done["skipped"], done["fields"]) == (200, 2, 0, 0, {})
 
 
 def test_an_open_microphone_does_not_cut_off_what_comes_behind_a_response(house: Tasktap, upstream: Upstream) -> None:
