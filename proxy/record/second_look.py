@@ -39,7 +39,7 @@ def without_secrets(task: Task, pepper: bytes) -> Task:
         _without_fragments(task, pepper),
         output=task.output if output is None else output.decode("utf-8", "surrogatepass"),
         raw_output=task.raw_output if raw_output is None else orjson.loads(raw_output),
-        redactions=(*task.redactions, SECOND_LOOK, *(() if KEPT in task.redactions else (KEPT,))),
+        redactions=(*task.redactions, *(() if KEPT in task.redactions else (KEPT,)), SECOND_LOOK),
     )
 
 

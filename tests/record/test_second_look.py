@@ -51,7 +51,7 @@ def test_an_echoed_key_goes_out_of_every_fragment(size: int, coding: str | None)
     task = streamed(f"your key is {SECRET}, keep it. And more.", size, coding=coding)
     clean = without_secrets(task, PEPPER)
     assert (clean.output, said(clean)) == ("your key is [redacted], keep it. And more.",) * 2
-    assert clean.redactions == (SECOND_LOOK, KEPT)
+    assert clean.redactions == (KEPT, SECOND_LOOK)
     assert clean.response_coding is None
     assert sum(length for _, length in clean.pieces) == len(clean.response_body)
     assert len(clean.response_body.split(b"data: ")) == len(range(0, len(task.output or ""), size)) + 2
