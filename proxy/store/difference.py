@@ -4,6 +4,8 @@ A chat sends its whole history with each turn, so a turn's record says again wha
 that one before its eyes (zstd's prefix), and takes the room of what is new. To read it, the other is read first: so records
 form runs, each against the one before; the head of a run is kept against the head of the run before it, and after `MOST_HEADS`
 of those one is kept alone. Each carries its SHA-256, and none is given out that does not match it.
+
+What a task's row says already (its input and output) is before the compressor's eyes too, so that it is not kept twice.
 """
 
 from __future__ import annotations
@@ -12,6 +14,8 @@ import struct
 import sys
 from dataclasses import dataclass
 from hashlib import sha256
+
+from proxy.store import told
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -31,8 +35,13 @@ _Parameter = zstd.CompressionParameter
 _HEADER = struct.Struct("<BBBI32s")
 _PLAIN, _ZSTD = 0, 1  # as the first schema had them: one byte, then the record, without a digest
 _ALONE, _ALONE_ZSTD, _DIFFERENCE = 2, 3, 4
+_ALONE_SAID, _DIFFERENCE_SAID = 5, 6  # with what its task's row says before the compressor's eyes
 _QUICK = 2**18  # bytes of a record and its base up to which level 1 finds what the two share; level 2 does up to `LONG`
 _SHORTEST = 8  # bytes that zstd takes as a prefix
+_WORTH = 64  # bytes of what is said from which on it is worth a compressor of its own
+
+Link = tuple[bytes, str | bytes | None]
+"""What is kept of a record, and the facts of its task (proxy/store/told.py)."""
 
 
 class Damaged(Exception):
@@ -65,15 +74,24 @@ class Packer:
         self._compressor = zstd.ZstdCompressor(level=LEVEL)
         self._quick = zstd.ZstdCompressor(level=1)
 
-    def alone(self, record: bytes) -> bytes:
-        """`record` by itself."""
+    def alone(self, record: bytes, said: bytes = b"") -> bytes:
+        """`record` by itself, or with what its row has `said`."""
+        if _is_worth(said, record):
+            level = 1 if len(record) <= SHORT else LEVEL
+            packed = zstd.ZstdCompressor(level, None, zstd.ZstdDict(said, is_raw=True).as_prefix).compress(
+                record, zstd.ZstdCompressor.FLUSH_FRAME
+            )
+            return _HEADER.pack(_ALONE_SAID, 0, 0, _kib(len(record)), sha256(record).digest()) + packed
         compressor = self._quick if len(record) <= SHORT else self._compressor
         packed = compressor.compress(record, zstd.ZstdCompressor.FLUSH_FRAME)
         kind, kept = (_ALONE_ZSTD, packed) if len(packed) < len(record) else (_ALONE, record)
         return _HEADER.pack(kind, 0, 0, _kib(len(record)), sha256(record).digest()) + kept
 
-    def against(self, record: bytes, base: bytes, place: Place) -> bytes | None:
+    def against(self, record: bytes, base: bytes, place: Place, said: bytes = b"") -> bytes | None:
         """`record` as its difference from `base`, at `place`; None where the two are too long for that, or `base` too short."""
+        kind = _DIFFERENCE
+        if _is_worth(said, record):
+            kind, base = _DIFFERENCE_SAID, base + said
         together = len(record) + len(base)
         if together > MOST_WORK or len(base) < _SHORTEST:
             return None
@@ -88,7 +106,7 @@ class Packer:
                 _Parameter.enable_long_distance_matching: 1,
             }
             packed = zstd.compress(record, options=options, zstd_dict=prefix)
-        return _HEADER.pack(_DIFFERENCE, place.run, place.heads, place.work, sha256(record).digest()) + packed
+        return _HEADER.pack(kind, place.run, place.heads, place.work, sha256(record).digest()) + packed
 
 
 def place_of(data: bytes) -> Place:
@@ -99,23 +117,33 @@ def place_of(data: bytes) -> Place:
     return Place(run, heads, work)
 
 
-def unpacked(chain: list[bytes]) -> bytes:
+def depends_on_said(data: bytes) -> bool:
+    """Whether the record that is kept as `data` can be read only with what its row says."""
+    return data[0] in (_ALONE_SAID, _DIFFERENCE_SAID)
+
+
+def unpacked(chain: list[Link]) -> bytes:
     """The record whose kept bytes are the first of `chain`, where each is followed by what it is a difference from.
 
     Raises Damaged.
     """
     record = b""
     try:
-        for data in reversed(chain):
-            record = _unpacked(data, record)
+        for data, facts in reversed(chain):
+            said = b"" if facts is None or not depends_on_said(data) else told.said_by(facts)
+            record = _unpacked(data, record, said)
     except (zstd.ZstdError, struct.error, IndexError, ValueError) as error:
         raise Damaged(str(error)) from error
-    if not chain or (chain[0][0] not in (_PLAIN, _ZSTD) and sha256(record).digest() != _HEADER.unpack_from(chain[0])[4]):
+    if not chain or (chain[0][0][0] not in (_PLAIN, _ZSTD) and sha256(record).digest() != _HEADER.unpack_from(chain[0][0])[4]):
         raise Damaged("its digest is another one")
     return record
 
 
-def _unpacked(data: bytes, base: bytes) -> bytes:
+def _is_worth(said: bytes, record: bytes) -> bool:
+    return _WORTH <= len(said) <= 2 * len(record)
+
+
+def _unpacked(data: bytes, base: bytes, said: bytes) -> bytes:
     kind = data[0]
     if kind == _PLAIN:
         return data[1:]
@@ -126,8 +154,10 @@ def _unpacked(data: bytes, base: bytes) -> bytes:
         return kept
     if kind == _ALONE_ZSTD:
         return zstd.decompress(kept)
-    if kind == _DIFFERENCE:
-        return zstd.decompress(kept, zstd.ZstdDict(base, is_raw=True).as_prefix)
+    if kind == _ALONE_SAID:
+        base = b""
+    if kind in (_DIFFERENCE, _DIFFERENCE_SAID, _ALONE_SAID):
+        return zstd.decompress(kept, zstd.ZstdDict(base + said, is_raw=True).as_prefix)
     raise ValueError(f"kind {kind}")
 
 

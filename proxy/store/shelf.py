@@ -8,16 +8,17 @@ from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from proxy.store.difference import Damaged, Packer, Place, place_of, unpacked
+from proxy.store import told
+from proxy.store.difference import Damaged, Packer, Place, depends_on_said, place_of, unpacked
 from proxy.store.record import REQUEST_AT, write
 from proxy.store.rollup import Key
-from proxy.task import Task
+from proxy.task import Summary, Task
 
 CHAIN: Final = (
-    "WITH RECURSIVE chain (step, data, base) AS ("
-    "SELECT 0, data, base FROM record WHERE key = ? UNION ALL"
-    " SELECT step + 1, record.data, record.base FROM chain JOIN record ON record.key = chain.base"
-    ") SELECT data FROM chain ORDER BY step"
+    "WITH RECURSIVE chain (step, key, data, base) AS ("
+    "SELECT 0, key, data, base FROM record WHERE key = ? UNION ALL"
+    " SELECT step + 1, record.key, record.data, record.base FROM chain JOIN record ON record.key = chain.base"
+    ") SELECT data, (SELECT facts FROM task WHERE task.key = chain.key) FROM chain ORDER BY step"
 )
 """What `unpacked` needs to read the record of a key: its bytes, and those of all that it is a difference from."""
 
@@ -61,10 +62,23 @@ class Shelf:
         self._held.clear()
         self._bytes = 0
 
-    def change(self, db: sqlite3.Connection, key: int, task: Task) -> None:
-        """Keep the record of `task` in place of the one of `key`."""
+    def change(self, db: sqlite3.Connection, key: int, task: Task, row: Summary) -> None:
+        """Keep the record of `task` in place of the one of `key`, whose row is changed after this to say what `row` says."""
         self._let_go(db, {key})
-        db.execute("UPDATE record SET data = ?, base = NULL WHERE key = ?", (self._packer.alone(write(task)), key))
+        data = self._packer.alone(write(task), _said(row))
+        db.execute("UPDATE record SET data = ?, base = NULL WHERE key = ?", (data, key))
+
+    def retell(self, db: sqlite3.Connection, key: int, row: Summary) -> None:
+        """Keep the record of `key` so that it can be read once its row says what `row` says; it is changed after this."""
+        data, base = db.execute("SELECT data, base FROM record WHERE key = ?", (key,)).fetchone()
+        if not depends_on_said(data) or (held := self._read(db, key)) is None:
+            return
+        under = None if base is None else self._read(db, base)
+        packed = None if under is None else self._packer.against(held.record, under.record, place_of(data), _said(row))
+        if packed is None:
+            base, packed = None, self._packer.alone(held.record, _said(row))
+        db.execute("UPDATE record SET base = key WHERE key = ?", (key,))  # what others need is changed only with its base
+        db.execute("UPDATE record SET data = ?, base = ? WHERE key = ?", (packed, base, key))
 
     def drop(self, db: sqlite3.Connection, keys: Iterable[int]) -> int:
         """Delete the records of `keys`, those kept against them first made independent; returns the bytes they took."""
@@ -82,14 +96,15 @@ class Shelf:
     def _packed(self, db: sqlite3.Connection, key: int, task: Task, continued: Container[Key]) -> tuple[int, bytes, int | None]:
         record = write(task)
         thread = _thread(task)
+        said = _said(task)
         if thread is None:
-            return key, self._packer.alone(record), None
+            return key, self._packer.alone(record, said), None
         if thread not in self._held and (task.project_id, task.session_id) in continued:
             self._remember_latest(db, thread)
         base = self._base(db, thread, record, len(task.request_body))
-        data = None if base is None else self._packer.against(record, base.record, base.place)
+        data = None if base is None else self._packer.against(record, base.record, base.place, said)
         if data is None:
-            base, data = None, self._packer.alone(record)
+            base, data = None, self._packer.alone(record, said)
         self._hold(thread, _Held(key, record, place_of(data)))
         return key, data, None if base is None else base.key
 
@@ -116,9 +131,9 @@ class Shelf:
 
     def _read(self, db: sqlite3.Connection, key: int) -> _Held | None:
         """The record of `key`; None where it is not there, or damaged: then nothing more is to depend on it."""
-        chain = [data for (data,) in db.execute(CHAIN, (key,))]
+        chain = db.execute(CHAIN, (key,)).fetchall()
         try:
-            return _Held(key, unpacked(chain), place_of(chain[0]))
+            return _Held(key, unpacked(chain), place_of(chain[0][0]))
         except Damaged:
             return None
 
@@ -164,9 +179,11 @@ class Shelf:
         if held is None:
             db.execute("UPDATE record SET base = NULL WHERE key = ?", (key,))  # it is damaged, and stays so
             return
-        moved = None if under is None else self._packer.against(held.record, under.record, place_of(data))
+        row = db.execute("SELECT facts FROM task WHERE key = ?", (key,)).fetchone()
+        said = b"" if row is None else told.said_by(row[0])
+        moved = None if under is None else self._packer.against(held.record, under.record, place_of(data), said)
         if moved is None:
-            base, moved = None, self._packer.alone(held.record)
+            base, moved = None, self._packer.alone(held.record, said)
         db.execute("UPDATE record SET data = ?, base = ? WHERE key = ?", (moved, base, key))
 
 
@@ -176,6 +193,10 @@ def _thread(task: Task) -> Thread | None:
     if task.caller_key is not None:
         return task.project_id, "caller", task.caller_key
     return None
+
+
+def _said(task: Summary) -> bytes:
+    return told.said(task.input, task.output)
 
 
 def _alike(one: bytes, other: bytes, length: int) -> int:

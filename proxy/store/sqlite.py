@@ -10,7 +10,7 @@ from pathlib import Path
 
 from proxy.store import StoreUnavailable, questions, rows, sought, sqlite_forget, sqlite_traces
 from proxy.store import cursor as cursors
-from proxy.store.difference import Damaged, place_of, unpacked
+from proxy.store.difference import Damaged, Link, place_of, unpacked
 from proxy.store.entries import Entry
 from proxy.store.record import Record, read
 from proxy.store.rows import FEEDBACK_COLUMNS, SUMMARY_SELECT, Row
@@ -121,11 +121,11 @@ class SqliteStore:
 
     async def _record(self, id: str, key: int) -> Record | None:
         """None where it has been forgotten meanwhile. Raises StoreUnavailable for one that is damaged."""
-        chain = [data for (data,) in await self._readers.rows(CHAIN, (key,))]
+        chain: list[Link] = [(data, facts) for data, facts in await self._readers.rows(CHAIN, (key,))]
         if not chain:
             return None
         try:
-            return _read(chain) if place_of(chain[0]).work < _MUCH else await asyncio.to_thread(_read, chain)
+            return _read(chain) if place_of(chain[0][0]).work < _MUCH else await asyncio.to_thread(_read, chain)
         except Damaged as error:
             raise StoreUnavailable(
                 f"What is kept of task {id} is damaged: {error}. Its summary can be read, its bodies not."
@@ -196,5 +196,5 @@ def _following(name: str, found: Sequence[Row], limit: int) -> str | None:
     return cursors.encode(name, found[limit - 1][:2]) if len(found) > limit else None
 
 
-def _read(chain: list[bytes]) -> Record:
+def _read(chain: list[Link]) -> Record:
     return read(unpacked(chain))

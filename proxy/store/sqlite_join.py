@@ -29,7 +29,7 @@ def load(db: sqlite3.Connection, id: str) -> tuple[int, Task] | None:
     if row is None:
         return None
     key = int(row[0])
-    record = read(unpacked([data for (data,) in db.execute(CHAIN, (key,))]))
+    record = read(unpacked(db.execute(CHAIN, (key,)).fetchall()))
     return key, rows.task(row, record, tuple(map(rows.feedback, db.execute(_SAID, (key,)).fetchall())))
 
 

@@ -44,11 +44,13 @@ def rewrite(db: Writing, shelf: Shelf, tasks: Sequence[Summary], only: Collectio
     for change in changes:
         key, old, new = change.key, change.old, change.new
         row = rows.task_row(key, _prompt(db, change), new)
+        if change.whole is not None:
+            shelf.change(db, key, change.whole, new)
+        elif (old.input, old.output) != (new.input, new.output):
+            shelf.retell(db, key, new)
         db.execute(_UPDATE, (*row[1:], key))
         if (old.input, old.output) != (new.input, new.output):
             said[key] = old.input, old.output
-        if change.whole is not None:
-            shelf.change(db, key, change.whole)
     sqlite_words.change(db, said)
     swap(db, [(change.old, change.new) for change in changes])
     return len(changes)

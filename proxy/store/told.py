@@ -47,6 +47,20 @@ def pack(values: dict[str, Any]) -> str | bytes:
     return packed if len(packed) < len(plain) else plain.decode()
 
 
+def said(input: str | None, output: str | None) -> bytes:
+    """What a task's record is compressed with before its eyes: its bodies say again what was asked and answered.
+
+    Raises ValueError, TypeError for what has no JSON.
+    """
+    return b"" if input is None and output is None else dumps([input, output])
+
+
+def said_by(kept: str | bytes) -> bytes:
+    """The same, of what is kept. Raises as `unpack` does."""
+    values = unpack(kept)
+    return said(values.get("input"), values.get("output"))
+
+
 @lru_cache(4)  # a statement asks for one thing after another of a row
 def text(kept: str | bytes | None) -> str | None:
     """The JSON. Raises ValueError, zstd.ZstdError for what `pack` did not make."""

@@ -90,7 +90,7 @@ def rows(path: Path) -> Iterator[bytes]:
                         if isinstance(value, bytes):
                             yield from unpacked(value)
         for (key,) in store.execute("SELECT key FROM record").fetchall() if "record" in tables else ():
-            yield difference.unpacked([data for (data,) in store.execute(CHAIN, (key,))])
+            yield difference.unpacked(store.execute(CHAIN, (key,)).fetchall())
 
 
 def written(house: Tasktap) -> Iterator[tuple[str, bytes]]:

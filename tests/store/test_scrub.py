@@ -22,7 +22,7 @@ def written(folder: Path) -> Iterator[tuple[str, bytes]]:
             yield path.name, path.read_bytes()
     with closing(sqlite3.connect(f"file:{folder / 'tasktap.db'}?mode=ro", uri=True)) as db:
         for (key,) in db.execute("SELECT key FROM record").fetchall():
-            yield "a record", difference.unpacked([data for (data,) in db.execute(CHAIN, (key,))])
+            yield "a record", difference.unpacked(db.execute(CHAIN, (key,)).fetchall())
         for (facts,) in db.execute("SELECT facts FROM task"):
             yield "a row", str(told.text(facts)).encode()
 
