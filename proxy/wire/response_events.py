@@ -38,9 +38,11 @@ _PLACES = {
     "response.mcp_call_arguments": _Place("mcp_call", "arguments"),
     "response.output_audio_transcript": _Place("message", "transcript", "content", "output_audio"),  # these three are Realtime's
     "response.audio_transcript": _Place("message", "transcript", "content", "audio"),
+    "response.audio.transcript": _Place("message", "transcript", "content", "output_audio"),
     "response.text": _Place("message", "text", "content", "text"),
     "response.code_interpreter_call_code": _Place("code_interpreter_call", "code"),
 }
+_SHELL_CALL, _SHELL_OUTPUT = _Place("shell_call", ""), _Place("shell_call_output", "")
 DELTAS = {f"{name}.delta": place for name, place in _PLACES.items()}
 DONES = {f"{name}.done": place for name, place in _PLACES.items()}
 PARTS = {
@@ -147,6 +149,10 @@ class Events:
             place = PARTS[part]
             if isinstance(chunk.get("part"), dict):
                 self._grown(chunk, place).become(chunk["part"])
+        elif part == "response.shell_call_command":
+            return self._shell_command(stage, chunk)
+        elif kind == "response.shell_call_output_content.done":
+            self._grown(chunk, _SHELL_OUTPUT).extend("output", chunk.get("output"))
         elif kind == "response.output_text.annotation.added":
             if isinstance(chunk.get("annotation"), dict):
                 self._grown(chunk, _PLACES["response.output_text"]).extend("annotations", [chunk["annotation"]])
@@ -156,6 +162,23 @@ class Events:
         else:
             return stage in ("delta", "partial_image") and bool(chunk.get("delta") or chunk.get("partial_image_b64"))
         return False
+
+    def _shell_command(self, stage: str, chunk: JSON) -> bool:
+        """One of the commands of a shell call; whether it holds a token."""
+        item, at = self._grown(chunk, _SHELL_CALL), chunk.get("command_index")
+        said = chunk.get("delta" if stage == "delta" else "command")
+        if type(at) is not int or not 0 <= at <= HIGHEST_INDEX or not isinstance(said, str):
+            return False
+        if not isinstance(item.value.get("action"), dict):
+            item.value["action"] = {}
+        action = item.value["action"]
+        if not isinstance(action.get("commands"), list):
+            action["commands"] = []
+        commands = action["commands"]
+        commands += [""] * (at + 1 - len(commands))
+        before = commands[at] if stage == "delta" and isinstance(commands[at], str) else ""
+        commands[at] = before + said
+        return stage == "delta" and bool(said)
 
     def _snapshot(self, kind: str, chunk: JSON) -> None:
         response = chunk.get("response")
@@ -199,10 +222,12 @@ class Events:
         return item.row(place.rows, index if type(index) is int and 0 <= index <= HIGHEST_INDEX else 0, place.part)
 
     def _known(self, id: Any, index: Any) -> Grown | None:
-        """By its id; else by its index, since some (GitHub Copilot) give an item another id in each event."""
+        """By its id; else by its index, since some (GitHub Copilot) give each event another; else the latest."""
         known = self._by_id.get(id) if isinstance(id, str) else None
         if known is None and type(index) is int:
-            known = self._by_index.get(index)
+            return self._by_index.get(index)
+        if known is None and not isinstance(id, str) and self._items:
+            return self._items[-1]  # the events of audio say neither
         return known
 
     def _open(self, value: JSON, id: Any, index: Any) -> Grown:

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.wire.response_events import DELTAS, DONES, Events
+from tests.tapes.tape import tapes
 
 words = st.text(st.characters(exclude_categories=("Cs",)), max_size=12)
 
@@ -145,6 +146,35 @@ def test_every_event_of_the_sdk_passes():
         whole.add(kind.encode(), {"type": kind})
         whole.add(kind.encode(), {"type": kind, "delta": {}, "item": [], "part": 1, "response": [], "output_index": "x"})
         whole.result()
+
+
+def test_every_event_of_the_sdk_is_on_a_tape():
+    responses = pytest.importorskip("openai.types.responses", reason="the oracle is missing: pip install openai")
+    on_tape = b"".join(tape.body for tape in tapes("response"))
+
+    assert [kind for kind in sorted(kinds_of(responses.ResponseStreamEvent)) if f'"{kind}"'.encode() not in on_tape] == []
+
+
+def test_an_event_that_says_no_place_is_about_the_latest_item():
+    spoken = [{"type": "response.audio.transcript.delta", "delta": delta} for delta in ("Two ", "files")]
+    begun = {"type": "response.output_item.added", "output_index": 0, "item": {"id": "m", "type": "message"}}
+    part = {"type": "output_audio", "transcript": "Two files"}
+
+    assert summed([begun, *spoken]) == {"output": [{"id": "m", "type": "message", "content": [part]}]}
+    assert summed(spoken) == {"output": [{"type": "message", "content": [part]}]}
+
+
+def test_the_commands_of_a_shell_are_what_its_events_gave():
+    where = {"output_index": 0, "command_index": 1}
+    events = [
+        {"type": "response.shell_call_command.delta", "delta": "l", **where},
+        {"type": "response.shell_call_command.delta", "delta": "s", **where},
+        {"type": "response.shell_call_command.done", "command": "pwd", "output_index": 0, "command_index": 0},
+        {"type": "response.shell_call_command.done", "command": "no", "output_index": 0, "command_index": 1 << 40},
+        {"type": "response.shell_call_command.added", "command": 7, **where},
+    ]
+
+    assert summed(events) == {"output": [{"type": "shell_call", "action": {"commands": ["pwd", "ls"]}}]}
 
 
 def test_a_long_stream_costs_what_its_length_costs():
