@@ -21,6 +21,7 @@ from tests.proc import Tasktap, slack
 CALM_SECONDS = 3.0  # before and after
 DRAIN_SECONDS = 60.0
 CLEARS_SECONDS = 5.0  # /readyz says so again, after it ends
+BUSY = 1.5  # wanted cores for each that there is
 PATIENCE_SECONDS = 0.05  # journal.patience_ms, by default
 
 
@@ -194,8 +195,11 @@ async def _disturb(running: Load, scene: Scene, trouble: Trouble, seconds: float
     added = percentile(during, 0.99) - percentile(before, 0.99)
     if not during:
         found.append("no answer came meanwhile")
-    if added > PATIENCE_SECONDS * slack() + 0.02:
-        found.append(f"answers took {added * 1000:.0f} ms more at p99")
+    # where much else runs, the slowest calls of a few seconds tell of that: there it is the usual ones that are looked at
+    share = 0.99 if slack() < BUSY else 0.5
+    more = percentile(during, share) - percentile(before, share)
+    if more > PATIENCE_SECONDS * slack() + 0.02:
+        found.append(f"answers took {more * 1000:.0f} ms more, at p{share * 100:.0f}")
     if calls["carried"] != calls["stored"] + calls["waiting"] + calls["lost"]:
         found.append(f"it does not add up: {calls}")
     if calls["lost"] and not trouble.loses:
