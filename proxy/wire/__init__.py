@@ -2,49 +2,21 @@
 
 from __future__ import annotations
 
-from proxy.wire import (
-    audio,
-    chat,
-    completions,
-    embeddings,
-    gemini,
-    images,
-    messages,
-    moderations,
-    ollama,
-    ollama_embed,
-    opaque,
-    realtime,
-    resources,
-    responses,
-)
+from typing import TYPE_CHECKING
+
 from proxy.wire.dialect import Dialect, Reading, Said, Turn
 
-DIALECTS: dict[str, Dialect] = {
-    "chat": Dialect("chat", chat.read),
-    "completion": Dialect("completion", completions.read),
-    "response": Dialect("response", responses.read),
-    "embedding": Dialect("embedding", embeddings.read),
-    "moderation": Dialect("moderation", moderations.read),
-    "image": Dialect("image", images.read),
-    "audio": Dialect("audio", audio.read),
-    "file": Dialect("file", resources.read),
-    "batch": Dialect("batch", resources.read),
-    "model": Dialect("model", resources.read),
-    "realtime": Dialect("realtime", realtime.read),
-    "ollama_chat": Dialect("ollama_chat", ollama.read_chat),
-    "ollama_generate": Dialect("ollama_generate", ollama.read_generate),
-    "ollama_embed": Dialect("ollama_embed", ollama_embed.read),
-    "message": Dialect("message", messages.read),
-    "gemini": Dialect("gemini", gemini.read),
-    "opaque": Dialect("opaque", opaque.read),
-}
-"""How each kind of call is read. What is not here is read as `opaque`."""
+if TYPE_CHECKING:
+    from proxy.wire.dialects import DIALECTS, dialect_of
 
 
-def dialect_of(kind: str) -> Dialect:
-    """The dialect of a kind of call."""
-    return DIALECTS.get(kind) or DIALECTS["opaque"]
+def __getattr__(name: str) -> object:
+    """The table, with all the readers behind it, once somebody asks for it: relays never do, and start the sooner."""
+    if name not in ("DIALECTS", "dialect_of"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from proxy.wire import dialects
+
+    return getattr(dialects, name)
 
 
 __all__ = ["DIALECTS", "Dialect", "Reading", "Said", "Turn", "dialect_of"]
