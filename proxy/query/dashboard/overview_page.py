@@ -14,10 +14,13 @@ from proxy.query.dashboard import figures, plot, span, view
 from proxy.query.dashboard.health_page import concerns
 from proxy.query.dashboard.room import Room
 from proxy.query.dashboard.task_list import excerpt
-from proxy.query.parameters import FILTERS
+from proxy.query.parameters import FILTERS, Asked
 from proxy.task import JSON, Filter
 
 RECENT = 6
+LONG = 10 * span.DAY
+"""What is longer is not added up anew for who looks again at once."""
+
 WORSE_RATE = 0.02
 """Errors that are this much more of all tasks than before are worth a word."""
 
@@ -42,10 +45,10 @@ async def page(room: Room, request: web.Request) -> web.StreamResponse:
     over = span.of(asked, now)
     state = await room.state()
     project = asked.asked.filter.project_id
-    found = await insights.overview(room.store, over.asked(asked))
-    earlier = await insights.overview(room.store, over.before().asked(asked))
-    items = await span.series(room.store, over.asked(asked), over)
-    before = await span.series(room.store, over.before().asked(asked), over.before())
+    asks, past = over.asked(asked), over.before()
+    ago = past.asked(asked)
+    found, items = await _told(room, asks, over, keep=over.until - over.since > LONG)
+    earlier, before = await _told(room, ago, past, keep=True)  # it hardly changes any more
     recent = await room.store.find(Filter(project_id=project), limit=RECENT)
     slots = over.slots()
     charts = await asyncio.to_thread(_charts, slots, items, before)  # whoever saves on this loop goes on meanwhile
@@ -69,6 +72,14 @@ async def page(room: Room, request: web.Request) -> web.StreamResponse:
         excerpt=excerpt,
         segment=view.segment,
     )
+
+
+async def _told(room: Room, asks: Asked, over: span.Span, *, keep: bool) -> tuple[JSON, list[JSON | None]]:
+    """The sums of a span and its course, each for a while where they may be `keep`t."""
+    if not keep:
+        return await insights.overview(room.store, asks), await span.series(room.store, asks, over)
+    sums = await room.kept.get(("overview", asks), lambda: insights.overview(room.store, asks))
+    return sums, await room.kept.get(("course", asks), lambda: span.series(room.store, asks, over))
 
 
 def _worse(now: JSON, before: JSON) -> str | None:
