@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+import time
+from dataclasses import replace
 
 from aiohttp.test_utils import TestClient
 
 from proxy.query.api import build
 from proxy.query.dashboard.kept import KEPT_SECONDS, Kept
 from proxy.store.memory import MemoryStore
-from proxy.task import Status
-from tests.query.examples import OPEN, DeskServer, others
+from proxy.task import Status, Task
+from tests.query.examples import OPEN, DeskServer, desk, others
 
 
 class Counting:
@@ -87,4 +90,31 @@ async def test_a_forgotten_user_is_in_no_insight_any_more():
     async with client.post("/forget", data={"what": "user", "id": "bob", "sure": "yes"}, allow_redirects=False) as answer:
         assert answer.status == 303
     assert ">bob<" not in await page()
+    await client.close()
+
+
+async def test_an_overview_has_what_came_just_now_and_what_was_days_ago():
+    store = MemoryStore()
+    now = time.time_ns() // 1000
+    day = 86_400_000_000
+    one, *more = others(8)
+
+    def at(task: Task, moment: int, name: str) -> Task:
+        return replace(task, id=name, origin=f"e.{name}", created_at=moment, ended_at=moment + 1000)
+
+    await store.save([at(one, now - ago * day, f"d{ago}") for ago in range(7)])
+    client = TestClient(DeskServer(desk(store)))
+    await client.start_server()
+
+    async def told() -> tuple[int, int]:
+        """The tile of tasks, and what its bars come to."""
+        async with client.get("/", headers={"Accept": "text/html"}) as answer:
+            text = await answer.text()
+        plot = text[text.index('aria-label="Tasks over time"', text.index("<figure")) :]
+        bars = plot.partition("</svg>")[0]
+        return int(re.findall(r"<dt>Tasks</dt><dd>(\d+)", text)[0]), sum(map(int, re.findall(r"\ncompleted: (\d+)", bars)))
+
+    assert await told() == (7, 7)
+    await store.save([at(each, now - number * 60_000_000, f"n{number}") for number, each in enumerate(more)])
+    assert await told() == (14, 14)
     await client.close()

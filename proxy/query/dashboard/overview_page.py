@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aiohttp import web
 from markupsafe import Markup
@@ -15,6 +15,7 @@ from proxy.query.dashboard.health_page import concerns
 from proxy.query.dashboard.room import Room
 from proxy.query.dashboard.task_list import excerpt
 from proxy.query.parameters import FILTERS, Asked
+from proxy.store.insight import floor
 from proxy.task import JSON, Filter
 
 RECENT = 6
@@ -77,7 +78,14 @@ async def page(room: Room, request: web.Request) -> web.StreamResponse:
 async def _told(room: Room, asks: Asked, over: span.Span, *, keep: bool) -> tuple[JSON, list[JSON | None]]:
     """The sums of a span and its course, each for a while where they may be `keep`t."""
     if not keep:
-        return await insights.overview(room.store, asks), await span.series(room.store, asks, over)
+        cut = max(over.since, floor(over.until - span.DAY, span.DAY))  # days before yesterday are kept, what came since is not
+        then = replace(asks, filter=replace(asks.filter, until=cut))
+        now = replace(asks, filter=replace(asks.filter, since=cut))
+        course = await span.series(room.store, now, over)
+        if cut > over.since:
+            earlier = await room.kept.get(("course", then), lambda: span.series(room.store, then, over))
+            course = [late if late is not None else early for early, late in zip(earlier, course, strict=True)]
+        return await insights.overview(room.store, asks), course
     sums = await room.kept.get(("overview", asks), lambda: insights.overview(room.store, asks))
     return sums, await room.kept.get(("course", asks), lambda: span.series(room.store, asks, over))
 
