@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from proxy.store.entries import Amended, Entry, Logged, Said
-from proxy.store.story import LABELS
+from proxy.store.story import LABELS, PARENT
 from proxy.task import JSON, Ending, Feedback, Source, Task, Usage
 
 TEXTS = ("input", "output", "system_prompt", "name", "parent_task_id")
@@ -163,6 +163,7 @@ def _with_words(task: Task, entry: Logged) -> Task:
         if name in words and _gives_way(task, name, entry):
             changes[name] = words[name]
             changes[_source_of(name)] = _source(entry, name)
+            changes |= _evidence(task, name)
     if "project_id" in words and task.project_id == "default":
         changes["project_id"] = words["project_id"]
     if "metadata" in words:
@@ -188,6 +189,7 @@ def _amended(task: Task, words: JSON) -> Task:
         if name in words:
             changes[name] = words[name]
             changes[_source_of(name)] = None if words[name] is None else Source.CLIENT
+            changes |= _evidence(task, name)
     if words.get("project_id") is not None:
         changes["project_id"] = words["project_id"]
     if "session_final" in words:
@@ -245,6 +247,12 @@ def _gives_way(task: Task, name: str, entry: Logged) -> bool:
         return True
     source = getattr(task, _source_of(name))
     return name not in entry.weak and source in (None, Source.INFERRED, Source.CLIENT)
+
+
+def _evidence(task: Task, name: str) -> JSON:
+    """A session that is said is no longer the parent's."""
+    of_parent = name == "session_id" and (task.session_evidence or {}).get("by") == PARENT
+    return {"session_evidence": None} if of_parent else {}
 
 
 def _source_of(name: str) -> str:

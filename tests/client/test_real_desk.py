@@ -80,6 +80,32 @@ print(json.dumps({"id": tasktap.latest_task_id}))
     assert said["id"] in {task["id"] for task in tasks}
 
 
+def test_functions_inside_functions_and_a_carried_call_are_one_session_though_nobody_named_any(house: Tasktap, app: Run):
+    run(app, house, """
+import openai
+ai = tasktap.labelled(openai.OpenAI())
+
+@tasktap.wrap
+def look_up(question):
+    return ai.chat.completions.create(model="gpt-4o", messages=[{"role": "user", "content": question}])
+
+@tasktap.wrap
+def answer(question):
+    return look_up(question).choices[0].message.content
+
+answer("why")
+""")  # fmt: skip
+
+    def alone() -> dict[str, Any] | None:
+        sessions = house.get("/api/sessions")["items"]
+        return sessions[0] if [one["task_count"] for one in sessions] == [3] else None
+
+    session = soon(alone, 5)
+    tasks = house.get(f"/api/sessions/{session['id']}")["tasks"]
+    assert [(task["name"] or task["kind"], task["depth"]) for task in tasks] == [("answer", 0), ("look_up", 1), ("chat", 2)]
+    assert (session["id"], session["implicit"]) == (f"auto-{tasks[0]['id']}", False)
+
+
 def test_streams_that_end_break_and_are_left_are_kept_as_they_were(house: Tasktap, app: Run):
     run(app, house, """
 def words(fail=False):

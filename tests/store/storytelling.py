@@ -140,6 +140,14 @@ class StoryContract:
         await tell(store, Amended(id="id-1", at=NOON, words={"parent_task_id": None, "session_id": "alone"}))
         assert [place for place, _ in await places(store, "id-1", "id-2")] == ["alone", "alone"]
 
+    @pytest.mark.parametrize("how", ["logged", "amended"])
+    async def test_a_part_that_is_told_its_session_later_is_there(self, store: Store, how: str):
+        await tell(store, logged("top", input="x", session_id="s"), carried(1, "top"))
+        said = Amended(id="id-1", at=NOON, words={"session_id": "own"}) if how == "amended" else logged("id-1", session_id="own")
+        await tell(store, said, logged("top", session_id="elsewhere"))
+        [part] = await kept(store, "id-1")
+        assert (part.session_id, part.session_source, part.session_evidence) == ("own", Source.CLIENT, None)
+
     async def test_a_call_joined_with_a_logged_part_is_a_part(self, store: Store):
         await tell(store, logged("top", input="x", session_id="s"), logged("id-1", input="x", parent_task_id="top"), carried(1))
         assert [place for place, _ in await places(store, "id-1")] == ["s"]
