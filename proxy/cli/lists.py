@@ -196,10 +196,11 @@ def users(
 async def _users(settings: Settings, asked: Asked, json: bool) -> None:
     from proxy.cli import tables
     from proxy.query import answers
+    from proxy.query.segments import Thresholds
 
     async with opened(settings) as store:
         if json:
-            print_json(await answers.users(store, asked))
+            print_json(await answers.users(store, asked, Thresholds(**settings.insights.model_dump())))
             return
         page = await store.users(project_id=asked.filter.project_id, limit=asked.limit, cursor=asked.cursor)
         tables.users(page.items)

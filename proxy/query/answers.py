@@ -7,7 +7,10 @@ from dataclasses import replace
 from proxy.query import document, found
 from proxy.query.nesting import depths
 from proxy.query.parameters import Asked
+from proxy.query.segments import Thresholds, segments_of
 from proxy.store import Store
+from proxy.store.insight import Range
+from proxy.store.segment import Tops
 from proxy.task import JSON, Body, Filter, Page, Which
 
 
@@ -70,17 +73,24 @@ async def session(store: Store, id: str, asked: Asked) -> JSON:
     }
 
 
-async def users(store: Store, asked: Asked) -> JSON:
-    """A page of users, the one seen last first, or by `sort` the most of it. Raises BadCursor."""
+async def users(store: Store, asked: Asked, by: Thresholds) -> JSON:
+    """A page of users, the one seen last first, or by `sort` the most of it; each with their `segments`. Raises BadCursor."""
     page = await store.users(project_id=asked.filter.project_id, sort=asked.sort, limit=asked.limit, cursor=asked.cursor)
-    return document.of_page(map(document.of_user, page.items), page)
+    top = await top_users(store, asked.filter.project_id, by)
+    return document.of_page(({**document.of_user(user), "segments": segments_of(user, top, by)} for user in page.items), page)
 
 
-async def user(store: Store, id: str, asked: Asked) -> JSON:
-    """A user and their `sessions`, the one that ended last first, of which `next` gives more. Raises NotFound, BadCursor."""
+async def top_users(store: Store, project_id: str | None, by: Thresholds) -> Tops:
+    """Where the top users of a project begin, or of all projects."""
+    return await store.insights.tops(Range(project_id=project_id), by.power_share)
+
+
+async def user(store: Store, id: str, asked: Asked, by: Thresholds) -> JSON:
+    """A user with their `segments` and `sessions`, the latest first; `next` gives more. Raises NotFound, BadCursor."""
     kept = await store.user(id, asked.filter.project_id)
     if kept is None:
         raise NotFound(f'There is no user "{id}".')
     theirs = replace(asked, filter=Filter(project_id=kept.project_id, user_id=id))
     page = await sessions(store, theirs)
-    return {**document.of_user(kept), "sessions": page["items"], "next": page["next"]}
+    told = segments_of(kept, await top_users(store, asked.filter.project_id, by), by)
+    return {**document.of_user(kept), "segments": told, "sessions": page["items"], "next": page["next"]}

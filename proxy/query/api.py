@@ -277,10 +277,10 @@ class _Handlers:
         return _json(await answers.session(self.store, id, asked))
 
     async def users(self, asked: Asked, _id: str) -> web.Response:
-        return _json(await answers.users(self.store, asked))
+        return _json(await answers.users(self.store, asked, self.desk.thresholds))
 
     async def user(self, asked: Asked, id: str) -> web.Response:
-        return _json(await answers.user(self.store, id, asked))
+        return _json(await answers.user(self.store, id, asked, self.desk.thresholds))
 
     async def overview(self, asked: Asked, _id: str) -> web.Response:
         return _json(await insights.overview(self.store, asked))

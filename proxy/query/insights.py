@@ -11,7 +11,7 @@ from proxy.query import document, statistics
 from proxy.query.found import plain
 from proxy.query.measured import of_measures, rank
 from proxy.query.parameters import Asked, BadFilter
-from proxy.query.segments import SEGMENTS, Thresholds, definitions, segments_of, tops
+from proxy.query.segments import SEGMENTS, Thresholds, definitions, segments
 from proxy.store import Store
 from proxy.store.insight import CUBE, WEEK, FacetSum, Group, Grouping, Range, Span, TooMuch, floor
 from proxy.store.measures import DAY, HOUR, PICODOLLARS, Measures
@@ -116,25 +116,23 @@ async def sessions(store: Store, asked: Asked, sample: int = HEARD) -> JSON:
 
 async def users(store: Store, asked: Asked, by: Thresholds) -> JSON:
     """Who the power users are, the abusive ones and the struggling ones, and how many come again week after week."""
-    all_users = await store.insights.everyone(asked.filter.project_id)
-    everyone = [user for user in all_users if _seen_in(asked.filter, user.last_seen)]
-    top = tops(everyone, by)
-    found: dict[str, list[JSON]] = {name: [] for name in SEGMENTS}
-    counts: Counter[str] = Counter()
-    for user in sorted(everyone, key=lambda user: (-user.tasks, user.project_id, user.id)):
-        for name, evidence in segments_of(user, top, by).items():
-            counts[name] += 1
-            if len(found[name]) < asked.limit:
-                found[name].append({**document.of_user(user), "evidence": evidence})
+    seen = _range(asked.filter)
+    rules = segments(await store.insights.tops(seen, by.power_share), by)
+    members = dict(zip(SEGMENTS, await store.insights.members(seen, rules, asked.limit), strict=True))
     cohorts: dict[int, dict[int, int]] = defaultdict(dict)
-    for cohort in await store.insights.cohorts(_range(asked.filter)):
+    for cohort in await store.insights.cohorts(seen):
         cohorts[cohort.week][cohort.later] = cohort.users
     return {
         **_times(asked.filter),
-        "count": len(everyone),
+        "count": await store.insights.seen(seen),
         "segments": [
-            {"name": name, "definition": said, "count": counts[name], "users": found[name]}
-            for name, said in definitions(by).items()
+            {
+                "name": each.name,
+                "definition": definitions(by)[each.name],
+                "count": members[each.name].size,
+                "users": [{**document.of_user(user), "evidence": each.shown(user)} for user in members[each.name].users],
+            }
+            for each in rules
         ],
         "cohorts": [
             {
@@ -190,10 +188,6 @@ def _times(filter: Filter) -> JSON:
 
 def _narrowed(filter: Filter) -> JSON:
     return {**_times(filter), "version_id": filter.version_id, "model": filter.model}
-
-
-def _seen_in(filter: Filter, last_seen: int) -> bool:
-    return (filter.since is None or last_seen >= filter.since) and (filter.until is None or last_seen < filter.until)
 
 
 def _total(groups: Iterable[Group]) -> Measures:

@@ -10,7 +10,7 @@ from typing import Any, get_args, get_type_hints
 
 from proxy.query.document import HIDDEN, WAY
 from proxy.query.intake_schemas import INTAKE_SCHEMAS
-from proxy.query.openapi_insights import EVIDENCE, SCHEMAS
+from proxy.query.openapi_insights import EVIDENCE, SCHEMAS, SEGMENTED
 from proxy.query.parameters import AGAIN, FORGET, MERGE, SPLIT, TASK, Member
 from proxy.query.routes import ACTS, ROUTES, Route
 from proxy.task import JSON, Feedback, Session, Signs, Status, Summary, Task, Usage, User
@@ -160,9 +160,10 @@ def _schemas() -> JSON:
         "Placed": _placed(),
         "Tasks": _page("Found"),
         "Sessions": _page("Session"),
-        "Users": _page("User"),
+        "Users": _page("UserWithSegments"),
         "SessionWithTasks": _object({**sessions["properties"], "tasks": _list("Placed"), "next": NEXT}),
-        "UserWithSessions": _object({**users["properties"], "sessions": _list("Session"), "next": NEXT}),
+        "UserWithSegments": _object({**users["properties"], "segments": SEGMENTED}),
+        "UserWithSessions": _object({**users["properties"], "segments": SEGMENTED, "sessions": _list("Session"), "next": NEXT}),
         **INTAKE_SCHEMAS,
         "UserWithEvidence": _object({**users["properties"], "evidence": EVIDENCE}),
         "Status": _status(),

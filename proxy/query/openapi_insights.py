@@ -40,6 +40,11 @@ EVIDENCE: JSON = {
     "additionalProperties": {"type": "number"},
     "description": "The figures that put the user in this segment.",
 }
+SEGMENTED: JSON = {
+    "type": "object",
+    "additionalProperties": EVIDENCE,
+    "description": "The segments that the user is in, each with the figures that show it.",
+}
 TIMES: dict[str, JSON] = {"from_": WHEN, "to": WHEN}
 MEASURES: dict[str, JSON] = {
     "tasks": COUNT,

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
+from proxy.store.segment import Rule, Segment, Tops
 from proxy.task import JSON, User
 
 
@@ -48,69 +47,41 @@ def definitions(by: Thresholds) -> dict[str, str]:
     }
 
 
-@dataclass(frozen=True, slots=True)
-class Tops:
-    """What one must have at least to be among the top users; `None` where there are no users."""
-
-    active_days: float | None = None
-    tasks: float | None = None
-    cost: float | None = None
-
-
-def tops(users: Sequence[User], by: Thresholds) -> Tops:
-    """Where the top share begins; at least one user is in it."""
-    if not users:
-        return Tops()
-    last = max(1, math.ceil(by.power_share * len(users))) - 1
-    costs = sorted((user.cost or 0.0 for user in users), reverse=True)
-    return Tops(
-        sorted((user.active_days for user in users), reverse=True)[last],
-        sorted((user.tasks for user in users), reverse=True)[last],
-        costs[last] if costs[last] > 0 else None,
+def segments(top: Tops, by: Thresholds) -> tuple[Segment, ...]:
+    """The same as rules. A figure that is nobody's has no top: nobody is among the top users by it."""
+    least = [(name, value) for name, value in zip(Tops._fields, top, strict=True) if value is not None]
+    return (
+        Segment(
+            "power", tuple(Rule(name, (name,), value) for name, value in least), 2, (_at_least("active_days", by.power_days),)
+        ),
+        Segment(
+            "abusive",
+            (
+                _at_least("busiest_minute", by.abusive_burst),
+                Rule("refused", ("refusals", "moderated"), by.abusive_refused),
+                _at_least("limited", by.abusive_limited),
+                Rule("repeated", ("repeated",), by.abusive_repeated, with_some=("refusals", "moderated")),
+            ),
+        ),
+        Segment(
+            "struggling",
+            (
+                _at_least("failure", 2),
+                _at_least("frustrated", 2),
+                Rule("repeated_or_rephrased", ("repeated", "rephrased"), 2, by.struggling_share, "tasks"),
+                Rule("refusals", ("refusals",), 2, by.struggling_share, "tasks"),
+                Rule("errors", ("errors",), 2, by.struggling_share, "tasks"),
+                Rule("ended_badly", ("ended_badly",), 2, by.struggling_share, "sessions"),
+            ),
+            by.struggling_reasons,
+        ),
     )
 
 
 def segments_of(user: User, top: Tops, by: Thresholds) -> dict[str, JSON]:
     """The segments that a user is in, each with its evidence: the figures that put the user there."""
-    found = {"power": _power(user, top, by), "abusive": _abusive(user, by), "struggling": _struggling(user, by)}
-    return {name: evidence for name, evidence in found.items() if evidence}
+    return {each.name: evidence for each in segments(top, by) if (evidence := each.shown(user))}
 
 
-def _power(user: User, top: Tops, by: Thresholds) -> JSON:
-    evidence: JSON = {}
-    if top.active_days is not None and user.active_days >= top.active_days:
-        evidence["active_days"] = user.active_days
-    if top.tasks is not None and user.tasks >= top.tasks:
-        evidence["tasks"] = user.tasks
-    if top.cost is not None and user.cost is not None and user.cost >= top.cost:
-        evidence["cost"] = user.cost
-    return evidence if user.active_days >= by.power_days and len(evidence) >= 2 else {}
-
-
-def _abusive(user: User, by: Thresholds) -> JSON:
-    signs, evidence = user.signs, {}
-    if user.busiest_minute >= by.abusive_burst:
-        evidence["busiest_minute"] = user.busiest_minute
-    if (refused := signs.refusals + signs.moderated) >= by.abusive_refused:
-        evidence["refused"] = refused
-    if signs.limited >= by.abusive_limited:
-        evidence["limited"] = signs.limited
-    if signs.repeated >= by.abusive_repeated and signs.refusals + signs.moderated:
-        evidence["repeated"] = signs.repeated
-    return evidence
-
-
-def _struggling(user: User, by: Thresholds) -> JSON:
-    signs, evidence = user.signs, {}
-    if signs.failure >= 2:
-        evidence["failure"] = signs.failure
-    if signs.frustrated >= 2:
-        evidence["frustrated"] = signs.frustrated
-    shares = (
-        ("repeated_or_rephrased", signs.repeated + signs.rephrased, user.tasks),
-        ("refusals", signs.refusals, user.tasks),
-        ("errors", user.errors, user.tasks),
-        ("ended_badly", user.ended_badly, user.sessions),
-    )
-    evidence |= {name: count for name, count, of in shares if count >= 2 and count >= by.struggling_share * of}
-    return evidence if len(evidence) >= by.struggling_reasons else {}
+def _at_least(name: str, least: float) -> Rule:
+    return Rule(name, (name,), least)

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from proxy.store.measures import DAY, Measured, Measures, slice_of
-from proxy.task import Filter, User
+from proxy.store.segment import Members, Segment, Tops
+from proxy.task import Filter
 
 WEEK = 7 * DAY
 _MONDAY = 4 * DAY  # the first one since the epoch
@@ -203,8 +204,16 @@ class Insights(Protocol):
         """Users by the week in which they were first seen, if that is in `range`, and the weeks in which they came again."""
         ...
 
-    async def everyone(self, project_id: str | None) -> Sequence[User]:
-        """All users, in no order."""
+    async def tops(self, range: Range, share: float) -> Tops:
+        """Where the top `share` of the users begins who were last seen in `range`. It may be some moments old."""
+        ...
+
+    async def members(self, range: Range, segments: Sequence[Segment], limit: int) -> list[Members]:
+        """Of the users who were last seen in `range`, who is in each segment; of each the `limit` with the most tasks."""
+        ...
+
+    async def seen(self, range: Range) -> int:
+        """How many users were last seen in `range`."""
         ...
 
     async def activity(self, users: Sequence[tuple[str, str]], since: int) -> Activity:

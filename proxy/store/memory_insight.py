@@ -23,6 +23,7 @@ from proxy.store.insight import (
 )
 from proxy.store.measures import DAY, labels_of
 from proxy.store.memory_sums import Added
+from proxy.store.segment import Members, Segment, Tops, tops
 from proxy.task import Ending, Filter, Flag, Session, Summary, Task, User
 
 _PLACE_FILTERS = frozenset({"project_id", "since", "until"})
@@ -146,8 +147,19 @@ class MemoryInsights:
                 days[day] = (tasks + 1, errors + (task.ending is not Ending.COMPLETED))
         return found
 
-    async def everyone(self, project_id: str | None) -> Sequence[User]:
-        return [user for user in self._added().users.values() if project_id in (None, user.project_id)]
+    async def tops(self, range: Range, share: float) -> Tops:
+        return tops([(user.active_days, user.tasks, user.cost or 0.0) for user in self._last_seen(range)], share)
+
+    async def members(self, range: Range, segments: Sequence[Segment], limit: int) -> list[Members]:
+        everyone = sorted(self._last_seen(range), key=lambda user: (-user.tasks, user.project_id, user.id))
+        found = [tuple(user for user in everyone if each.shown(user)) for each in segments]
+        return [Members(len(users), users[:limit]) for users in found]
+
+    async def seen(self, range: Range) -> int:
+        return len(self._last_seen(range))
+
+    def _last_seen(self, range: Range) -> list[User]:
+        return [user for user in self._added().users.values() if _within(user.project_id, user.last_seen, range)]
 
 
 def _within(project_id: str, at: int, range: Range) -> bool:

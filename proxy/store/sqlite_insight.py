@@ -30,9 +30,11 @@ from proxy.store.insight import (
 )
 from proxy.store.measures import DAY, HOUR, Measures
 from proxy.store.rows import Row
+from proxy.store.segment import Members, Segment, Tops
 from proxy.store.sqlite_cells import DAYS, HOURS
 from proxy.store.sqlite_reader import Readers
-from proxy.task import Filter, User
+from proxy.store.sqlite_segments import SqliteSegments
+from proxy.task import Filter
 
 _CELL = ", ".join(measures.COLUMNS)
 _CUBE_FILTERS = frozenset({"project_id", "model", "kind", "ending", "version_id", "since", "until"})
@@ -49,6 +51,7 @@ class SqliteInsights:
 
     def __init__(self, readers: Readers) -> None:
         self._readers = readers
+        self._segments = SqliteSegments(readers)
 
     async def groups(self, filter: Filter, grouping: Grouping) -> list[Group]:
         asked = {name for name in Filter.__slots__ if getattr(filter, name) not in (None, ())}
@@ -235,10 +238,14 @@ class SqliteInsights:
                 found.setdefault((project_id, id), {})[day] = (counts[0], counts[1])
         return found
 
-    async def everyone(self, project_id: str | None) -> Sequence[User]:
-        project, values = ("", ()) if project_id is None else (" WHERE project_id = ?", (project_id,))
-        found = await self._readers.rows(f"SELECT {', '.join(rows.USER_COLUMNS)} FROM user{project}", values)
-        return [rows.user(row) for row in found]
+    async def tops(self, range: Range, share: float) -> Tops:
+        return await self._segments.tops(range, share)
+
+    async def members(self, range: Range, segments: Sequence[Segment], limit: int) -> list[Members]:
+        return await self._segments.members(range, segments, limit)
+
+    async def seen(self, range: Range) -> int:
+        return await self._segments.seen(range)
 
 
 _IMPLICIT = "tasks = 1 AND NOT explicit"

@@ -7,9 +7,10 @@ import pytest
 
 from proxy.query import statistics
 from proxy.query.insights import _terms
-from proxy.query.segments import Thresholds, segments_of, tops
+from proxy.query.segments import Thresholds, segments_of
 from proxy.store import histogram
 from proxy.store.memory import MemoryStore
+from proxy.store.segment import tops
 from proxy.task import Ending, Flag, Signs, User
 from tests.store.insight_contract import some_tasks
 from tests.store.tasks import NOON, a_task
@@ -155,7 +156,8 @@ def test_each_segment_is_what_its_definition_says():
     by = Thresholds()
     crowd = [a_user(f"u{n}") for n in range(38)]
     great = a_user("great", tasks=500, active_days=9, cost=4.0)
-    top = tops([*crowd, great, a_user("once", tasks=900)], by)
+    everyone = [*crowd, great, a_user("once", tasks=900)]
+    top = tops([(user.active_days, user.tasks, user.cost) for user in everyone], by.power_share)
     assert segments_of(great, top, by) == {"power": {"active_days": 9, "tasks": 500, "cost": 4.0}}
     assert segments_of(a_user("once", tasks=900, cost=9.0), top, by) == {}
     lost = a_user("lost", errors=2, signs=Signs(failure=2, rephrased=1, repeated=1))
@@ -164,6 +166,23 @@ def test_each_segment_is_what_its_definition_says():
     rude = a_user("rude", signs=Signs(refusals=3, moderated=2, repeated=6))
     assert segments_of(rude, top, by)["abusive"] == {"refused": 5, "repeated": 6}
     assert segments_of(a_user("patient", signs=Signs(repeated=6)), top, by).get("abusive") is None
+
+
+async def test_users_are_listed_with_the_segments_they_are_in(ask):
+    tasks = [a_task(n, user_id="bob", session_id="long", flag=Flag.FAILURE, input="this is useless") for n in range(3)]
+    kept = MemoryStore()
+    await kept.save([*tasks, a_task(9, user_id="ann", session_id="short")])
+    client = await ask(over=kept)
+    async with client.get("/api/users") as response:
+        found = {user["id"]: user["segments"] for user in (await response.json())["items"]}
+    assert found["ann"] == {}
+    assert found["bob"]["struggling"].items() >= {"failure": 3, "frustrated": 3, "repeated_or_rephrased": 2}.items()
+    async with client.get("/api/users/bob") as response:
+        assert (await response.json())["segments"] == found["bob"]
+    async with client.get("/api/insights/users") as response:
+        told = {each["name"]: each for each in (await response.json())["segments"]}
+    assert [user["evidence"] for user in told["struggling"]["users"]] == [found["bob"]["struggling"]]
+    assert (told["struggling"]["count"], told["power"]["count"]) == (1, 0)
 
 
 def test_wilsons_and_newcombes_intervals_are_those_of_the_papers():

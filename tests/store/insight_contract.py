@@ -9,6 +9,7 @@ import pytest
 from proxy.store import Store, histogram
 from proxy.store.insight import USER_SORTS, WEEK, Grouping, Range
 from proxy.store.measures import DAY, HOUR
+from proxy.store.segment import Rule, Segment
 from proxy.task import Condition, Ending, Filter, Flag, Source, Task, Usage
 from tests.store.tasks import NOON, a_task
 
@@ -75,6 +76,20 @@ FILTERS = (
     {"flag": Flag.SUCCESS},
     {"user_id": "u2"},
     {"metadata": (Condition("score", ">=", 4.0), Condition("score", "<", 9.0))},
+)
+
+
+RULES = (
+    Segment("busy", (Rule("tasks", ("tasks",), 6), Rule("input_tokens", ("input_tokens",), 200)), 2),
+    Segment("dear", (Rule("cost", ("cost",), 0.002),), 1, (Rule("active_days", ("active_days",), 2),)),
+    Segment(
+        "failing",
+        (
+            Rule("errors", ("errors",), 1, 0.2, "tasks"),
+            Rule("signs", ("repeated", "rephrased", "refusals"), 1, with_some=("errors", "failure")),
+        ),
+    ),
+    Segment("nobody", (), 1),
 )
 
 
@@ -208,17 +223,39 @@ class InsightContract:
         known = [user.cost for user in found]
         assert sort != "cost" or known == sorted(known, key=lambda cost: -1 if cost is None else cost, reverse=True)
 
+    @pytest.mark.parametrize("range", [Range(), Range(project_id="p"), Range(since=NOON + 2 * DAY, until=NOON + 9 * DAY)])
+    async def test_who_is_in_a_segment_is_told_by_rules(self, store: Store, range):
+        await store.save(some_tasks(11, 160))
+        everyone = [user for user in (await store.users(limit=500)).items if range.project_id in (None, user.project_id)]
+        seen = [u for u in everyone if (range.since or 0) <= u.last_seen and (range.until is None or u.last_seen < range.until)]
+        seen.sort(key=lambda user: (-user.tasks, user.project_id, user.id))
+        assert await store.insights.seen(range) == len(seen)
+        found = await store.insights.members(range, RULES, 2)
+        for segment, members in zip(RULES, found, strict=True):
+            wanted = [user for user in seen if segment.shown(user)]
+            assert (members.size, members.users) == (len(wanted), tuple(wanted[:2]))
+        assert any(0 < members.size < len(seen) for members in found)
+        assert found[-1] == (0, ())
 
-async def test_the_days_of_users_are_told(store: Store):
-    tasks = some_tasks(9)
-    await store.save(tasks)
-    users = sorted({(task.project_id, task.user_id) for task in tasks if task.user_id})[:3]
-    since = NOON + 3 * DAY
-    wanted: dict[tuple[str, str], dict[int, tuple[int, int]]] = {}
-    for task in tasks:
-        key, day = (task.project_id, task.user_id), task.created_at // DAY * DAY
-        if key in users and day >= since // DAY * DAY:
-            count, errors = wanted.setdefault(key, {}).get(day, (0, 0))
-            wanted[key][day] = (count + 1, errors + (task.ending is not Ending.COMPLETED))
-    assert await store.insights.activity([*users, ("p", "nobody")], since) == wanted
-    assert wanted
+    async def test_the_top_users_begin_where_their_share_ends(self, store: Store):
+        assert await store.insights.tops(Range(), 0.5) == (None, None, None)
+        await store.save(some_tasks(11, 160))
+        users = (await store.users(limit=500)).items
+        last = math.ceil(0.25 * len(users)) - 1
+        top = await store.insights.tops(Range(), 0.25)
+        for name in ("active_days", "tasks", "cost"):
+            assert getattr(top, name) == sorted((getattr(user, name) or 0 for user in users), reverse=True)[last]
+
+    async def test_the_days_of_users_are_told(self, store: Store):
+        tasks = some_tasks(9)
+        await store.save(tasks)
+        users = sorted({(task.project_id, task.user_id) for task in tasks if task.user_id})[:3]
+        since = sorted(task.created_at for task in tasks)[len(tasks) // 2]
+        wanted: dict[tuple[str, str], dict[int, tuple[int, int]]] = {}
+        for task in tasks:
+            key, day = (task.project_id, task.user_id), task.created_at // DAY * DAY
+            if key in users and day >= since // DAY * DAY:
+                count, errors = wanted.setdefault(key, {}).get(day, (0, 0))
+                wanted[key][day] = (count + 1, errors + (task.ending is not Ending.COMPLETED))
+        assert await store.insights.activity([*users, ("p", "nobody")], since) == wanted
+        assert wanted

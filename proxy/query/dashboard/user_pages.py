@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from aiohttp import web
 from markupsafe import Markup
 
-from proxy.query import document
+from proxy.query import answers, document
 from proxy.query.answers import NotFound
 from proxy.query.dashboard import figures, plot, sheet, view
 from proxy.query.dashboard.room import Room
 from proxy.query.dashboard.task_list import excerpt
 from proxy.query.parameters import PAGING, PROJECT, USER_SORT
-from proxy.query.segments import Tops, segments_of
+from proxy.query.segments import segments_of
 from proxy.store.measures import DAY
 from proxy.task import Filter
 
@@ -43,6 +43,7 @@ async def users(room: Room, request: web.Request) -> web.StreamResponse:
     want = asked.asked
     found = await room.store.users(project_id=want.filter.project_id, sort=want.sort, limit=want.limit, cursor=want.cursor)
     days = await room.store.insights.activity([(one.project_id, one.id) for one in found.items], room.now() - SPARK_DAYS * DAY)
+    top = await answers.top_users(room.store, want.filter.project_id, room.desk.thresholds)
     return await room.show(
         request,
         "users.html",
@@ -54,7 +55,7 @@ async def users(room: Room, request: web.Request) -> web.StreamResponse:
         sort=asked.asked.sort or "last_seen",
         segment=view.segment,
         courses=await asyncio.to_thread(_courses, [(one.project_id, one.id) for one in found.items], days, room.now()),
-        segments=lambda one: segments_of(one, Tops(), room.desk.thresholds),
+        segments=lambda one: segments_of(one, top, room.desk.thresholds),
     )
 
 
@@ -80,6 +81,7 @@ async def user(room: Room, request: web.Request) -> web.StreamResponse:
     )
     days = await room.store.insights.activity([(found.project_id, id)], room.now() - SHOWN_DAYS * DAY)
     recent = await room.store.find(Filter(user_id=id, project_id=found.project_id), limit=RECENT)
+    top = await answers.top_users(room.store, asked.asked.filter.project_id, room.desk.thresholds)
     return await room.show(
         request,
         "user.html",
@@ -90,7 +92,7 @@ async def user(room: Room, request: web.Request) -> web.StreamResponse:
         next=sessions.next,
         recent=recent.items,
         activity=_activity(days.get((found.project_id, id), {}), room.now()),
-        segments=segments_of(found, Tops(), room.desk.thresholds),
+        segments=segments_of(found, top, room.desk.thresholds),
         excerpt=excerpt,
         segment=view.segment,
     )
