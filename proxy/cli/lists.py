@@ -111,6 +111,9 @@ def sessions(
     *,
     user: User = None,
     project: Project = None,
+    implicit: Annotated[
+        str | None, typer.Option(metavar="0|1", help="1: sessions of one call that named none, alone; 0: without those.")
+    ] = None,
     limit: Limit = None,
     cursor: Cursor = None,
     config: Config = None,
@@ -118,9 +121,9 @@ def sessions(
     json: Json = False,
 ) -> None:
     """List sessions, the one that ended last first."""
-    from proxy.query.parameters import PAGING, PROJECT, USER
+    from proxy.query.parameters import IMPLICIT, PAGING, PROJECT, USER
 
-    run(_sessions(settings_of(config, data_dir), asked_of(context, (USER, PROJECT, *PAGING)), json))
+    run(_sessions(settings_of(config, data_dir), asked_of(context, (USER, PROJECT, IMPLICIT, *PAGING)), json))
 
 
 async def _sessions(settings: Settings, asked: Asked, json: bool) -> None:
@@ -132,7 +135,13 @@ async def _sessions(settings: Settings, asked: Asked, json: bool) -> None:
             print_json(await answers.sessions(store, asked))
             return
         narrow = asked.filter
-        page = await store.sessions(project_id=narrow.project_id, user_id=narrow.user_id, limit=asked.limit, cursor=asked.cursor)
+        page = await store.sessions(
+            project_id=narrow.project_id,
+            user_id=narrow.user_id,
+            implicit=asked.implicit,
+            limit=asked.limit,
+            cursor=asked.cursor,
+        )
         tables.sessions(page.items)
         _more(page.next)
 

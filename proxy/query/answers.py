@@ -54,7 +54,13 @@ async def body(store: Store, id: str, which: Which) -> Body:
 async def sessions(store: Store, asked: Asked) -> JSON:
     """A page of sessions, the one that ended last first. Raises BadCursor."""
     narrow = asked.filter
-    page = await store.sessions(project_id=narrow.project_id, user_id=narrow.user_id, limit=asked.limit, cursor=asked.cursor)
+    page = await store.sessions(
+        project_id=narrow.project_id,
+        user_id=narrow.user_id,
+        implicit=asked.implicit,
+        limit=asked.limit,
+        cursor=asked.cursor,
+    )
     return document.of_page(map(document.of_session, page.items), page)
 
 

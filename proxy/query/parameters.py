@@ -53,6 +53,7 @@ class Asked:
     against: Filter = field(default_factory=Filter)
     decoded: bool = False
     dry_run: bool = False
+    implicit: bool | None = None
     task_id: str | None = None
 
 
@@ -280,6 +281,12 @@ FILTERS = (
     Parameter("q", 'Words, and "phrases", that are all in input or output.', TEXT, _narrow("words", words)),
 )
 DECODED = Parameter("decoded", "1: with the content coding taken off.", {"type": "string", "enum": ["0", "1"]}, _decoded)
+IMPLICIT = Parameter(
+    "implicit",
+    "1: sessions of one call that named none, alone; 0: without those.",
+    {"type": "string", "enum": ["0", "1"]},
+    lambda asked, value: replace(asked, implicit=_one_of("implicit", value, ("0", "1")) == "1"),
+)
 DRY_RUN = Parameter(
     "dry_run",
     "Only say what would change.",

@@ -8,6 +8,7 @@ from proxy.query.parameters import (
     BY,
     DECODED,
     FILTERS,
+    IMPLICIT,
     PAGING,
     PROJECT,
     RELEVANCE,
@@ -55,7 +56,7 @@ ROUTES = (
         name="sessions",
         summary="Sessions, the one that ended last first.",
         answers="Sessions",
-        parameters=(USER, PROJECT, *PAGING),
+        parameters=(USER, PROJECT, IMPLICIT, *PAGING),
         also=(400, 503),
     ),
     Route(

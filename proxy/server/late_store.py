@@ -88,9 +88,15 @@ class LateStore:
         return await self._there.find(filter, limit=limit, cursor=cursor, oldest_first=oldest_first)
 
     async def sessions(
-        self, *, project_id: str | None = None, user_id: str | None = None, limit: int, cursor: str | None = None
+        self,
+        *,
+        project_id: str | None = None,
+        user_id: str | None = None,
+        implicit: bool | None = None,
+        limit: int,
+        cursor: str | None = None,
     ) -> Page[Session]:
-        return await self._there.sessions(project_id=project_id, user_id=user_id, limit=limit, cursor=cursor)
+        return await self._there.sessions(project_id=project_id, user_id=user_id, implicit=implicit, limit=limit, cursor=cursor)
 
     async def session(self, id: str, project_id: str | None = None) -> Session | None:
         return await self._there.session(id, project_id)

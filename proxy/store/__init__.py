@@ -136,9 +136,18 @@ class Store(Protocol):
         ...
 
     async def sessions(
-        self, *, project_id: str | None = None, user_id: str | None = None, limit: int, cursor: str | None = None
+        self,
+        *,
+        project_id: str | None = None,
+        user_id: str | None = None,
+        implicit: bool | None = None,
+        limit: int,
+        cursor: str | None = None,
     ) -> Page[Session]:
-        """Sessions, the one with the latest end first. Raises BadCursor."""
+        """Sessions, the one with the latest end first. Raises BadCursor.
+
+        `implicit`: those of one call that named none alone, or all others.
+        """
         ...
 
     async def session(self, id: str, project_id: str | None = None) -> Session | None:

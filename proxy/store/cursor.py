@@ -38,9 +38,9 @@ def tasks(filter: Filter, oldest_first: bool) -> str:
     return f"tasks {oldest_first} {filter!r}"
 
 
-def sessions(project_id: str | None, user_id: str | None) -> str:
+def sessions(project_id: str | None, user_id: str | None, implicit: bool | None = None) -> str:
     """The name of a list of sessions."""
-    return f"sessions {project_id!r} {user_id!r}"
+    return f"sessions {project_id!r} {user_id!r}" + ("" if implicit is None else f" {implicit}")
 
 
 def users(project_id: str | None, sort: str | None = None) -> str:

@@ -222,16 +222,26 @@ class MemoryStore:
         return Page(tuple(_summary(task) for _, _, task in page.items), page.next)
 
     async def sessions(
-        self, *, project_id: str | None = None, user_id: str | None = None, limit: int, cursor: str | None = None
+        self,
+        *,
+        project_id: str | None = None,
+        user_id: str | None = None,
+        implicit: bool | None = None,
+        limit: int,
+        cursor: str | None = None,
     ) -> Page[Session]:
         added = self._up_to_date()
         found = [
             (session.ended_at, number, session)
             for number, (key, session) in enumerate(added.sessions.items())
-            if project_id in (None, key[0]) and (user_id is None or (*key, user_id) in added.pairs)
+            if project_id in (None, key[0])
+            and (user_id is None or (*key, user_id) in added.pairs)
+            and implicit in (None, session.implicit)
         ]
         found.sort(key=lambda item: item[:2], reverse=True)
-        page = _page(found, lambda item: item[:2], name=cursors.sessions(project_id, user_id), limit=limit, cursor=cursor)
+        page = _page(
+            found, lambda item: item[:2], name=cursors.sessions(project_id, user_id, implicit), limit=limit, cursor=cursor
+        )
         return Page(tuple(session for _, _, session in page.items), page.next)
 
     async def session(self, id: str, project_id: str | None = None) -> Session | None:

@@ -76,14 +76,22 @@ def tasks(
     )
 
 
-def sessions(project_id: str | None, user_id: str | None, *, limit: int, after: tuple[int, int] | None) -> Question:
+IMPLICIT = "session.tasks = 1 AND NOT session.explicit"
+"""A session of one call that named none."""
+
+
+def sessions(
+    project_id: str | None, user_id: str | None, implicit: bool | None = None, *, limit: int, after: tuple[int, int] | None
+) -> Question:
     """Sessions past the place `after` (ended_at, key), with which each row begins."""
     table, key = ("session", "key") if user_id is None else ("attendance", "session")
     source = "session" if user_id is None else "attendance CROSS JOIN session ON session.key = attendance.session"
     where = {f"{table}.user_id": user_id} if user_id is not None else {}
     if project_id is not None:
-        where[f"{table}.project_id"] = project_id
-    return _rollups(f"{table}.ended_at", f"{table}.{key}", _SESSION, source, where, limit=limit, after=after)
+        alone = implicit and user_id is None  # there is an index of those, and none of those by project
+        where[f"{'+' if alone else ''}{table}.project_id"] = project_id
+    also = "" if implicit is None else f"{IMPLICIT} AND " if implicit else f"NOT ({IMPLICIT}) AND "
+    return _rollups(f"{table}.ended_at", f"{table}.{key}", _SESSION, source, where, limit=limit, after=after, also=also)
 
 
 def session(id: str, project_id: str | None) -> Question:
@@ -114,9 +122,17 @@ def user(id: str, project_id: str | None) -> Question:
 
 
 def _rollups(
-    place: str, key: str, columns: str, source: str, where: Mapping[str, str], *, limit: int, after: tuple[int, int] | None
+    place: str,
+    key: str,
+    columns: str,
+    source: str,
+    where: Mapping[str, str],
+    *,
+    limit: int,
+    after: tuple[int, int] | None,
+    also: str = "",
 ) -> Question:
-    conditions = "".join(f"{column} = ? AND " for column in where)
+    conditions = also + "".join(f"{column} = ? AND " for column in where)
     return Question(
         f"SELECT {place}, {key}, {columns} FROM {source} WHERE {conditions}({place}, {key}) < (?, ?)"
         f" ORDER BY {place} DESC, {key} DESC LIMIT {int(limit)}",

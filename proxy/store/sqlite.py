@@ -149,11 +149,17 @@ class SqliteStore:
         return ()
 
     async def sessions(
-        self, *, project_id: str | None = None, user_id: str | None = None, limit: int, cursor: str | None = None
+        self,
+        *,
+        project_id: str | None = None,
+        user_id: str | None = None,
+        implicit: bool | None = None,
+        limit: int,
+        cursor: str | None = None,
     ) -> Page[Session]:
-        name = cursors.sessions(project_id, user_id)
+        name = cursors.sessions(project_id, user_id, implicit)
         after = None if cursor is None else cursors.decode(name, cursor)
-        question = questions.sessions(project_id, user_id, limit=limit + 1, after=after)
+        question = questions.sessions(project_id, user_id, implicit, limit=limit + 1, after=after)
         found = await self._readers.rows(question.sql, question.values)
         items = tuple(rows.session(row[2:]).session() for row in found[:limit])
         return Page(items, _following(name, found, limit))

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 
 from proxy.store import BadCursor, Store, StoreRejected
-from proxy.task import Body, Ending, Feedback, Filter, Flag, Which
+from proxy.task import Body, Ending, Feedback, Filter, Flag, Source, Which
 from tests.store.absorbing import AbsorbingContract
 from tests.store.forgetting import ForgettingContract
 from tests.store.insight_contract import InsightContract
@@ -364,6 +364,24 @@ class StoreContract(AbsorbingContract, RewritingContract, TracingContract, Forge
         ]
         assert [s.id for s in (await store.sessions(project_id="default", limit=9)).items] == ["t", "s"]
         assert [u.project_id for u in (await store.users(project_id="p", limit=9)).items] == ["p"]
+
+    async def test_sessions_of_one_call_that_named_none_can_be_listed_alone_or_left_out(self, store: Store):
+        await store.save([a_task(n, session_id=f"auto-{n}", session_source=Source.INFERRED) for n in range(4)])
+        await store.save([a_task(5, session_id="auto-1", session_source=Source.INFERRED), a_task(6, session_id="named")])
+
+        async def listed(**asked) -> list[str]:
+            found, cursor = [], None
+            while True:
+                page = await store.sessions(limit=1, cursor=cursor, **asked)
+                found += [session.id for session in page.items]
+                if (cursor := page.next) is None:
+                    return found
+
+        assert await listed(implicit=True) == ["auto-3", "auto-2", "auto-0"]
+        assert await listed(implicit=False) == ["named", "auto-1"]
+        assert await listed(implicit=True, project_id="default") == ["auto-3", "auto-2", "auto-0"]
+        assert await listed(implicit=False, project_id="p") == []
+        assert await listed(implicit=True, user_id="u1") == ["auto-3"]
 
     async def test_a_user_has_every_session_that_he_took_part_in(self, store: Store):
         await store.save([a_task(1, session_id="both", user_id="u"), a_task(2, session_id="mine", user_id="u")])

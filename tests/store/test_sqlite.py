@@ -571,13 +571,15 @@ async def test_every_list_walks_an_index_and_sorts_nothing(store, filter, oldest
 
 @pytest.mark.parametrize("project_id", [None, "p"])
 @pytest.mark.parametrize("user_id", [None, "u"])
-async def test_lists_of_sessions_and_users_sort_nothing(store, project_id, user_id):
+@pytest.mark.parametrize("implicit", [None, False, True])
+async def test_lists_of_sessions_and_users_sort_nothing(store, project_id, user_id, implicit):
     for question in (
-        questions.sessions(project_id, user_id, limit=5, after=(1, 2)),
+        questions.sessions(project_id, user_id, implicit, limit=5, after=(1, 2)),
         questions.users(project_id, limit=5, after=None),
     ):
         plan = [row[3] for row in await store._readers.rows(f"EXPLAIN QUERY PLAN {question.sql}", question.values)]
         assert not any("TEMP B-TREE" in step or step.startswith("SCAN") for step in plan), plan
+        assert "FROM session" not in question.sql or not implicit or "session_implicit" in plan[0], plan
 
 
 async def test_a_rejected_batch_leaves_the_writer_as_it_was(store):
