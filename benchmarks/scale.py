@@ -34,7 +34,7 @@ START = 1_780_000_000_000_000
 FLOORS = {
     **dict.fromkeys(("overview", "series"), 150.0),
     "search": 200.0,
-    **dict.fromkeys(("breakdown", "what ends", "segments", "forget"), float("inf")),
+    **dict.fromkeys(("breakdown", "what ends", "segments", "compare", "forget"), float("inf")),
 }
 """Milliseconds of the 95th percentile at 1,000,000 tasks; of everything else `LIST`. At 10,000,000: twice that."""
 
@@ -234,6 +234,8 @@ async def questions(store: Store, shape: Shape) -> dict[str, Callable[[], Awaita
         "series, hours of a week": lambda: insights.series(store, Asked(step="hour", filter=week())),
         "series by model": lambda: insights.series(store, Asked(step="day", by="model")),
         "breakdown by user": lambda: insights.breakdown(store, Asked(by="user_id")),
+        "breakdown by session": lambda: insights.breakdown(store, Asked(by="session_id", filter=week())),
+        "compare two weeks": lambda: insights.compare(store, Asked(filter=week(), against=week())),
         "what ends sessions": lambda: insights.sessions(store, Asked(step="week")),
         "segments of users": lambda: insights.users(store, Asked(), Thresholds()),
         "search": lambda: answers.tasks(store, asked(q=f"router {dice.choice(RARE)}")),
@@ -243,16 +245,17 @@ async def questions(store: Store, shape: Shape) -> dict[str, Callable[[], Awaita
     return found
 
 
-async def measure(ask: Callable[[], Awaitable[object]], times: int) -> tuple[float, float]:
-    """(median, 95th percentile) in milliseconds, after one answer that is not counted."""
+async def measure(ask: Callable[[], Awaitable[object]], times: int) -> tuple[float, float, float, float]:
+    """(median, 95th percentile) in milliseconds, and both of the CPU, after one answer that is not counted."""
     await ask()
-    took = []
+    took, used = [], []
     for _ in range(times):
-        began = time.perf_counter()
+        began, at_first = time.perf_counter(), time.process_time()
         await ask()
         took.append((time.perf_counter() - began) * 1000)
-    took.sort()
-    return took[len(took) // 2], took[min(len(took) - 1, int(0.95 * len(took)))]
+        used.append((time.process_time() - at_first) * 1000)
+    last = min(times - 1, int(0.95 * times))
+    return sorted(took)[times // 2], sorted(took)[last], sorted(used)[times // 2], sorted(used)[last]
 
 
 async def run(tasks: int, times: int, folder: Path) -> None:
@@ -270,11 +273,12 @@ async def run(tasks: int, times: int, folder: Path) -> None:
             )
     size = sum(path.stat().st_size for path in folder.glob("tasktap.db*"))
     print(f"  {size / 1e6:,.0f} MB, {size / shape.tasks:,.0f} bytes a task\n")
-    print(f"{'answer':<26} {'p50 ms':>9} {'p95 ms':>9} {'floor':>7}")
+    print(f"{'answer':<26} {'p50 ms':>9} {'p95 ms':>9} {'CPU p50':>9} {'CPU p95':>9} {'floor':>7}")
     for name, ask in (await questions(writing, shape)).items():
-        middle, high = await measure(ask, times)
+        middle, high, *cpu = await measure(ask, times)
         floor = next((limit for key, limit in FLOORS.items() if name.startswith(key)), LIST) * (2 if tasks > 2_000_000 else 1)
-        print(f"{name:<26} {middle:>9.1f} {high:>9.1f} {floor:>7.0f}{'' if high < floor else '  over'}", flush=True)
+        figures = " ".join(f"{figure:>9.1f}" for figure in (middle, high, *cpu))
+        print(f"{name:<26} {figures} {floor:>7.0f}{'' if high < floor else '  over'}", flush=True)
     await writing.close()
 
 

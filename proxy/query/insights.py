@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from proxy.query import document, statistics
 from proxy.query.found import plain
-from proxy.query.measured import of_measures, rank
+from proxy.query.measured import SECONDS, of_measures, rank
 from proxy.query.parameters import Asked, BadFilter
 from proxy.query.segments import SEGMENTS, Thresholds, definitions, segments
 from proxy.store import Store
@@ -22,6 +22,10 @@ _WORD = re.compile(r"[^\W_]+")
 POINTS_MOST = 3000
 HEARD = 1500
 RATED = 2000
+TIMED = 5000
+"""Tasks of the users or sessions that are shown, whose durations are read one by one: none are kept of each."""
+
+_EACH = ("user_id", "session_id")
 TERMS = 20
 FEWEST = 5
 """A term that fewer last messages have is not told."""
@@ -76,7 +80,35 @@ async def breakdown(store: Store, asked: Asked) -> JSON:
     """The measures of each value of `by`, the first by `sort` first; those past `limit` are added up as `others`."""
     by, sort = asked.by or "model", asked.sort or "tasks"
     groups = await _groups(store, asked.filter, Grouping((by,)))
+    if by in _EACH and not any(group.measures.seconds or group.measures.first_token for group in groups):
+        if sort in SECONDS and groups:
+            raise BadFilter("sort", "durations are read of what is shown only: sort these by another measure.")
+        groups.sort(key=lambda group: (-rank(group.measures, sort), group.values[0] or ""))
+        groups = await _timed(store, asked, by, groups)
     return {**_times(asked.filter), "by": by, "sort": sort, **_broken_down(groups, 0, sort, asked.limit)}
+
+
+async def _timed(store: Store, asked: Asked, by: str, groups: Sequence[Group]) -> list[Group]:
+    """Groups of which no durations are kept, the first of them with the durations of their tasks."""
+    found = list(groups)
+    left = TIMED
+    for place, group in enumerate(found[: asked.limit]):
+        if (left := left - group.measures.tasks) < 0:
+            break
+        value, project_id = group.values[0], asked.filter.project_id
+        whole = Filter(session_id=value, project_id=project_id)
+        if by == "user_id":  # whole days, as their other sums
+            since, until = asked.filter.since, asked.filter.until
+            whole = Filter(
+                user_id=value,
+                project_id=project_id,
+                since=None if since is None else floor(since, DAY),
+                until=None if until is None else floor(until - 1, DAY) + DAY,
+            )
+        of_it = _total(await _groups(store, whole, Grouping()))
+        sums = replace(group.measures, micros=of_it.micros, seconds=of_it.seconds, first_token=of_it.first_token)
+        found[place] = replace(group, measures=sums)
+    return found
 
 
 async def sessions(store: Store, asked: Asked, sample: int = HEARD) -> JSON:

@@ -8,7 +8,7 @@ import pytest
 from proxy.query import statistics
 from proxy.query.insights import _terms
 from proxy.query.segments import Thresholds, segments_of
-from proxy.store import histogram
+from proxy.store import histogram, open_store
 from proxy.store.memory import MemoryStore
 from proxy.store.segment import tops
 from proxy.task import Ending, Flag, Signs, User
@@ -183,6 +183,30 @@ async def test_users_are_listed_with_the_segments_they_are_in(ask):
         told = {each["name"]: each for each in (await response.json())["segments"]}
     assert [user["evidence"] for user in told["struggling"]["users"]] == [found["bob"]["struggling"]]
     assert (told["struggling"]["count"], told["power"]["count"]) == (1, 0)
+
+
+@pytest.mark.parametrize("by", ["user_id", "session_id"])
+async def test_durations_of_users_and_sessions_are_those_of_their_tasks(ask, tmp_path, by):
+    kept = await open_store("sqlite:", tmp_path, write=True)
+    await kept.save(some_tasks(7))
+    client = await ask(over=kept)
+    async with client.get(f"/api/insights/breakdown?by={by}&project_id=p&limit=500") as response:
+        items = (await response.json())["items"]
+    async with client.get(f"/api/insights/breakdown?by={by}&sort=p95") as response:
+        assert (response.status, (await response.json())["error"]["param"]) == (400, "sort")
+    async with client.get(f"/api/insights/breakdown?by={by}&sort=p95&flag=success") as response:
+        shown = [item["seconds"]["p95"] for item in (await response.json())["items"]]
+        assert shown == sorted(shown, key=lambda p95: -1 if p95 is None else p95, reverse=True)
+    await kept.close()
+    assert items
+    for item in items:
+        theirs = [task for task in some_tasks(7) if getattr(task, by) == item["value"] and task.project_id == "p"]
+        for name, of in (("seconds", "seconds_total"), ("first_token_seconds", "seconds_to_first_token")):
+            took = sorted(getattr(task, of) for task in theirs if getattr(task, of) is not None)
+            if not took:
+                assert item[name]["p90"] is None
+            elif (exact := took[math.ceil(0.9 * len(took)) - 1]) > 0.0011:
+                assert abs(item[name]["p90"] / exact - 1) < histogram.ERROR + 1e-9
 
 
 def test_wilsons_and_newcombes_intervals_are_those_of_the_papers():
