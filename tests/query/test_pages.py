@@ -606,6 +606,9 @@ def test_a_timeline_tells_the_way_to_the_first_byte_and_what_came_after():
     silent = timeline(replace(task, pieces=(), seconds_to_first_byte=None, seconds_to_first_token=None))
     assert silent is not None
     assert [phase.name for phase in silent.phases] == ["connecting", "sending the request", "no answer"]
+    logged = timeline(replace(BARE, kind="search", seconds_total=2.0, output="found", upstream=None))
+    assert logged is not None
+    assert [(phase.name, phase.took) for phase in logged.phases] == [("at work", "2.0 s")]
 
 
 FILES = {

@@ -51,6 +51,7 @@ def timeline(task: Task) -> Timeline | None:
     scale = 100 / total
     first = task.seconds_to_first_byte if task.seconds_to_first_byte is not None else pieces[0][0] if pieces else None
     token = task.seconds_to_first_token
+    silent = "no answer" if task.upstream is not None else "at work"  # nobody was called for what an app logs itself
     phases = []
     at = 0.0
     for name, style, until in (
@@ -63,7 +64,7 @@ def timeline(task: Task) -> Timeline | None:
         if until is not None and until > at:
             phases.append(
                 Phase(
-                    "no answer" if first is None and until == total else name,
+                    silent if first is None and until == total else name,
                     style,
                     at * scale,
                     (until - at) * scale,
