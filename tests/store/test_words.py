@@ -144,3 +144,10 @@ async def test_a_store_of_the_sixth_schema_is_brought_up_to_date(tmp_path: Path,
         kept = [facts for (facts,) in db.execute("SELECT facts FROM task")]
     assert all(isinstance(facts, bytes) for facts in kept)
     assert all("question" in str(told.text(facts)) or "cats" in str(told.text(facts)) for facts in kept)
+
+
+@given(TEXTS, TEXTS)
+def test_a_phrase_is_words_one_after_the_other(text: str, phrase: str):
+    held, wanted = words.terms(text), words.terms(phrase)
+    places = range(len(held) - len(wanted) + 1)
+    assert words.match([phrase], [text]) == (bool(wanted) and any(held[at : at + len(wanted)] == wanted for at in places))
