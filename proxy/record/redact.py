@@ -23,6 +23,7 @@ __all__ = ["REDACTED", "Redactor", "clean_target", "fingerprint", "joined", "kep
 _WORD = rb"u00([46][1-9a-fA-F]|[57][0-9aA]|3[0-9]|5[fF]|2[dD])"  # nobody spells a letter so, but to hide it
 _LETTER = re.compile(rb"\\" + _WORD)
 _ESCAPE = re.compile(rb"\\(?:" + _WORD + rb"|.)", re.DOTALL)  # each escape whole, so that the second half of \\ begins none
+_BEGUN_ESCAPE = re.compile(rb"(?<!\\)(?:\\\\)*(\\(?:u[0-9a-fA-F]{0,3})?)\Z")
 _FORM_NAME = 1024  # bytes of a form field's name that are looked at
 _FORM_NAME_END = re.compile(b"[=&]")
 _FORM_VALUE_END = re.compile(b"&")
@@ -53,8 +54,9 @@ class Redactor:
         rules: Rules | None = None,
         streams: bool = False,
     ) -> None:
-        self._layers = layered(rules, known, streams=streams, form=form, parts=parts is not None) if rules else None
-        text: Layer = TextRedactor(known) if self._layers is None else self._layers
+        plain = _Spelled(TextRedactor(known))
+        self._layers = layered(rules, known, plain, streams=streams, form=form, parts=parts is not None) if rules else None
+        text: Layer = plain if self._layers is None else self._layers
         self._scan: Layer = _Form(text) if form else MultipartRedactor(text, parts) if parts else text
         self._coded = _Coded(self._scan, known, coding, limit, rules is not None) if coding and codings(coding) else None
         door = self._coded or self._scan  # called directly: the road of most bytes has no step between
@@ -110,6 +112,46 @@ def redacted_whole(text: bytes, known: tuple[bytes, ...] = ()) -> tuple[bytes, b
 
 def _letter(escape: re.Match[bytes]) -> bytes:
     return escape[0] if escape[1] is None else bytes((int(escape[1], 16),))
+
+
+class _Spelled:
+    """Writes letters that are spelled out (`\\u0061`) as letters before they are looked at: that is done to hide them."""
+
+    __slots__ = ("_rest", "_text")
+
+    def __init__(self, text: TextRedactor) -> None:
+        self._text = text
+        self._rest = b""  # an escape that is not whole
+
+    @property
+    def redacted(self) -> bool:
+        return self._text.redacted
+
+    @redacted.setter
+    def redacted(self, value: bool) -> None:
+        self._text.redacted = value
+
+    @property
+    def holding(self) -> bool:
+        return self._text.holding or self._rest != b""
+
+    def feed(self, data: bytes) -> bytes:
+        if self._rest:
+            data, self._rest = self._rest + data, b""
+        if data.find(b"\\", max(0, len(data) - 6)) >= 0:
+            begun = _BEGUN_ESCAPE.search(data, max(0, len(data) - 64))
+            if begun is not None:
+                self._rest, data = data[begun.start(1) :], data[: begun.start(1)]
+        if data.find(b"\\u00") >= 0 and _LETTER.search(data) is not None:
+            plain = _ESCAPE.sub(_letter, data)
+            if plain != data:
+                self._text.redacted = True  # it is not what it was
+                data = plain
+        return self._text.feed(data)
+
+    def finish(self) -> bytes:
+        rest, self._rest = self._rest, b""
+        return self._text.feed(rest) + self._text.finish()
 
 
 class _Coded:

@@ -8,7 +8,6 @@ from proxy.record.redact_events import EventRedactor
 from proxy.record.redact_paths import PathRedactor
 from proxy.record.redact_rules import Rules
 from proxy.record.redact_said import FormRedactor, SaidRedactor
-from proxy.record.redact_text import TextRedactor
 
 
 class Layer(Protocol):
@@ -29,7 +28,7 @@ class Layers:
 
     __slots__ = ("_last", "_layers", "redacted")
 
-    def __init__(self, layers: list[Layer], last: TextRedactor) -> None:
+    def __init__(self, layers: list[Layer], last: Layer) -> None:
         self._layers = layers
         self._last = last
         self.redacted = False
@@ -86,8 +85,8 @@ class Layers:
         return kept
 
 
-def layered(rules: Rules, known: tuple[bytes, ...], *, streams: bool, form: bool, parts: bool) -> Layers:
-    """The redactors of one body; `known` are the credentials of its call."""
+def layered(rules: Rules, known: tuple[bytes, ...], last: Layer, *, streams: bool, form: bool, parts: bool) -> Layers:
+    """The redactors of one body; `known` are the credentials of its call, which `last` takes out."""
     layers: list[Layer] = []
     if rules.paths and not form and not parts:
         layers.append(PathRedactor(rules.paths))
@@ -97,4 +96,4 @@ def layered(rules: Rules, known: tuple[bytes, ...], *, streams: bool, form: bool
         layers.append(EventRedactor(rules, known))
     elif rules.looks:
         layers.append(SaidRedactor(rules))
-    return Layers(layers, TextRedactor(known))
+    return Layers(layers, last)
