@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -86,6 +88,22 @@ def test_what_is_wrong_is_found(tmp_path: Path) -> None:
         assert verdicts(found, "upstream main") == {"ill"}
         assert verdicts(found, "desk's door") == {"ill", "care"}
         assert verdicts(found, "running") == {"care"}
+
+
+def test_a_clock_that_has_gone_back_and_a_short_reading_key_are_found(tmp_path: Path, upstream: Upstream) -> None:
+    more = '[desk]\nkey = "a-key-that-is-long-enough"\nread_key = "short"\n'
+    with serving(tmp_path / "house", config(upstream.url, more)) as house:
+        pass
+    upstream.play(ok(b""), read="head")
+    found = doctor(house.place, ill=True)
+    assert verdicts(found, "clock") == {"well"}
+    assert [each["seen"] for each in found["desk's door"]] == ["desk.read_key is shorter than 16 characters"]
+    later = time.time() + 3600
+    os.utime(house.data / "tasktap.db", (later, later))
+    upstream.play(ok(b""), read="head")
+    found = doctor(house.place, ill=True)
+    assert verdicts(found, "clock") == {"care"}
+    assert "the clock has gone back" in found["clock"][0]["seen"]
 
 
 def test_where_nothing_was_started_it_says_how(tmp_path: Path, upstream: Upstream) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import sqlite3
@@ -54,8 +55,9 @@ def checkup(settings: Settings, status: dict[str, Any] | str | None, database: P
     return [
         *_directory(settings.data_dir),
         *_disk(settings),
+        *_clock(settings.data_dir),
         *_doors(settings),
-        *_running(status),
+        *_running(status, settings),
         *_store(database),
         *_upstreams(settings),
     ]
@@ -93,8 +95,37 @@ def _disk(settings: Settings) -> Iterator[Finding]:
         yield Finding("disk", Verdict.CARE, seen, advice)
     else:
         yield Finding("disk", Verdict.WELL, seen)
+    kind = _file_system(place)
+    if kind is not None and kind.startswith(("nfs", "cifs", "smb", "fuse.sshfs", "9p", "ceph", "glusterfs")):
+        advice = "Keep data_dir on a local disk: locks, and what survives a crash, cannot be relied on over a network."
+        yield Finding("disk", Verdict.CARE, f"{place} is on a network file system ({kind})", advice)
     if found.f_files and found.f_favail < 1000:
         yield Finding("disk", Verdict.ILL, f"{found.f_favail} files can be made", "Make room for more files (inodes).")
+
+
+def _clock(path: Path) -> Iterator[Finding]:
+    """Whether this machine's clock has gone back: a file of ours is then from the future."""
+    times: list[float] = []
+    for each in (path, *path.glob("*"), *path.glob("journal/*")):
+        with contextlib.suppress(OSError):  # a segment that was just forgotten
+            times.append(each.stat().st_mtime)
+    ahead = max(times, default=0.0) - time.time()
+    if ahead > SKEW_SECONDS:
+        advice = "Let this machine keep its time (NTP): the record's times are its own, and later tasks would seem older."
+        yield Finding("clock", Verdict.CARE, f"{path} was written {ahead:,.0f} s in the future: the clock has gone back", advice)
+    elif times:
+        yield Finding("clock", Verdict.WELL, "it has not gone back since the last record")
+
+
+def _file_system(path: Path) -> str | None:
+    """The kind of file system that a directory is on, as Linux calls it."""
+    try:
+        mounts = [line.split(" ")[1:3] for line in Path("/proc/mounts").read_text().splitlines()]
+    except OSError:
+        return None
+    whole = str(path.resolve())
+    above = [(where, kind) for where, kind in mounts if whole == where or whole.startswith(where.rstrip("/") + "/")]
+    return max(above, key=lambda each: len(each[0]), default=("", None))[1]
 
 
 def _doors(settings: Settings) -> Iterator[Finding]:
@@ -103,10 +134,13 @@ def _doors(settings: Settings) -> Iterator[Finding]:
     local = host in ("127.0.0.1", "::1", "localhost")
     if key is None:
         yield Finding("desk's door", Verdict.WELL, f"{settings.listen.desk}, open to who is on this machine")
-    elif len(key.get_secret_value()) < SHORT_KEY:
-        yield Finding("desk's door", Verdict.ILL, f"desk.key is shorter than {SHORT_KEY} characters", "openssl rand -hex 32")
     else:
-        yield Finding("desk's door", Verdict.WELL, f"{settings.listen.desk}, with a key")
+        keys = {"desk.key": key, "desk.read_key": settings.desk.read_key, "desk.feedback_key": settings.desk.feedback_key}
+        short = [name for name, each in keys.items() if each is not None and len(each.get_secret_value()) < SHORT_KEY]
+        for name in short:
+            yield Finding("desk's door", Verdict.ILL, f"{name} is shorter than {SHORT_KEY} characters", "openssl rand -hex 32")
+        if not short:
+            yield Finding("desk's door", Verdict.WELL, f"{settings.listen.desk}, with a key")
     if not local and key is not None:
         advice = "Put TLS in front of it where the way to it is not yours alone: tasktap's own doors speak plain HTTP."
         yield Finding("desk's door", Verdict.CARE, f"{settings.listen.desk} can be reached from elsewhere", advice)
@@ -118,7 +152,7 @@ def _doors(settings: Settings) -> Iterator[Finding]:
             yield Finding("calls' door", Verdict.CARE, f"{settings.listen.calls} adds your key for {', '.join(keyed)}", advice)
 
 
-def _running(status: dict[str, Any] | str | None) -> Iterator[Finding]:
+def _running(status: dict[str, Any] | str | None, settings: Settings) -> Iterator[Finding]:
     if isinstance(status, str):
         yield Finding("running", Verdict.ILL, status, "Calls may go on; look at what the desk wrote on standard error.")
         return
@@ -133,6 +167,10 @@ def _running(status: dict[str, Any] | str | None) -> Iterator[Finding]:
     lag = float(status["lag_seconds"])
     if lag > LAG_SECONDS:
         yield Finding("recording", Verdict.CARE, f"the store is {lag:.0f} s behind", "The desk needs more CPU or a faster disk.")
+    held, most = int(status["journal"]["bytes"]), settings.journal.max_bytes
+    if held > most // 2 and held > 4 * settings.journal.segment_bytes:
+        advice = "What waits is not stored: look at the store. Past journal.max_bytes bodies are dropped, then calls."
+        yield Finding("recording", Verdict.CARE, f"the journal holds {held >> 20:,} of {most >> 20:,} MiB", advice)
     if calls["lost"]:
         yield Finding("recording", Verdict.ILL, f"{calls['lost']:,} calls left no record", "Look at disk and journal.max_bytes.")
     if calls["set_aside"]:

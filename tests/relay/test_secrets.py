@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import sqlite3
+import subprocess
 import sys
 import urllib.parse
 import zlib
@@ -21,7 +22,8 @@ import pytest
 from proxy.store import difference
 from proxy.store import told as row_piece
 from proxy.store.shelf import CHAIN
-from tests.proc import Tasktap, serving
+from tests.intake.talk import log
+from tests.proc import Tasktap, clean_environment, serving
 from tests.relay.caller import Caller, chat, once, request
 from tests.upstream import DONE, STREAM_HEAD, Upstream, chunk, event, fin, hang, ok, rst
 
@@ -48,8 +50,14 @@ def spellings(secret: bytes) -> Iterator[bytes]:
     yield secret
     yield secret.hex().encode()
     yield urllib.parse.quote(secret.decode(), safe="").replace("-", "%2D").encode()
+    yield urllib.parse.quote(secret.decode(), safe="").replace("-", "%2d").encode()
+    yield b"".join(b"%%%02X" % letter for letter in secret)
+    yield b"".join(b"%%%02x" % letter for letter in secret)
+    yield b"".join(b"\\u%04x" % letter for letter in secret)
+    yield secret.replace(b"-", b"\\u002d")
     for shift in range(3):  # base64 of the secret wherever it begins in its three-byte groups
-        yield base64.b64encode(b"\0" * shift + secret)[4 * (shift > 0) : -4]
+        for encode in (base64.b64encode, base64.urlsafe_b64encode):
+            yield encode(b"\0" * shift + secret)[4 * (shift > 0) : -4]
 
 
 def unpacked(blob: bytes) -> Iterator[bytes]:
@@ -119,9 +127,42 @@ def told(house: Tasktap) -> Iterator[tuple[str, bytes]]:
         for item in page["items"]:
             for part in ("", "/request", "/response", "/request?decoded=1", "/response?decoded=1"):
                 yield f"{item['kind']} {item['path']}: {part}", house.fetch(f"/api/tasks/{item['id']}{part}")[1]
+            yield f"{item['id']}, what its fragments make", joined(house.fetch(f"/api/tasks/{item['id']}/response?decoded=1")[1])
+            for place in (f"/tasks/{item['id']}", f"/tasks/{item['id']}/as/curl", f"/tasks/{item['id']}/as/python"):
+                yield place, house.fetch(place)[1]
         cursor = page["next"]
-    for door in ("/api/sessions", "/api/users", "/metrics", "/readyz", "/"):
+    pages = ("/", "/tasks", "/tasks.csv", "/tasks.json", "/sessions", "/users", "/insights", "/status", "/live")
+    for door in ("/api/sessions", "/api/users", "/api/insights/overview", "/metrics", "/readyz", *pages):
         yield door, house.fetch(door)[1]
+
+
+def joined(stream: bytes) -> bytes:
+    """All text that a stream's events carry, put together."""
+    events = [line.removeprefix(b"data: ") for line in stream.split(b"\n") if line.startswith(b"data: {")]
+    out: list[str] = []
+    for each in events:
+        with contextlib.suppress(ValueError, LookupError):
+            out.append(json.loads(each)["choices"][0]["delta"]["content"])
+    return "".join(out).encode()
+
+
+def exported(house: Tasktap) -> Iterator[tuple[str, bytes]]:
+    """What commands print of all that is kept."""
+    flags = ["--config", str(house.config), "--data-dir", str(house.data)]
+    lines = [["export", "--format", form] for form in ("jsonl", "csv", "openai-chat", "markdown")]
+    lines += [["tasks", "--json", "--limit", "500"], ["status", "--json"], ["users", "--json"], ["sql", "SELECT * FROM tasks"]]
+    for line in lines:
+        said = subprocess.run(
+            [sys.executable, "-m", "proxy", *line, *flags],
+            cwd=Path(__file__).parents[2],
+            env=clean_environment(),
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+        assert said.returncode in (0, 1), (line, said.stderr)
+        assert len(said.stdout) > 20, (line, said.stdout)
+        yield " ".join(line), said.stdout + said.stderr
 
 
 def found(canaries: list[bytes], places: Iterator[tuple[str, bytes]]) -> list[str]:
@@ -227,6 +268,13 @@ def calls_with_canaries(canary: Canaries, upstream: Upstream) -> Iterator[bytes]
     upstream.play(ok())
     yield chat(b"Content-Encoding: gzip", body=gzip.compress(b'{"api_key":"%s","messages":[]}' % canary("json-gzip")))
     upstream.play(ok())
+    pieces = b'{"model":"m","\\u0061pi_key":"%s","a":"%s"}' % (escaped, canary("json-in-pieces"))
+    pieces = pieces.replace(b'"a":', b'"secret\\u005fkey":')
+    split = [pieces[at : at + 7] for at in range(0, len(pieces), 7)]
+    yield request(b"POST", b"/v1/chat/completions", b"Content-Type: application/json", pieces=split)
+    upstream.play(ok(zstd.compress(b'{"client_secret":"%s"}' % canary("json-zstd")), b"Content-Encoding: zstd"))
+    yield chat(b"Content-Encoding: zstd", body=zstd.compress(b'{"api_key":"%s","messages":[]}' % canary("request-zstd")))
+    upstream.play(ok())
     form = b"grant_type=x&client_secret=%s&password=%s&b=c" % (canary("form-secret"), canary("form-password"))
     yield request(b"POST", b"/v1/token", b"Content-Type: application/x-www-form-urlencoded", body=form)
     upstream.play(ok())
@@ -272,6 +320,11 @@ def echoes(canary: Canaries, upstream: Upstream) -> Iterator[bytes]:
     deltas = [event(secret.decode()[at : at + 3]) for at in range(0, len(secret), 3)]
     upstream.play(STREAM_HEAD, *(chunk(delta) for delta in deltas), chunk(DONE) + b"0\r\n\r\n")
     yield bearer(secret)
+    secret = canary("echo-member-deltas")
+    text = '{"password": "' + secret.decode() + '", "a": 1}'
+    deltas = [event(json.dumps(text[at : at + 4])[1:-1]) for at in range(0, len(text), 4)]
+    upstream.play(STREAM_HEAD, *(chunk(delta) for delta in deltas), chunk(DONE) + b"0\r\n\r\n")
+    yield chat()
     secret = canary("echo-own-body")
     upstream.play(ok())
     yield bearer(secret, body=b'{"model":"m","messages":[{"role":"user","content":"my key is %s"}]}' % secret)
@@ -319,10 +372,13 @@ def test_no_canary_is_in_anything_that_is_written_or_told(secretive: Tasktap, up
         caller.send(chat(b"Authorization: Bearer " + canary("left")))
         assert tape.head
         caller.leave(rst=True)
+    words = {"raw_input": {"api_key": canary("logged").decode()}, "metadata": {"password": canary("said").decode()}}
+    log(secretive, {"input": "hi", **words})
     secretive.quiet()
     assert len(canary.all) > 80
     assert found(canary.all, written(secretive)) == []
     assert found(canary.all, told(secretive)) == []
+    assert found(canary.all, exported(secretive)) == []
 
 
 def test_no_canary_is_in_the_journal_while_nothing_reads_it(secretive: Tasktap, upstream: Upstream) -> None:
