@@ -119,7 +119,7 @@ class _Finder:
             user_source=user_source,
             project_id=self._only(b"x-project-id"),
             name=self._only(b"x-task-name"),
-            parent_task_id=self._only(b"x-parent-task-id"),
+            parent_task_id=self._label(self._parents())[0],
             metadata=self._all_metadata(),
             problems=tuple(self._problems),
         )
@@ -183,6 +183,11 @@ class _Finder:
         yield from _members(body, "", ("safety_identifier", "user"))
         if b"baggage" in self._given:
             yield from self._baggage(aliases.BAGGAGE_USER)
+
+    def _parents(self) -> Iterator[Found]:
+        if b"x-parent-task-id" in self._given:
+            yield from self._fields(Source.HEADER, (b"x-parent-task-id",))
+        yield from _members(self._metadata, "metadata.", ("parent_task_id",))
 
     def _baggage(self, keys: tuple[str, ...]) -> Iterator[Found]:
         members = baggage(b",".join(self._given[b"baggage"]))

@@ -211,6 +211,14 @@ def test_a_final_that_is_neither_true_nor_false_is_told():
     assert found.problems == ("x-session-final is neither true nor false; it was not used",)
 
 
+def test_the_parent_is_said_by_a_header_or_else_by_the_body():
+    body = {"metadata": {"parent_task_id": "from-body"}}
+    assert of(body=body).parent_task_id == "from-body"
+    assert of(("X-Parent-Task-Id", "from-header"), body=body).parent_task_id == "from-header"
+    found = of(("X-Parent-Task-Id", "x" * 600), body=body)
+    assert (found.parent_task_id, len(found.problems)) == (None, 1), "the first place decides"
+
+
 def test_a_parents_session_is_not_the_session():
     found = of(("X-Dynamo-Parent-Session-ID", "p"), ("x-acme-parent-session-id", "q"))
 
