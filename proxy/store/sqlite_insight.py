@@ -165,8 +165,8 @@ class SqliteInsights:
         first, last = _key_span(range)
         project, values = ("", ()) if range.project_id is None else (" AND +t.project_id = ?", (range.project_id,))
         found = await self._readers.rows(
-            "SELECT (SELECT count(*) FROM task AS e WHERE e.session_id = t.session_id AND e.key <= t.key"
-            " AND +e.project_id = t.project_id), t.flag = 'success' FROM task AS t WHERE t.flag IS NOT NULL"
+            f"SELECT CASE WHEN (SELECT count(*) FROM session WHERE id = t.session_id) = 1 THEN {_POSITION})"
+            f" ELSE {_POSITION} AND +e.project_id = t.project_id) END, t.flag = 'success' FROM task AS t WHERE t.flag IS NOT NULL"
             f" AND t.key BETWEEN ? AND ? AND t.session_id IS NOT NULL{project} ORDER BY t.key DESC LIMIT {int(limit)}",
             (first, last, *values),
         )
@@ -247,6 +247,9 @@ class SqliteInsights:
     async def seen(self, range: Range) -> int:
         return await self._segments.seen(range)
 
+
+_POSITION = "(SELECT count(*) FROM task AS e WHERE e.session_id = t.session_id AND e.key <= t.key"
+"""Without its end. Where only one project has a session of the name, it is counted in the index alone."""
 
 _IMPLICIT = "tasks = 1 AND NOT explicit"
 

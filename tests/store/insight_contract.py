@@ -177,6 +177,8 @@ class InsightContract:
         await store.save([a_task(9, session_id="t", flag=Flag.FAILURE), a_task(10, session_id=None, flag=Flag.FAILURE)])
         assert await store.insights.rated(Range(), 10) == [(1, False), (4, True)]
         assert await store.insights.rated(Range(until=NOON + 4000), 10) == [(4, True)]
+        await store.save([a_task(20, session_id="s", project_id="other"), a_task(21, session_id="s", flag=Flag.FAILURE)])
+        assert await store.insights.rated(Range(), 10) == [(6, False), (1, False), (4, True)]
 
     async def test_last_inputs_are_told_from_the_others(self, store: Store):
         await store.save([a_task(n, session_id=f"s{n // 3}", input=f"text {n}") for n in range(6)])
