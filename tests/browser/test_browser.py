@@ -20,12 +20,11 @@ import pytest
 from proxy.demo import talk
 from tests.browser.conftest import Open, opening
 from tests.browser.hostile import MARK
-from tests.proc import Tasktap, serving, soon
+from tests.proc import Tasktap, serving, slack, soon
 
 FIRST_PAINT_MS = 500
 PAGE_BYTES = 100_000
 ASSET_BYTES = 500_000
-SERVER_SECONDS = 0.08
 
 PAGES = {
     "overview": "/",
@@ -114,6 +113,7 @@ def test_what_means_harm_does_none(tab: Open, house: Tasktap, name: str):
         "/sessions",
         "/users",
         "/",
+        "/insights?by=model",
     ):
         page = visit.go(path)
         page.keyboard.press("e")  # unfolds everything
@@ -310,18 +310,17 @@ def test_pages_are_light_and_quick(tab: Open, house: Tasktap, paths: dict[str, s
             took.append(time.perf_counter() - begun)
             door.close()
         page = tab().go(path)
+        page.wait_for_function("performance.getEntriesByName('first-contentful-paint').length")
         paint = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0]?.startTime")
         fetched = page.evaluate("performance.getEntriesByType('resource').reduce((sum, one) => sum + one.encodedBodySize, 0)")
         assets = max(assets, fetched)
-        paints.append(paint or 0)
-        told.append(
-            f"{name:22} {size / 1000:6.1f} KB  {statistics.median(took) * 1000:6.1f} ms  first paint {paint or 0:5.0f} ms"
-        )
+        paints.append(paint)
+        told.append(f"{name:22} {size / 1000:6.1f} KB  {statistics.median(took) * 1000:6.1f} ms  first paint {paint:5.0f} ms")
         assert size < PAGE_BYTES, name
     with capsys.disabled():
         print("\n" + "\n".join(told) + f"\nassets of a first visit: {assets / 1000:.1f} KB")
     assert assets < ASSET_BYTES
-    assert statistics.median(paints) < FIRST_PAINT_MS * 4  # the machine is shared; the figures are printed
+    assert statistics.median(paints) < FIRST_PAINT_MS * slack()
 
 
 @contextmanager
