@@ -15,6 +15,9 @@ from proxy.query.dashboard.scale import ceiling, step, steps
 
 Unit = Callable[[float | None], str]
 LABELS = 8
+"""At an axis, where each slot has one; of the moments of a course there are at most `MOMENTS`, which are longer."""
+
+MOMENTS = 6
 HEAT_STEPS = 8
 
 
@@ -80,7 +83,8 @@ def _margin(marks: Iterable[str]) -> str:
 def _labels(slots: Sequence[Slot], height: int) -> Markup:
     named = [number for number, slot in enumerate(slots) if slot.label]
     made = Markup("")
-    for place, number in enumerate(named[:: max(1, -(-len(named) // LABELS))]):
+    most = LABELS if len(slots) <= LABELS else MOMENTS
+    for place, number in enumerate(named[:: max(1, -(-len(named) // most))]):
         x = 100 * (number + 0.5) / len(slots)
         anchor = "start" if x < 4 else "end" if x > 96 else "middle"
         other = Markup(' class="other"') if place % 2 else ""  # a phone has no room for these
