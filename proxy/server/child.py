@@ -13,7 +13,10 @@ from proxy.record.board import Column
 from proxy.server.told import Told
 
 HEALTHY_SECONDS: Final = 5.0  # a child that lived for longer is started again at once
-LONGEST_PAUSE: Final = 5.0  # between two starts of a child that dies at once
+LONGEST_PAUSE: Final = {
+    "relay": 1.0,
+    "desk": 5.0,
+}  # seconds between two starts of a child that dies at once: calls wait for a relay
 
 
 @dataclass(slots=True, eq=False)
@@ -74,4 +77,4 @@ class Child:
         if self.row is not None:
             self.row[Column.DEAD] = 1
             self.row = None
-        self.start_after = now if self.asked or lived > 1.0 else now + min(LONGEST_PAUSE, 0.1 * 2**self.failures)
+        self.start_after = now if self.asked or lived > 1.0 else now + min(LONGEST_PAUSE[self.role], 0.1 * 2**self.failures)

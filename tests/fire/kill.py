@@ -23,7 +23,7 @@ from tests.proc import Tasktap, alive, soon
 
 CALLERS = 30
 SHORT, LONG = 20, 500  # kills
-MOST_SECONDS = 600.0  # after which none is made: on a busy machine a return takes longer than the rest
+MOST_SECONDS = 900.0  # after which none is made: on a busy machine a return takes longer than the rest
 BACK_SECONDS = 30.0  # the contract says 2, and tests/relay holds it to that; this is for a machine on which much else runs
 DRAIN_SECONDS = 60.0
 EARLY = 5  # every fifth start is killed before it is ready

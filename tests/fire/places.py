@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-IMAGE_BYTES = 192 << 20
+IMAGE_BYTES = 160 << 20
 
 
 class Refused(Exception):
