@@ -1,6 +1,6 @@
 """How long the desk takes to draw each page over a store that is full, and what a page weighs.
 
-    python -m benchmarks.scale --in DIR       or any data directory of a tasktap
+    python -m benchmarks.scale --in DIR --keep   or any data directory of a tasktap
     python -m benchmarks.pages DIR [--times N]
 
 The desk's application runs in a process of its own over connections that only read, with its clock at the newest task. Prints the
