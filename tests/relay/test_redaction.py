@@ -135,7 +135,7 @@ def _other_rules(house: Tasktap, upstream: Upstream) -> None:
 def test_nothing_of_it_is_in_the_journal_while_a_stream_is_under_way(house: Tasktap, upstream: Upstream) -> None:
     os.kill(house.pid("desk"), signal.SIGSTOP)
     try:
-        text = f"marker-1 and {EMAIL} and marker-2 and {CARD[:14]}"
+        text = f"marker-1 and {EMAIL} and marker-2 and grace@exam"
         parts = [text[at : at + 4] for at in range(0, len(text), 4)]
         tape = upstream.play(STREAM_HEAD, *(chunk(event(part)) for part in parts), hang)
         with Caller(house.calls) as caller:
@@ -148,7 +148,7 @@ def test_nothing_of_it_is_in_the_journal_while_a_stream_is_under_way(house: Task
     finally:
         os.kill(house.pid("desk"), signal.SIGCONT)
     house.quiet()
-    assert found(HIDDEN[:1], written(house)) == []
+    assert found(HIDDEN, written(house)) == []
 
 
 def test_a_sealed_stream_is_not_kept_where_rules_hold(house: Tasktap, upstream: Upstream) -> None:
