@@ -135,7 +135,7 @@ def _other_rules(house: Tasktap, upstream: Upstream) -> None:
 def test_nothing_of_it_is_in_the_journal_while_a_stream_is_under_way(house: Tasktap, upstream: Upstream) -> None:
     os.kill(house.pid("desk"), signal.SIGSTOP)
     try:
-        text = f"marker-1 and {EMAIL} and marker-2 and grace@exam"
+        text = f"marker-1 and {EMAIL} " + "and so on, " * 30 + "and grace@exam"  # an own pattern may reach 256 bytes
         parts = [text[at : at + 4] for at in range(0, len(text), 4)]
         tape = upstream.play(STREAM_HEAD, *(chunk(event(part)) for part in parts), hang)
         with Caller(house.calls) as caller:
