@@ -28,6 +28,7 @@ _LATEST = (
     " ORDER BY task.key DESC LIMIT 2"
 )
 _HELD_BYTES = 64 * 2**20  # of the latest records, in memory
+_BESIDE = 1024  # bytes that one takes beside its record; small ones are most of them
 _LONGEST_HELD = 8 * 2**20
 _HELD_EACH = 3  # of one session: side questions (a title, a sub-agent) come between the turns of a chat
 _MUCH_LONGER = (
@@ -43,6 +44,11 @@ class _Held:
     key: int
     record: bytes
     place: Place
+
+    @property
+    def size(self) -> int:
+        """Bytes that it takes in memory, about."""
+        return len(self.record) + _BESIDE
 
 
 class Shelf:
@@ -150,13 +156,13 @@ class Shelf:
             return
         of_it = self._held.setdefault(thread, [])
         of_it.append(held)
-        self._bytes += len(held.record)
+        self._bytes += held.size
         if len(of_it) > _HELD_EACH:
-            self._bytes -= len(of_it.pop(0).record)
+            self._bytes -= of_it.pop(0).size
         self._held.move_to_end(thread)
         while self._bytes > _HELD_BYTES:
             _, oldest = self._held.popitem(last=False)
-            self._bytes -= sum(len(each.record) for each in oldest)
+            self._bytes -= sum(each.size for each in oldest)
 
     # -- letting go
 
@@ -164,7 +170,7 @@ class Shelf:
         """Make what is kept against records of `keys`, and is not one itself, independent of them."""
         for thread, of_it in list(self._held.items()):
             if any(each.key in keys for each in of_it):
-                self._bytes -= sum(len(each.record) for each in self._held.pop(thread))
+                self._bytes -= sum(each.size for each in self._held.pop(thread))
         for key in keys:
             for (other,) in db.execute("SELECT key FROM record WHERE base = ?", (key,)).fetchall():
                 if other not in keys:
