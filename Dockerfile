@@ -8,7 +8,7 @@ COPY pyproject.toml hatch_build.py README.md LICENSE ./
 COPY proxy ./proxy
 RUN TASKTAP_COMPILE=1 pip wheel --no-cache-dir --no-deps --wheel-dir /wheels . \
  && python -m venv /opt/tasktap \
- && /opt/tasktap/bin/pip install --no-cache-dir /wheels/*.whl \
+ && /opt/tasktap/bin/pip install --no-cache-dir "$(echo /wheels/*.whl)[redact]" \
  && /opt/tasktap/bin/pip uninstall --yes pip \
  && /opt/tasktap/bin/python -m compileall -q -j 0 /opt/tasktap/lib
 

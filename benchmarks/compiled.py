@@ -38,7 +38,7 @@ def python(place: Path | None = None) -> Path:
     print("compiling tasktap into an environment of its own; this takes about a minute", file=sys.stderr, flush=True)
     shutil.rmtree(place, ignore_errors=True)
     subprocess.run([sys.executable, "-m", "venv", str(place)], check=True)
-    command = [str(found), "-m", "pip", "install", "-q", "--disable-pip-version-check", str(ROOT)]
+    command = [str(found), "-m", "pip", "install", "-q", "--disable-pip-version-check", f"{ROOT}[redact]"]
     made = subprocess.run(command, env=os.environ | HOOK, capture_output=True, text=True, check=False)
     if made.returncode:
         raise RuntimeError(f"tasktap could not be compiled: {made.stderr[-2000:]}")
