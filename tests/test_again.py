@@ -80,7 +80,7 @@ def test_where_nothing_is_stored_nothing_is_made(tmp_path):
     (tmp_path / "tasktap.toml").write_text("")
     assert "nothing is stored yet" in tasktap(tmp_path, "reprice")
     assert not (tmp_path / "data").exists()
-    assert "--kind" in tasktap(tmp_path, "reprice", "--kind", "chatt", code=2)
+    assert "--ending" in tasktap(tmp_path, "reprice", "--ending", "complete", code=2)
 
 
 def test_without_a_desk_bytes_are_read_again_under_the_lock(place):

@@ -345,6 +345,7 @@ def test_a_pipe_that_closes_early_is_nobodys_fault(tmp_path: Path, words: tuple[
 def following(tmp_path: Path) -> Iterator[Any]:
     """Start `tail` on an empty place; give what starts it."""
     jobs: list[subprocess.Popen[str]] = []
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it, and hand that on
 
     def start(*words: str) -> subprocess.Popen[str]:
         job = subprocess.Popen(

@@ -7,22 +7,27 @@ kind of the exception and its place in the code are told.
 from __future__ import annotations
 
 import asyncio
+import atexit
+import contextlib
 import json
 import logging
 import os
 import sys
 import threading
 import time
+from queue import SimpleQueue
 from types import TracebackType
 from typing import Any, Final, TextIO
 
 OURS: Final = "tasktap"
 _LEVELS: Final = {logging.DEBUG: "debug", logging.INFO: "info", logging.WARNING: "warning", logging.ERROR: "error"}
+_MOST_WAITING: Final = 1000  # lines; what comes while so many wait is not said
+_LAST_SECONDS: Final = 0.5  # for what waits when the process ends
 
 
 def begin(process: str, said: dict[str, str], stream: TextIO | None = None) -> None:
     """Log from here on, as `[log]` says (`format`, `level`); `process` is who speaks. Uncaught exceptions are told so, too."""
-    handler = logging.StreamHandler(stream or sys.stderr)
+    handler: logging.Handler = _Aside(2) if stream is None else logging.StreamHandler(stream)
     handler.setFormatter(_Lines(process, as_json=said["format"] == "json"))
     logging.basicConfig(level=said["level"].upper(), handlers=[handler], force=True)
     logging.raiseExceptions = False  # a closed standard error is no reason to say more on it
@@ -63,6 +68,40 @@ def _place(trace: TracebackType | None) -> str:
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     return "?" if trace is None else f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"
+
+
+class _Aside(logging.Handler):
+    """A thread writes: where standard error hangs, a full pipe or a file on a disk that does, nothing hangs with it."""
+
+    def __init__(self, fd: int) -> None:
+        super().__init__()
+        self._fd = fd
+        self._waiting: SimpleQueue[bytes] = SimpleQueue()
+        self._begun = self._ended = 0
+        self._writer: threading.Thread | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if self._begun - self._ended >= _MOST_WAITING:
+            return
+        self._begun += 1
+        self._waiting.put(self.format(record).encode(errors="backslashreplace") + b"\n")
+        if self._writer is None:
+            self._writer = threading.Thread(target=self._write, name="log", daemon=True)
+            self._writer.start()
+            atexit.register(self._last)
+
+    def _write(self) -> None:
+        while True:
+            line = self._waiting.get()
+            with contextlib.suppress(OSError):  # it is closed
+                while line:
+                    line = line[os.write(self._fd, line) :]  # not through `sys.stderr`: its lock would be held
+            self._ended += 1
+
+    def _last(self) -> None:
+        end = time.monotonic() + _LAST_SECONDS
+        while self._ended < self._begun and time.monotonic() < end:
+            time.sleep(0.002)
 
 
 class _Lines(logging.Formatter):

@@ -20,6 +20,7 @@ from tests.proc import Tasktap, slack
 
 CALM_SECONDS = 3.0  # before and after
 DRAIN_SECONDS = 60.0
+FILLS_SECONDS = 40.0  # at most, for a journal of 1 MiB
 CLEARS_SECONDS = 5.0  # /readyz says so again, after it ends
 BUSY = 1.5  # wanted cores for each that there is
 PATIENCE_SECONDS = 0.05  # journal.patience_ms, by default
@@ -178,6 +179,8 @@ async def _disturb(running: Load, scene: Scene, trouble: Trouble, seconds: float
     await asyncio.to_thread(stack.enter_context, trouble.strike(scene))
     try:
         await asyncio.sleep(seconds)
+        if trouble.drops:
+            await _dropping(house)
         ready, _ = await asyncio.to_thread(house.fetch, "/readyz") if trouble.impairs else (503, b"")
         ended = loop.time()
     finally:
@@ -225,6 +228,14 @@ async def _disturb(running: Load, scene: Scene, trouble: Trouble, seconds: float
         verdict=verdict,
         complaints=tuple(found),
     )
+
+
+async def _dropping(house: Tasktap) -> None:
+    """Wait until bodies are dropped: how long a journal takes to fill, the machine decides."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + FILLS_SECONDS
+    while loop.time() < end and not (await asyncio.to_thread(house.get, "/api/status"))["journal"]["bodies_dropped"]:
+        await asyncio.sleep(0.2)
 
 
 async def _ready(house: Tasktap) -> bool:

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -131,3 +132,24 @@ def test_a_value_with_a_line_break_makes_no_second_line(said: io.StringIO) -> No
     logs.info("something", why="one\ntwo", path="/a b", count=3)
     assert said.getvalue().endswith(' info desk: something why="one\\ntwo" path="/a b" count=3\n')
     assert said.getvalue().count("\n") == 1
+
+
+def test_a_standard_error_that_takes_nothing_holds_nobody_up() -> None:
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with pytest.raises(BlockingIOError):
+        while True:
+            os.write(writing, b"x" * 4096)
+    os.set_blocking(writing, True)
+    aside = logs._Aside(writing)
+    record = logging.LogRecord("tasktap", logging.WARNING, "", 0, "a line", None, None)
+    begun = time.monotonic()
+    for _ in range(logs._MOST_WAITING + 100):
+        aside.emit(record)
+    assert time.monotonic() - begun < 5
+    said = b""
+    while said.count(b"a line\n") < logs._MOST_WAITING:
+        said += os.read(reading, 65536).lstrip(b"x")
+    soon(lambda: aside._ended == aside._begun == logs._MOST_WAITING)
+    os.close(reading)
+    os.close(writing)
