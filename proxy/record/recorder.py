@@ -367,6 +367,8 @@ class Recorder:
     async def close(self) -> None:
         """Let go of files and threads."""
         self._executor.shutdown(wait=True)
+        with contextlib.suppress(OSError):
+            spares.clear(self._directory)
         for tail in self._tails.values():
             tail.close()
 

@@ -84,3 +84,9 @@ def sweep(directory: Path, *, beginning: bool = False) -> None:
     if beginning:
         for path in directory.glob(f"*{_BLANKING}"):
             path.unlink(missing_ok=True)
+
+
+def clear(directory: Path) -> None:
+    """Delete all spares: nobody is about to take one."""
+    for path in directory.glob(f"*{SPARE}"):
+        path.unlink(missing_ok=True)

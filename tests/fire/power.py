@@ -133,7 +133,7 @@ async def _left(folder: Path, copy: Path, seen: Seen, ground: Ground) -> Cut:
         try:
             await asyncio.to_thread(house.start)
             journal = house.data / "journal"
-            await asyncio.to_thread(soon, lambda: not list(journal.iterdir()), DRAIN_SECONDS, "the journal to be stored")
+            await asyncio.to_thread(soon, lambda: not list(journal.glob("*.journal")), DRAIN_SECONDS, "the journal to be stored")
             code = await asyncio.to_thread(house.stop)
         finally:
             await asyncio.to_thread(house.kill_all)

@@ -65,6 +65,13 @@ def test_a_spare_that_nobody_takes_goes(tmp_path: Path, age: float, left: int):
     assert len(list(tmp_path.iterdir())) == left
 
 
+def test_a_desk_that_ends_leaves_none(tmp_path: Path):
+    retire(segment(tmp_path), SIZE)
+    (tmp_path / "b-00000000.journal").write_bytes(b"")
+    spares.clear(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["b-00000000.journal"]
+
+
 def test_what_was_being_blanked_when_the_desk_died_goes_at_its_next_start(tmp_path: Path):
     half = segment(tmp_path, "a-00000000.journal.blanking")
     sweep(tmp_path)
