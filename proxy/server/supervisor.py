@@ -245,8 +245,8 @@ class Supervisor:
             ("set", f"OPENAI_BASE_URL={calls}/v1"),
             ("look", "tasktap tasks   tasktap tail   tasktap status"),
         ]
-        logs.info("carrying calls", calls=calls, desk=desk, data_dir=self._plan.data_dir)
         _print("tasktap is carrying calls\n" + "".join(f"  {name:<6} {text}\n" for name, text in rows))
+        logs.info("carrying calls", calls=calls, desk=desk, data_dir=self._plan.data_dir)
 
     # -- stopping
 

@@ -101,7 +101,7 @@ def test_it_says_what_to_set_and_where_to_look(place: Place) -> None:
     where, config, _ = place
     with serving(where, config) as house:
         port = house.calls[1]
-        assert f"OPENAI_BASE_URL=http://127.0.0.1:{port}/v1" in house.written()
+        soon(lambda: f"OPENAI_BASE_URL=http://127.0.0.1:{port}/v1" in house.written())  # it comes right after run.json
         assert str(house.run["desk"]) in house.written()
 
 
