@@ -296,6 +296,7 @@ class Recorder:
         except StoreUnavailable as error:
             self.store_errors += 1
             self.error = str(error)
+            await self._in_thread(spares.clear, self._directory)  # it may be room that the store lacks
             return False
         if faults.ARMED:
             faults.hit("recorder.saved")
@@ -367,8 +368,7 @@ class Recorder:
     async def close(self) -> None:
         """Let go of files and threads."""
         self._executor.shutdown(wait=True)
-        with contextlib.suppress(OSError):
-            spares.clear(self._directory)
+        spares.clear(self._directory)
         for tail in self._tails.values():
             tail.close()
 

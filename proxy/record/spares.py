@@ -7,6 +7,7 @@ name: behind the last record of a segment nobody can find an older one.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import time
@@ -30,6 +31,9 @@ def retire(segment: Path, used: int) -> None:
             return
         blanking = segment.rename(segment.with_name(segment.name + _BLANKING))
     except FileNotFoundError:
+        return
+    except OSError:  # a directory that takes no new name
+        segment.unlink(missing_ok=True)
         return
     try:
         _blank(blanking, size)
@@ -87,6 +91,7 @@ def sweep(directory: Path, *, beginning: bool = False) -> None:
 
 
 def clear(directory: Path) -> None:
-    """Delete all spares: nobody is about to take one."""
-    for path in directory.glob(f"*{SPARE}"):
-        path.unlink(missing_ok=True)
+    """Delete all spares, as far as the disk lets us: nobody is about to take one, or their room is needed."""
+    with contextlib.suppress(OSError):
+        for path in directory.glob(f"*{SPARE}"):
+            path.unlink(missing_ok=True)

@@ -244,6 +244,15 @@ async def test_a_store_that_is_away_loses_nothing_and_says_so(moody):
     assert moody.status().store_error is None
 
 
+async def test_a_store_that_takes_nothing_gets_the_room_of_the_spares(moody):
+    spare = moody.path / "journal" / "old-00000000.journal.spare"
+    spare.write_bytes(bytes(1000))
+    moody.store.away = True
+    await moody.carried("t1")
+    assert not await moody.recorder.step()
+    assert not spare.exists()
+
+
 async def test_a_task_that_the_store_rejects_is_set_aside_and_its_mates_are_saved(moody):
     moody.store.dislikes = "t3"
     await moody.carried(*(f"t{number}" for number in range(1, 8)))
