@@ -6,6 +6,7 @@ It may be slow, fail or be killed: calls and journals go on. A store that cannot
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import os
 import signal
@@ -42,6 +43,7 @@ from proxy.wire.coding import decode
 
 LOCK_SECONDS: Final = 4.0  # a desk whose supervisor was killed is gone within 2
 REOPEN_SECONDS: Final = 0.5
+FIRST_TRY_SECONDS: Final = 1.0  # "ready" waits so long for the store
 
 
 def _decoded(data: bytes, coding: str) -> bytes:
@@ -84,6 +86,7 @@ class _Process:
         self._own_row = desk_row(self._board)
         self._path = Path(told.data_dir)
         self._store = LateStore()
+        self._tried = asyncio.Event()  # to open it
         self._rules = again.Rules.of(told.settings, self._path)
         sessions = told.settings["sessions"]
         pepper = (self._path / "pepper").read_bytes()
@@ -99,6 +102,7 @@ class _Process:
             Threads(self._store, pepper, sessions["idle_seconds"]) if sessions["infer"] else None,
             self._journalled,
         )
+        self._recorder.error = self._store.why
 
         self._forgetting = asyncio.Lock()
 
@@ -135,8 +139,10 @@ class _Process:
             except StoreUnavailable as error:
                 self._store.why = str(error)
                 self._recorder.error = str(error)
+                self._tried.set()
                 await asyncio.sleep(REOPEN_SECONDS)
             else:
+                self._tried.set()
                 return
 
     async def _record(self) -> None:
@@ -174,6 +180,8 @@ class _Process:
         await runner.setup()
         await web.SockSite(runner, socket.socket(fileno=told.socket), backlog=128).start()
         recording = loop.create_task(self._record())
+        with contextlib.suppress(TimeoutError):  # one that is brought up to date may take long: calls do not wait for it
+            await asyncio.wait_for(self._tried.wait(), FIRST_TRY_SECONDS)
         retaining = loop.create_task(self._retention.run())
         telling = loop.create_task(tell(self._status))
         say_ready(told)

@@ -22,7 +22,7 @@ SECONDS = 2.0
 @pytest.mark.parametrize("trouble", TROUBLES, ids=lambda trouble: trouble.name)
 async def test_calls_flow_and_all_is_stored_or_counted_while(trouble: Trouble, tmp_path: Path) -> None:
     try:
-        finding = await disturb(tmp_path, trouble, SECONDS)
+        finding = await disturb(tmp_path, trouble, SECONDS, alone=False)
     except places.Refused as refused:
         pytest.skip(str(refused))
     assert not finding.all_complaints, str(finding)

@@ -42,7 +42,7 @@ class Wire:
 async def test_a_caller_that_leaves_has_the_whole_answer_only_where_its_marker_went_out(tmp_path, delivered, ending):
     board = Board.made()
     row = board.row(1)
-    journal = Journal(JournalSettings(directory=tmp_path), "run0w0s1", row)
+    journal = Journal(JournalSettings(directory=tmp_path, patience=30), "run0w0s1", row)
     upstreams = (UpstreamSettings("openai", "http://127.0.0.1:1"),)
     relay = Relay(RelaySettings("run0w0s1", upstreams, "openai", TapSettings(1 << 20, b"p" * 32), Rules()), journal, row)
     up, down = Wire(), Wire()

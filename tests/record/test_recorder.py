@@ -56,7 +56,7 @@ class House:
         self.store = store or MemoryStore()
         self.recovered = 0
         self.recorder = self.new_recorder()
-        self.journal = Journal(JournalSettings(directory=tmp_path / "journal"), EPOCH, self.row)
+        self.journal = Journal(JournalSettings(directory=tmp_path / "journal", patience=30), EPOCH, self.row)
 
     def new_recorder(self) -> Recorder:
         return Recorder(
@@ -188,7 +188,7 @@ async def test_the_status_adds_up_at_every_step(house):
 
 
 async def test_calls_of_an_earlier_run_are_recovered_and_counted_apart(house):
-    other = Journal(JournalSettings(directory=house.path / "journal"), "f" * 16 + "w0s1", house.board.row(2))
+    other = Journal(JournalSettings(directory=house.path / "journal", patience=30), "f" * 16 + "w0s1", house.board.row(2))
     other.append(Kind.BEGIN, 1, begin(1, "old"))
     await other.close(1)
     await house.carried("new")
@@ -298,7 +298,7 @@ async def test_a_call_that_runs_for_long_does_not_hold_the_journal_back(tmp_path
     """A stream goes on over many segments; the desk is even restarted in between; nothing of it is missing or doubled."""
     house = House(tmp_path)
     await house.journal.close(1)
-    settings = JournalSettings(directory=tmp_path / "journal", segment_bytes=64 * 1024)
+    settings = JournalSettings(directory=tmp_path / "journal", segment_bytes=64 * 1024, patience=30)
     house.journal = Journal(settings, EPOCH, house.row)
     house.journal.append(Kind.BEGIN, 1, begin(1, "long"))
     house.journal.append(Kind.HEAD, 1, pack_head(b"200 OK\r\n\r\n", b"0 "))
@@ -332,7 +332,9 @@ async def test_a_call_that_runs_for_long_does_not_hold_the_journal_back(tmp_path
 async def test_a_part_whose_relay_died_becomes_a_task(tmp_path):
     house = House(tmp_path)
     await house.journal.close(1)
-    house.journal = Journal(JournalSettings(directory=tmp_path / "journal", segment_bytes=64 * 1024), EPOCH, house.row)
+    house.journal = Journal(
+        JournalSettings(directory=tmp_path / "journal", segment_bytes=64 * 1024, patience=30), EPOCH, house.row
+    )
     house.journal.append(Kind.BEGIN, 1, begin(1, "long"))
     house.row[Column.BEGUN] = 1
     for turn in range(2, 20):

@@ -42,7 +42,7 @@ async def journalled(path, epoch: str, *tasks: str, broken: str = "") -> None:
     for name in ("journal", "aside"):
         (path / name).mkdir(exist_ok=True)
     board = Board.made()
-    journal = Journal(JournalSettings(directory=path / "journal", segment_bytes=64 * 1024), epoch, board.row(1))
+    journal = Journal(JournalSettings(directory=path / "journal", segment_bytes=64 * 1024, patience=30), epoch, board.row(1))
     for number, task in enumerate(tasks, 1):
         journal.append(Kind.BEGIN, number, b"\1\0\0\0{" if task == broken else begin(number, task))
         journal.append(Kind.WHOLE, number, whole())

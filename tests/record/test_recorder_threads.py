@@ -26,7 +26,7 @@ class Relay:
     def __init__(self, directory, board, worker: int) -> None:
         self.row = board.row(worker + 1)
         self.row[Column.SERIAL] = self.row[Column.USED] = 1
-        settings = JournalSettings(directory=directory, segment_bytes=1 << 20)
+        settings = JournalSettings(directory=directory, segment_bytes=1 << 20, patience=30)
         self.worker = worker
         self.journal = Journal(settings, f"{RUN}w{worker}s1", self.row)
 

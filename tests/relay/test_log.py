@@ -57,7 +57,7 @@ def test_each_line_is_json_and_no_canary_is_in_any(tmp_path: Path, upstream: Ups
             caller.send(b"GET /canary-malformed\0 HTTP/1.1\r\nAuthorization Bearer canary-desk-key\r\n\r\n")
             caller.wire.need()
         os.kill(house.pid("relay"), signal.SIGKILL)
-        soon(lambda: any(line["event"] == "a process ended by itself" for line in lines(house)))
+        soon(lambda: any(line["event"] == "a process was started" for line in lines(house)))
         found = lines(house)
     for line in found:
         assert {"time", "level", "process", "pid", "event"} <= set(line)
