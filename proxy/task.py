@@ -223,6 +223,7 @@ class Summary:
     finish_reasons: tuple[str | None, ...] = ()
     flag: Flag | None = None
     problems: tuple[str, ...] = ()
+    events: tuple[JSON, ...] = ()  # labels: {"name", "source"}; `proxy/store/events.py` says who gives them
     logged: JSON | None = None  # of a carried call: what the app itself said of it, by field
 
 
@@ -244,7 +245,6 @@ class Task(Summary):
     redactions: tuple[str, ...] = ()
     carried: JSON = field(default_factory=dict)  # what the relay saw and reading put otherwise: kept to read it again
     feedback: tuple[Feedback, ...] = ()
-    events: tuple[JSON, ...] = ()
     evaluations: tuple[JSON, ...] = ()
 
 

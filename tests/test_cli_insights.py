@@ -23,6 +23,7 @@ CHAT = a_task(
     900,
     session_id="talk",
     flag=Flag.SUCCESS,
+    events=({"name": "refund", "source": "rule"},),
     raw_input={"messages": [{"role": "user", "content": "hi"}], "tools": [{"type": "function"}]},
     raw_output={"choices": [{"message": {"role": "assistant", "content": "# not a heading", "tool_calls": None}}]},
     input="hi",
@@ -64,6 +65,16 @@ def test_a_breakdown_as_csv_and_parquet_holds_what_json_says(data):
     tasktap("insights", "breakdown", "--by", "metadata.tier", "--as", "parquet", "-o", str(data / "out.parquet"), data=data)
     table = parquet.read_table(data / "out.parquet").to_pylist()
     assert [row["seconds_p95"] for row in table] == [item["seconds"]["p95"] for item in told["items"]]
+
+
+def test_what_ends_sessions_has_events_words_and_what_they_end_after(data):
+    told = json.loads(tasktap("insights", "sessions", "--json", data=data))
+    assert next(each for each in told["ends"] if each["name"] == "event")["value"] == "refund"
+    rows = list(csv.DictReader(io.StringIO(tasktap("insights", "sessions", "--as", "csv", data=data))))
+    assert {row["name"] for row in rows} >= {"ending", "flag", "event", "latency", "cost", "model", "length"}
+    shown = tasktap("insights", "sessions", data=data, columns=120)
+    assert "A SESSION ENDS AFTER" in shown
+    assert "TURN" in shown
 
 
 def test_a_question_in_sql_is_answered_as_csv_and_as_json(data):

@@ -11,9 +11,12 @@ from proxy.cli.export import cell, csv_line
 from proxy.cli.options import Problem
 from proxy.cli.paper import Paper, facts, row, table
 from proxy.cli.text import count, line, seconds
+from proxy.query import insights
 from proxy.task import JSON
 
 BAR = 24
+FEWEST = 5
+"""Tasks of what a session may end after: fewer of them tell nothing."""
 
 
 def show(what: str, told: JSON) -> None:
@@ -140,7 +143,7 @@ def _sessions(paper: Paper, told: JSON) -> None:
             until = f"to {seconds(each['to'])}" if each["to"] is not None else "or more"
             made.add_row(*row(f"{seconds(each['from'])} {until}", count(each["count"]), bar(each["count"], most, 40)))
         paper.print(made)
-    sure = [each for each in told["ends"] if each["p"] < 0.05 and each["lift"] is not None][:12]
+    sure = [each for each in told["ends"] if each["p"] < 0.05][:12]
     if sure:
         paper.print()
         made = table(
@@ -151,20 +154,53 @@ def _sessions(paper: Paper, told: JSON) -> None:
             ("P", {"justify": "right"}),
         )
         for each in sure:
-            lift, p = f"{each['lift']:.2f}", "< 0.001" if each["p"] < 0.001 else f"{each['p']:.3f}"
+            lift = "only" if each["lift"] is None else f"{each['lift']:.2f}"
             made.add_row(
                 *row(
                     f"{each['name']}: {line(each['value'], 40)}",
                     share(each["share_of_lasts"]),
                     share(each["share_of_others"]),
                     lift,
-                    p,
+                    chance(each["p"]),
                 )
             )
         paper.print(made)
     if told["terms"]:
         paper.print()
-        paper.print("words of last messages: " + ", ".join(line(each["term"], 30) for each in told["terms"]), markup=False)
+        sampled = told["sampled"]
+        made = table(
+            ("WORDS OF LAST MESSAGES", {}),
+            (f"IN {count(sampled['terms'])} LAST", {"justify": "right"}),
+            (f"IN {count(sampled['other_texts'])} OTHERS", {"justify": "right"}),
+            ("G2", {"justify": "right"}),
+            ("P", {"justify": "right"}),
+        )
+        for each in told["terms"]:
+            figures = (count(each["lasts"]), count(each["others"]), f"{each['g2']:.1f}", chance(each["p"]))
+            made.add_row(*row(line(each["term"], 30), *figures))
+        paper.print(made)
+    after = [each for each in told["abandoned"] if each["value"] != "none" and each["tasks"] >= FEWEST]
+    if after:
+        paper.print()
+        made = table(
+            ("A SESSION ENDS AFTER", {}),
+            ("TASKS", {"justify": "right"}),
+            ("ENDED", {"justify": "right"}),
+            ("SHARE", {"justify": "right"}),
+            ("OF ALL", {"justify": "right"}),
+        )
+        for each in sorted(after, key=lambda each: (-each["share"], each["name"], each["value"]))[:12]:
+            figures = (count(each["tasks"]), count(each["ended"]), share(each["share"]), share(each["of_all"]))
+            made.add_row(*row(f"{each['name']}: {line(each['value'], 40)}", *figures))
+        paper.print(made)
+    if told["positions"]:
+        paper.print()
+        made = table(("TURN", {}), ("RATED", {"justify": "right"}), ("SUCCESS", {"justify": "right"}), ("", {"ratio": 1}))
+        for each in told["positions"]:
+            place = f"{each['position']}{' and later' if each['and_later'] else ''}"
+            rate = each["success_rate"]
+            made.add_row(*row(place, count(each["rated"]), share(rate), bar(rate, 1, BAR)))
+        paper.print(made)
 
 
 def _users(paper: Paper, told: JSON) -> None:
@@ -208,6 +244,11 @@ def share(rate: float | None) -> str:
     return "" if rate is None else f"{100 * rate:.1f}%"
 
 
+def chance(p: float) -> str:
+    """A probability, as far as it matters."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
 def dollars(amount: float | None) -> str | None:
     """`$12.34`, with four places where it is less than a cent's worth."""
     if amount is None:
@@ -245,7 +286,7 @@ def rows(what: str, told: JSON) -> list[JSON]:
     elif what == "series":
         found = told["items"]
     elif what == "sessions":
-        found = told["ends"]
+        found = insights.endings(told)
     elif what == "users":
         found = [{"segment": segment["name"], **user} for segment in told["segments"] for user in segment["users"]]
     else:

@@ -75,6 +75,7 @@ def _facts(found: Task) -> Iterable[tuple[str, str | Text | None]]:
     yield "flag", found.flag and found.flag.value
     yield "system", line(found.system_prompt, 1000)
     yield "metadata", encode(found.metadata).decode() if found.metadata else None
+    yield "events", ", ".join(line(f"{one.get('name')} ({one.get('source')})", 100) for one in found.events)
     yield "hidden", ", ".join(found.redactions)
     for problem in found.problems:
         yield "problem", Text(lines(problem), "yellow")

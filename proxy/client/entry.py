@@ -49,6 +49,7 @@ class Entry(NamedTuple):
     seconds_to_first_token: float | None = None
     called: bool = False  # `input` are the arguments of a function, by name
     sealed: bool = False  # `input` holds, frozen, what the app may change before the task ends
+    events: Any = None  # names, or objects with a name
 
     def seal(self) -> Entry:
         """The same, safe from what the app does to its objects from now on."""
@@ -135,6 +136,7 @@ def _document(entry: Entry) -> dict[str, Any]:
         "raw_input": raw_input if raw_input is not None or isinstance(asked, str) else asked,
         "raw_output": raw_output if raw_output is not None or isinstance(whole.raw, str) else whole.raw,
         "metadata": metadata,
+        "events": sound.events(_json(entry.events), problems),
         "stream": entry.streamed or None,
         "seconds_to_first_token": entry.seconds_to_first_token,
         "ending": entry.ending if entry.ending != LEFT or not whole.finished else COMPLETED,

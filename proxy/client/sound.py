@@ -10,6 +10,8 @@ from typing import Any
 TASK_ID = re.compile(r"[A-Za-z0-9_.:\-]{1,128}")
 KIND = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
 LABEL_LENGTH = 512
+EVENT_LENGTH = 64
+EVENTS_MOST = 32
 
 
 def task_id(given: object) -> str:
@@ -43,3 +45,19 @@ def label(name: str, value: str | None, problems: list[str]) -> str | None:
 def moment(given: Any) -> Any:
     """A `datetime` as nanoseconds since the epoch (one without a zone is local time, as in Python); anything else as it is."""
     return int(given.timestamp() * 1e6) * 1000 if isinstance(given, datetime) else given
+
+
+def events(value: Any, problems: list[str]) -> list[Any] | None:
+    """The labels that the desk takes: names, or objects with one; of the others it is told."""
+    if value is None:
+        return None
+    given = value if isinstance(value, list) else [value]
+    found = [event for event in given[:EVENTS_MOST] if _is_event(event)]
+    if len(found) < len(given):
+        problems.append(f"{len(given) - len(found)} of the events were not used: they are no names, or too many")
+    return found or None
+
+
+def _is_event(event: Any) -> bool:
+    name = event.get("name") if isinstance(event, dict) else event
+    return isinstance(name, str) and bool(name.strip()) and len(name) <= EVENT_LENGTH and name.isprintable()

@@ -76,6 +76,7 @@ def task_entry(
     input_text: str | None = None,
     output_text: str | None = None,
     called: bool = False,
+    events: Any = None,
     **more: Any,
 ) -> Entry:
     """A task from the keywords of `log`, and from what holds here where they say nothing."""
@@ -117,6 +118,8 @@ def task_entry(
         False,
         None,
         called,
+        False,
+        events,
     )
 
 
@@ -157,7 +160,7 @@ def log(
     `raw_output`. `stream=True`: `output` is recorded while the app reads it, until its end or until `stop(item)` is true.
 
     Other keywords: `raw_input`, `raw_output`, `metadata`, `system_prompt`, `name`, `kind`, `flag`, `usage`, `project_id`,
-    `parent_task_id`, `created_at`, `ended_at`. Any further one is metadata.
+    `parent_task_id`, `created_at`, `ended_at`, `events` (names of labels). Any further one is metadata.
     """
     task_id = str(task_id) if task_id is not None else new_id()
     try:

@@ -306,6 +306,16 @@ def _ends(facets: Sequence[FacetSum]) -> list[JSON]:
     return sorted(found, key=lambda each: (-abs(each["z"]), each["name"], each["value"]))
 
 
+def endings(told: JSON) -> list[JSON]:
+    """What `sessions` tells of last messages as rows with the same names: what they are like, and then their words, as `term`."""
+    ends = [{**each, "g2": None} for each in told["ends"]]
+    nothing = dict.fromkeys(ends[0]) if ends else {}
+    return ends + [
+        {**nothing, "name": "term", "value": each["term"], **{name: each[name] for name in ("lasts", "others", "g2", "p")}}
+        for each in told["terms"]
+    ]
+
+
 def _abandoned(facets: Sequence[FacetSum]) -> list[JSON]:
     """How often a session ends after a task like this: slow, failed, refused."""
     tasks, lasts = _whole(facets)
@@ -319,7 +329,7 @@ def _abandoned(facets: Sequence[FacetSum]) -> list[JSON]:
             "of_all": _share(lasts, tasks),
         }
         for facet in facets
-        if facet.name in ("latency", "sign", "flag") and facet.tasks > 0
+        if facet.name in ("latency", "sign", "flag", "event") and facet.tasks > 0
     ]
 
 
@@ -343,7 +353,8 @@ def _terms(lasts: Sequence[str], others: Sequence[str]) -> list[JSON]:
         more = bool(lasts and others) and count / len(lasts) > theirs[term] / len(others)
         if count >= FEWEST and more:
             score = statistics.likelihood(count, len(lasts), theirs[term], len(others))
-            found.append({"term": term, "lasts": count, "others": theirs[term], "g2": score})
+            chance = statistics.chance(score)
+            found.append({"term": term, "lasts": count, "others": theirs[term], "g2": score, "p": chance})
     return sorted(found, key=lambda each: (-float(each["g2"]), str(each["term"])))[:TERMS]
 
 

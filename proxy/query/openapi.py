@@ -45,7 +45,15 @@ WRITTEN: dict[str, JSON] = {
         "description": "Seconds since `created_at`, and bytes, of each piece of the response.",
     },
     "feedback": {"type": "array", "items": {"$ref": "#/components/schemas/Feedback"}},
-    "events": OBJECTS,
+    "events": {
+        "type": "array",
+        "items": {
+            "type": "object",
+            "properties": {"name": {"type": "string"}, "source": {"enum": ["app", "person", "rule"]}},
+            "required": ["name"],
+        },
+        "description": "Labels of the task, and who gave each.",
+    },
     "evaluations": OBJECTS,
     "raw_input": {"description": "The request's JSON."},
     "raw_output": {"description": "The response's JSON, as the non-streamed API would have given it."},

@@ -133,7 +133,7 @@ SCHEMAS: dict[str, JSON] = {
             "description": "How often a session ends after a task like this.",
         },
         terms={
-            **_list(_object(term=TEXT, lasts=COUNT, others=COUNT, g2=NUMBER)),
+            **_list(_object(term=TEXT, lasts=COUNT, others=COUNT, g2=NUMBER, p=NUMBER)),
             "description": "Words that last messages have more often; G squared over 3.84 is p under 0.05.",
         },
         positions=_list(_object(position=COUNT, and_later={"type": "boolean"}, rated=COUNT, success=COUNT, success_rate=NUMBER)),

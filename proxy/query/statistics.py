@@ -96,6 +96,11 @@ def likelihood(hits: int, of: int, others: int, of_others: int) -> float:
     return max(0.0, score)
 
 
+def chance(score: float) -> float:
+    """How likely a G squared this high is by chance alone (chi squared, one degree of freedom)."""
+    return math.erfc(math.sqrt(score / 2))
+
+
 def distribution(values: Sequence[float], edges: Sequence[float]) -> JSON:
     """Mean, median, 90th percentile, most, and how many values lie between each two of `edges`; the last stretch is open."""
     ordered = sorted(values)

@@ -17,6 +17,7 @@ import orjson
 from proxy.record.labels import fault
 from proxy.record.raw_text import read_raw
 from proxy.record.redact import redacted_whole
+from proxy.store.events import events_of
 from proxy.task import FULL_ID_LENGTH, JSON, Ending, Feedback, Flag, Usage
 from proxy.wire.lenient import mend
 from proxy.wire.usage import usage_of
@@ -87,6 +88,8 @@ def amendment_of(item: JSON) -> JSON:
             words[name] = value
         elif name in ("input", "output"):
             words[name] = _taken(name, _text, value)
+        elif name == "events":
+            words[name] = _taken(name, lambda given: events_of(given, "person"), value)
         else:
             words[name] = _taken(name, _READ[name], value)
     return without_secrets(words)
@@ -94,7 +97,7 @@ def amendment_of(item: JSON) -> JSON:
 
 AMENDABLE: Final = (
     *("input", "output", "system_prompt", "name", "session_id", "user_id", "project_id", "parent_task_id", "session_final"),
-    *("metadata", "kind", "model", "cost", "usage", "ended_at", "raw_input", "raw_output"),
+    *("metadata", "kind", "model", "cost", "usage", "ended_at", "raw_input", "raw_output", "events"),
 )
 """What somebody may say of a task that is there."""
 
@@ -257,6 +260,7 @@ _READ: dict[str, Callable[[Any], Any]] = {
     "stream": _bool,
     "ending": _ending,
     "problems": _texts,
+    "events": lambda given: events_of(given, "app"),
     "finish_reasons": _reasons,
 }
 _EXPECTED = {

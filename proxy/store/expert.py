@@ -53,6 +53,10 @@ VIEWS = {
             ),
             *(_fact(name) for name in ("seconds_to_first_byte", "seconds_to_first_token", "seconds_total", "longest_stall")),
             *(_fact("version_id", "metadata.version_id"), _fact("metadata")),
+            *(
+                _fact(name)
+                for name in ("events", "finish_reasons", "problems", "session_final", "tokens_per_second", "response_id")
+            ),
         )
     )
     + " FROM task",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import NamedTuple
 
-from proxy.store import language, phrases
+from proxy.store import events, language, phrases
 from proxy.store.rollup import EXCERPT_LENGTH
 from proxy.task import Ending, Flag, Summary
 
@@ -135,6 +135,8 @@ def facets(task: Summary, told: Marks) -> list[Facet]:
         found.append(_OF_COST[bisect_right(_DOLLARS, task.cost)])
     if task.ending is not Ending.COMPLETED:
         found.append(("sign", "error"))
+    if task.events:
+        found += [("event", name) for name in events.names(task.events)]
     if told[1:8] != _QUIET:
         found += [("sign", name) for name, holds in zip(SIGNS, told[1:8], strict=True) if holds]
     return found

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+from proxy.store import events
 from proxy.store.entries import Amended, Entry, Logged, Said
 from proxy.store.story import LABELS, PARENT
 from proxy.task import JSON, Ending, Feedback, Source, Task, Usage
@@ -24,7 +25,7 @@ MEASURED = (
 """What an app may say of a task that was not carried; of a carried call the wire has told it."""
 
 WORDS = frozenset(
-    (*TEXTS, *MEASURED, "session_id", "user_id", "project_id", "session_final", "metadata", "problems", "created_at")
+    (*TEXTS, *MEASURED, "session_id", "user_id", "project_id", "session_final", "metadata", "problems", "events", "created_at")
 )
 """All that `Logged.words` may hold."""
 
@@ -117,6 +118,7 @@ def task_of(entry: Logged) -> Task:
         session_final=bool(words.get("session_final", False)),
         finish_reasons=tuple(words.get("finish_reasons", ())),
         problems=tuple(words.get("problems", ())),
+        events=tuple(words.get("events", ())),
         raw_output=words.get("raw_output"),
         seconds_total=(ended_at - created_at) / 1e6 if {"created_at", "ended_at"} <= words.keys() else None,
         **values,
@@ -172,6 +174,8 @@ def _with_words(task: Task, entry: Logged) -> Task:
         changes["session_final"] = True
     if "problems" in words:
         changes["problems"] = tuple(dict.fromkeys((*task.problems, *words["problems"])))
+    if "events" in words:
+        changes["events"] = events.together(task.events, words["events"])
     if not carried:
         changes |= _measured(task, words)
         return replace(task, **changes)
@@ -196,6 +200,8 @@ def _amended(task: Task, words: JSON) -> Task:
         changes["session_final"] = bool(words["session_final"])
     if "metadata" in words:
         changes["metadata"] = _patched(task.metadata, words["metadata"] or dict.fromkeys(task.metadata))
+    if "events" in words:
+        changes["events"] = tuple(words["events"] or ())
     if not carried:
         changes |= {name: words[name] for name in ("kind", "raw_input", "raw_output", "model", "cost") if name in words}
         if changes.get("kind", "") is None:
@@ -275,6 +281,8 @@ def _words_of(task: Task) -> JSON:
         words["problems"] = list(task.problems)
     if task.session_final:
         words["session_final"] = True
+    if task.events:
+        words["events"] = list(task.events)
     return words
 
 

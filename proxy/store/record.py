@@ -37,7 +37,6 @@ _PLAIN_FIELDS = (
     "response_coding",
     "redactions",
     "carried",
-    "events",
     "evaluations",
 )
 _plain_of = attrgetter(*_PLAIN_FIELDS)
@@ -61,7 +60,6 @@ class Record:
     pieces: tuple[tuple[float, int], ...]
     redactions: tuple[str, ...]
     carried: JSON
-    events: tuple[JSON, ...]
     evaluations: tuple[JSON, ...]
 
 
@@ -99,7 +97,6 @@ def read(data: bytes) -> Record:
         pieces=timings.decode(arrivals),
         redactions=tuple(rest.get("redactions", ())),
         carried=rest.get("carried", {}),
-        events=tuple(rest.get("events", ())),
         evaluations=tuple(rest.get("evaluations", ())),
     )
 

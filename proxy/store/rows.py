@@ -33,7 +33,8 @@ _SELECTED = (*(c for c in TASK_COLUMNS if c not in ("prompt", "answer")), "flag"
 _FACTS = tuple(
     field.name
     for field in fields(Summary)
-    if field.name not in _SELECTED and field.name not in ("metadata", "session_final", "usage", "finish_reasons", "problems")
+    if field.name not in _SELECTED
+    and field.name not in ("metadata", "session_final", "usage", "finish_reasons", "problems", "events")
 )
 """The other fields of a summary, input and output among them: one JSON object a task, without those that are not known.
 
@@ -88,6 +89,8 @@ def facts(task: Summary, *, prompt_apart: bool) -> JSON:
         facts["finish_reasons"] = task.finish_reasons
     if task.problems:
         facts["problems"] = task.problems
+    if task.events:
+        facts["events"] = task.events
     if (usage := task.usage) is not None:
         facts["usage"] = {name: value for name, value in zip(_USAGE, _usage_of(usage), strict=True) if value is not None}
     if metadata := task.metadata:
@@ -114,7 +117,7 @@ def summary_fields(row: Row) -> dict[str, Any]:
     for name in ("session_source", "user_source"):
         if name in values:
             values[name] = _SOURCES[values[name]]
-    for name in ("finish_reasons", "problems"):
+    for name in ("finish_reasons", "problems", "events"):
         values[name] = tuple(values.get(name, ()))
     return values
 

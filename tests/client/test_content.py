@@ -260,3 +260,14 @@ def test_items_of_no_known_kind_stay_a_list():
     assert assemble(["a", None, "b"]).text == "ab"
     assert assemble([{"x": 1}, {"x": 2}]).raw == [{"x": 1}, {"x": 2}]
     assert assemble([None]).text is None
+
+
+def test_events_are_sent_as_names_or_objects_and_what_is_neither_is_told(logged: Last):
+    tasktap.log(input="q", output="a", events=["refund", {"name": "toxic", "source": "rule"}])
+    task = logged()
+    assert task["events"] == ["refund", {"name": "toxic", "source": "rule"}]
+    assert "metadata" not in task
+    tasktap.log(input="q", output="a", events=[3, "x" * 65, "fine"])
+    task = logged()
+    assert task["events"] == ["fine"]
+    assert task["problems"] == ["2 of the events were not used: they are no names, or too many"]

@@ -216,6 +216,7 @@ def test_what_tasktap_exported_comes_back_as_it_was():
     assert (found["created_at"], found["ended_at"]) == (FULL.created_at, FULL.ended_at)
     assert found["usage"]["input_tokens"] == FULL.usage.input_tokens  # type: ignore[union-attr]
     assert found["flag"] == FULL.flag
+    assert [event["name"] for event in found["events"]] == ["greeting"]
 
 
 def test_a_cell_that_was_kept_from_being_run_as_a_formula_is_itself_again():

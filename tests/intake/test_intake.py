@@ -216,6 +216,18 @@ def test_a_patch_wins_and_null_takes_away(house):
         assert send(f"{house.run['desk']}/api/tasks/p-1", bad, "PATCH")[0] == 400
 
 
+def test_events_are_an_apps_a_persons_or_a_rules_and_say_so(house):
+    said = ["refund", {"name": "toxic", "source": "rule"}]
+    log(house, {"task_id": "ev-1", "input": "q", "output": "a", "session_id": "ev", "events": said})
+    assert house.task("ev-1")["events"] == [{"name": "refund", "source": "app"}, {"name": "toxic", "source": "rule"}]
+    assert send(f"{house.run['desk']}/api/tasks/ev-1", {"events": ["churn"]}, "PATCH")[0] == 200
+    soon(lambda: house.task("ev-1")["events"] == [{"name": "churn", "source": "person"}])
+    ends = {(each["name"], each["value"]): each["lasts"] for each in house.get("/api/insights/sessions")["ends"]}
+    assert ends["event", "churn"] == 1
+    assert ("event", "refund") not in ends
+    assert send(f"{house.run['desk']}/api/tasks/ev-1", {"events": "churn"}, "PATCH")[0] == 400
+
+
 @pytest.mark.parametrize("name", ["task", "response"])
 @pytest.mark.parametrize("early", [True, False])
 def test_feedback_finds_its_task_before_and_after_it_is_there(house, name, early):

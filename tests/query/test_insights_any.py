@@ -67,6 +67,12 @@ def test_totals_series_breakdowns_and_ends_are_those_of_the_tasks(kept, span):
     ends = {each["value"]: each for each in sessions["ends"] if each["name"] == "ending"}
     assert {value: each["lasts"] for value, each in ends.items() if each["lasts"]} == ended
     assert sum(each["lasts"] + each["others"] for each in ends.values()) == len(kept)
+    happened = Counter(event["name"] for task in kept for event in task.events)
+    at_the_end = Counter(event["name"] for task in lasts.values() for event in task.events)
+    labelled = {each["value"]: (each["lasts"], each["others"]) for each in sessions["ends"] if each["name"] == "event"}
+    assert labelled == {name: (at_the_end[name], count - at_the_end[name]) for name, count in happened.items()}
+    given_up_after = {each["value"]: each["ended"] for each in sessions["abandoned"] if each["name"] == "event"}
+    assert given_up_after == {name: at_the_end[name] for name in happened}
     assert sessions["count"] + sessions["implicit"] == len(lasts)
     if sessions["implicit"] == 0:
         assert sessions["ended_badly"] == sum(badly(task) for task in lasts.values())

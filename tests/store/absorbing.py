@@ -7,6 +7,7 @@ import pytest
 
 from proxy.store import Store, StoreRejected
 from proxy.store.entries import Amended, Logged, Said
+from proxy.store.insight import Range
 from proxy.task import Ending, Feedback, Filter, Flag, Source, Usage
 from tests.store.rewriting import sums
 from tests.store.tasks import NOON, a_task
@@ -135,6 +136,26 @@ class AbsorbingContract:
         assert (await store.get("id-1")).origin == "e1.1"
         assert (await store.get("own-2")).retry_of == "id-1"
         assert len((await store.find(Filter(), limit=9)).items) == 2
+
+    async def test_events_are_added_by_whoever_says_them_and_an_amendment_has_the_last_word(self, store: Store):
+        await store.save([a_task(1, id="call", upstream="openai", session_id="s")])
+        refund, churn = {"name": "refund", "source": "app"}, {"name": "churn", "source": "person"}
+        await store.absorb([logged("call", events=[refund]), logged("call", events=[refund])])
+        assert (await store.get("call")).events == (refund,)
+        assert {(f.value, f.lasts) for f in await store.insights.facets(Range()) if f.name == "event"} == {("refund", 1)}
+        await store.absorb([Amended(id="call", at=NOON, words={"events": [churn]})])
+        [found] = (await store.find(Filter(), limit=9)).items
+        assert found.events == (churn,)
+        assert {(f.value, f.lasts) for f in await store.insights.facets(Range()) if f.name == "event"} == {("churn", 1)}
+        await store.absorb([Amended(id="call", at=NOON, words={"events": None})])
+        assert (await store.get("call")).events == ()
+        assert not [f for f in await store.insights.facets(Range()) if f.name == "event"]
+
+    async def test_events_that_were_logged_before_the_call_are_the_calls(self, store: Store):
+        refund = {"name": "refund", "source": "rule"}
+        await store.absorb([logged("call", input="q", events=[refund])])
+        await store.save([a_task(1, id="call", upstream="openai")])
+        assert (await store.get("call")).events == (refund,)
 
     async def test_an_amendment_wins_and_null_takes_away(self, store: Store):
         await store.save([a_task(1, upstream="openai", metadata={"a": 1, "b": {"c": 1, "d": 2}})])

@@ -1,6 +1,8 @@
 """SQL for experts: what it reads, and that it can do nothing else."""
 
+import re
 import sqlite3
+from pathlib import Path
 
 import pytest
 
@@ -15,7 +17,7 @@ async def path(tmp_path):
     store = await open_store("sqlite:", tmp_path, write=True)
     said = Feedback(id="f", created_at=5, flag=Flag.SUCCESS, comment="good")
     await store.save([a_task(n, metadata={"tier": "gold", "version_id": "v"}, system_prompt="be kind") for n in range(5)])
-    await store.save([a_task(9, feedback=(said,), flag=Flag.SUCCESS)])
+    await store.save([a_task(9, feedback=(said,), flag=Flag.SUCCESS, events=({"name": "refund", "source": "app"},))])
     await store.close()
     return tmp_path / "tasktap.db"
 
@@ -37,6 +39,8 @@ def test_each_view_reads_what_was_kept(path):
         ("s2", 1, 0),
     ]
     assert ask(path, "select id, task_count, success from users order by id")[1] == [("u0", 3, 0), ("u1", 3, 1)]
+    each = "select tasks.id, value ->> 'name' from tasks, json_each(tasks.events)"
+    assert ask(path, each)[1] == [("id-9", "refund")]
     assert ask(path, "select task_id, flag, comment from feedback")[1] == [("id-9", "success", "good")]
     assert ask(path, "select count(*) from tasks, json_each(tasks.metadata) where json_each.value = 'gold'")[1] == [(5,)]
     assert ask(path, "with recursive n(x) as (select 1 union all select x + 1 from n where x < 3) select sum(x) from n")[1] == [
@@ -83,3 +87,11 @@ def test_nothing_else_can_be_done(path, statement):
 def test_where_nothing_was_ever_stored_it_says_so(tmp_path):
     with pytest.raises(StoreMissing), reading(tmp_path / "no.db"):
         pass
+
+
+def test_the_readme_names_each_view_with_its_columns(path):
+    told = (Path(__file__).parents[2] / "README.md").read_text().split("<!-- views -->")[1].split("<!-- /views -->")[0]
+    with reading(path) as db:
+        columns = {view: answer(db, f"SELECT * FROM {view}")[0] for view in VIEWS}
+    documented = dict(re.findall(r"^\| `(\w+)` \| (`.*`) \|$", told, re.MULTILINE))
+    assert {view: tuple(re.findall(r"`(\w+)`", names)) for view, names in documented.items()} == columns

@@ -48,6 +48,9 @@ any_task = st.builds(
     usage=st.none() | st.builds(Usage, input_tokens=st.none() | st.integers(0, 99), output_tokens=st.integers(0, 99)),
     seconds_total=st.none() | st.floats(0, 100),
     seconds_to_first_token=st.none() | st.floats(0, 10),
+    events=st.lists(st.sampled_from(["refund", "upsell"]), unique=True).map(
+        lambda names: tuple({"name": name, "source": "app"} for name in names)
+    ),
     metadata=st.dictionaries(
         st.sampled_from(["tier", "score", "version_id"]), st.sampled_from(["gold", 1, 0.5, True]), max_size=2
     ),

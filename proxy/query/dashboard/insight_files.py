@@ -52,7 +52,7 @@ async def sessions(room: Room, request: web.Request) -> web.StreamResponse:
     now = room.now()
     asked = view.read("/insights/sessions", request.query.items(), OF_SPAN, now, ("period",))
     found = await insights.sessions(room.store, standing_span(asked, now).asked(asked))
-    return await _sent(request, "last-messages", found["ends"], {})
+    return await _sent(request, "last-messages", insights.endings(found), {})
 
 
 async def users(room: Room, request: web.Request) -> web.StreamResponse:

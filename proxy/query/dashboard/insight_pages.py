@@ -210,7 +210,7 @@ def _positions(items: Sequence[JSON]) -> Markup | None:
 
 def _ends(items: Sequence[JSON]) -> list[JSON]:
     """The facets of last messages that are surely more or less often there than in others."""
-    return [one for one in items if one["p"] < 0.05 and one["lift"] is not None and one["lasts"] + one["others"] >= 5][:12]
+    return [one for one in items if one["p"] < 0.05 and one["lasts"] + one["others"] >= 5][:12]
 
 
 async def users(room: Room, request: web.Request) -> web.StreamResponse:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from proxy.store.events import EVENTS_MOST, is_event
 from proxy.task import FULL_ID_LENGTH, JSON
 
 TASK_ID = re.compile(rf"[A-Za-z0-9_.:\-]{{1,{FULL_ID_LENGTH}}}")
@@ -82,6 +83,13 @@ def table(row: JSON, *names: str) -> JSON:
     """A JSON object, given or as text; empty where there is none."""
     value = parsed(given(row, *names))
     return value if isinstance(value, dict) else {}
+
+
+def labels(row: JSON, *names: str) -> list[JSON | str] | None:
+    """Events: a list of names, or of objects that have one; what is none of these is left out."""
+    value = parsed(given(row, *names))
+    found = [one for one in value if is_event(one)] if isinstance(value, list) else []
+    return found[:EVENTS_MOST] or None
 
 
 def moment(row: JSON, *names: str) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from proxy.record.imports.fields import answer, content, given, moment, parsed, rest, table, text, usage
+from proxy.record.imports.fields import answer, content, given, labels, moment, parsed, rest, table, text, usage
 from proxy.task import JSON
 
 FLAT = "task_metadata."
@@ -64,6 +64,7 @@ def _task(row: JSON) -> JSON:
         **({"user_id": text(row, "user_id")} if given(row, "user_id") is not None else {}),
         "created_at": moment(row, "created_at", "client_created_at"),
         "flag": flag,
+        "events": labels(row, "events"),
     }
 
 

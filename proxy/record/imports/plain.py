@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from proxy.record.imports.fields import moment, number, parsed, rest, table, text
+from proxy.record.imports.fields import labels, moment, number, parsed, rest, table, text
 from proxy.task import JSON
 
 LABELS = (
     "session_id", "user_id", "project_id", "parent_task_id", "name", "kind", "system_prompt", "model", "flag", "ending",
 )  # fmt: skip
 OURS = (
-    "task_id", "id", "input", "output", "raw_input", "raw_output", "metadata", "usage", "created_at", "ended_at", "cost", *LABELS,
+    "task_id", "id", "input", "output", "raw_input", "raw_output", "metadata", "usage", "created_at", "ended_at", "cost",
+    "events", *LABELS,
 )  # fmt: skip
 
 
@@ -38,4 +39,5 @@ def read(row: JSON) -> JSON:
         "created_at": moment(row, "created_at"),
         "ended_at": moment(row, "ended_at"),
         "cost": number(row, "cost"),
+        "events": labels(row, "events"),
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from proxy.record.imports.fields import given, moment, number, parsed, table, text, usage
+from proxy.record.imports.fields import given, labels, moment, number, parsed, table, text, usage
 from proxy.task import JSON
 
 LABELS = (
@@ -42,6 +42,7 @@ def read(row: JSON) -> JSON:
         "seconds_to_first_token": number(row, "seconds_to_first_token"),
         "stream": stream in {True, "true"} if stream is not None else None,
         "problems": parsed(given(row, "problems")),
+        "events": labels(row, "events"),
         **_judged(row),
     }
 
