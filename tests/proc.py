@@ -53,12 +53,12 @@ def alive(pid: int) -> bool:
 
 
 def clean_environment(**more: str) -> dict[str, str]:
-    """Ours, without what would change where calls go."""
+    """Ours, without what would change where calls go, and without a wish to compile every module at every start."""
     kept = {
         name: value
         for name, value in os.environ.items()
         if not name.upper().endswith("_PROXY")
-        and name != "PYTHONPATH"
+        and name not in ("PYTHONPATH", "PYTHONDONTWRITEBYTECODE")
         and not name.startswith(("TASKTAP_", "OPENAI_", "ANTHROPIC_"))
     }
     return kept | {"PYTHONUNBUFFERED": "1"} | more

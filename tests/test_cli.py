@@ -58,9 +58,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def environment(columns: int | None = None) -> dict[str, str]:
-    kept = {
-        name: value for name, value in os.environ.items() if not name.startswith("TASKTAP_") and name not in {"COLUMNS", "TERM"}
-    }
+    other = {"COLUMNS", "TERM", "PYTHONDONTWRITEBYTECODE"}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("TASKTAP_") and name not in other}
     return {**kept, "PYTHONPATH": str(HERE), "TZ": "UTC", **({"COLUMNS": str(columns)} if columns else {})}
 
 
