@@ -225,7 +225,7 @@ def test_the_readme_lists_every_route_and_parameter_and_no_other():
 def test_the_readme_lists_every_command_and_option_and_no_other():
     from proxy.cli import app
 
-    group = typer.main.get_command(app)
+    group = typer.main.get_command(app())
     commands = group.commands  # type: ignore[attr-defined]  # a typer app with commands is a group
     text = section("Commands")
     assert {word.split()[1] for word in first_words(text)} == set(commands)
@@ -243,7 +243,7 @@ def test_the_readme_lists_every_command_and_option_and_no_other():
 def test_the_help_of_every_command_says_what_each_option_does():
     from proxy.cli import app
 
-    group = typer.main.get_command(app)
+    group = typer.main.get_command(app())
     for name, command in group.commands.items():  # type: ignore[attr-defined]
         assert command.help, name
         for parameter in command.params:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator, Coroutine
@@ -122,6 +121,8 @@ async def opened(settings: Settings) -> AsyncIterator[Store]:
 
 def run(work: Coroutine[Any, Any, None]) -> None:
     """Do `work` to its end; raises Problem for what the store or the question made fail."""
+    import asyncio
+
     from proxy.query.answers import NotFound
     from proxy.store import BadCursor, StoreUnavailable
 
