@@ -3,6 +3,7 @@
 supervisor   holds the data directory, the listening sockets and the counters; starts the others again when they die
 plan         what a run needs of its settings, as plain values; read anew for a change
 child        one of its processes, through all its starts
+forked       a process that begins with what its parent has loaded
 change       new relays for old ones, while calls run
 relay_main   one relay worker's process: carries calls, writes its journal
 desk_main    the desk's process: recorder, JSON API

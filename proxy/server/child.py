@@ -6,10 +6,13 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final
 
 from proxy.record.board import Column
+from proxy.server.forked import Forked, fork
 from proxy.server.told import Told
 
 HEALTHY_SECONDS: Final = 5.0  # a child that lived for longer is started again at once
@@ -26,7 +29,7 @@ class Child:
     role: str  # "relay" or "desk"
     worker: int
     sock: socket.socket
-    process: subprocess.Popen[bytes] | None = None
+    process: subprocess.Popen[bytes] | Forked | None = None
     ready_fd: int = -1
     ready: bool = False
     started_at: float = 0.0
@@ -35,23 +38,31 @@ class Child:
     asked: bool = False  # its end is our own wish
     row: memoryview | None = field(default=None, repr=False)
 
-    def start(self, told: Told, now: float) -> None:
-        """Start its process and tell it what it has to know; `told` has the descriptors that it shares with others."""
+    def start(self, told: Told, now: float, work: Callable[[Told], None] | None = None) -> None:
+        """Start its process and tell it what it has to know; `told` has the descriptors that it shares with others.
+
+        With `work` it is forked, and does that; otherwise it is a new interpreter, which loads the code as it is by now.
+        """
         ready_read, ready_write = os.pipe()
-        told_read, told_write = os.pipe()
-        message = replace(told, socket=self.sock.fileno(), ready=ready_write).pack()
-        self.process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            [sys.executable, "-m", f"proxy.server.{self.role}_main", str(told_read)],
-            pass_fds=(told.board, self.sock.fileno(), ready_write, told.lifeline, told_read),
-            stdin=subprocess.DEVNULL,
-        )
+        told = replace(told, socket=self.sock.fileno(), ready=ready_write)
+        shared = (told.board, told.socket, ready_write, told.lifeline)
+        self.process = fork(partial(work, told), shared) if work is not None else self._executed(told, shared)
         self.started_at = now
         self.asked = False
-        os.close(told_read)
         os.close(ready_write)
         self.ready_fd = ready_read
+
+    def _executed(self, told: Told, shared: tuple[int, ...]) -> subprocess.Popen[bytes]:
+        told_read, told_write = os.pipe()
+        process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            [sys.executable, "-m", f"proxy.server.{self.role}_main", str(told_read)],
+            pass_fds=(*shared, told_read),
+            stdin=subprocess.DEVNULL,
+        )
+        os.close(told_read)
         with open(told_write, "wb") as pipe:
-            pipe.write(message)
+            pipe.write(told.pack())
+        return process
 
     def hear(self) -> None:
         """Something is to be read from it: that it works, or its end."""

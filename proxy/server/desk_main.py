@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+import uvloop
 from aiohttp import http as aiohttp_http
 from aiohttp import web
 from setproctitle import setproctitle
@@ -36,7 +37,7 @@ from proxy.server.intake import IntakeDoor
 from proxy.server.late_store import LateStore
 from proxy.server.premises import Surroundings
 from proxy.server.telling import tell
-from proxy.server.told import Told, hear, say_ready
+from proxy.server.told import Told, hear, say_ready, settle
 from proxy.store import StoreUnavailable, open_store
 from proxy.task import Status
 from proxy.wire.coding import decode
@@ -212,18 +213,16 @@ def _check_aiohttp() -> None:
         raise SystemExit("tasktap: aiohttp's C parser is not there; install a wheel of aiohttp for this platform.")
 
 
-def main() -> None:
-    """Run until told to stop."""
-    told = hear(int(sys.argv[1]))
+def run(told: Told) -> None:
+    """Until told to stop."""
+    settle()
     setproctitle("tasktap: desk")
     logs.begin("desk", told.settings["log"])
     _check_aiohttp()
-    import uvloop
-
     lock = data_dir.lock(Path(told.data_dir), "desk.lock", LOCK_SECONDS)
     uvloop.run(_Process(told).work())
     os.close(lock)
 
 
 if __name__ == "__main__":
-    main()
+    run(hear(int(sys.argv[1])))

@@ -60,6 +60,13 @@ def of_loop(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     fault("a fault in the event loop", context.get("exception"))
 
 
+def last() -> None:
+    """Wait, a little, until what was said is written: for a process that is about to end at once."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, _Aside):
+            handler.finish()
+
+
 def _log(level: int, event: str, facts: dict[str, Any]) -> None:
     logging.getLogger(OURS).log(level, event, extra={"facts": facts})
 
@@ -88,7 +95,7 @@ class _Aside(logging.Handler):
         if self._writer is None:
             self._writer = threading.Thread(target=self._write, name="log", daemon=True)
             self._writer.start()
-            atexit.register(self._last)
+            atexit.register(self.finish)
 
     def _write(self) -> None:
         while True:
@@ -98,7 +105,8 @@ class _Aside(logging.Handler):
                     line = line[os.write(self._fd, line) :]  # not through `sys.stderr`: its lock would be held
             self._ended += 1
 
-    def _last(self) -> None:
+    def finish(self) -> None:
+        """Wait until nothing waits to be written, or for too long."""
         end = time.monotonic() + _LAST_SECONDS
         while self._ended < self._begun and time.monotonic() < end:
             time.sleep(0.002)

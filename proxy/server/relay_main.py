@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
+import uvloop
 from setproctitle import setproctitle
 
 from proxy.record import selftest
@@ -25,7 +26,7 @@ from proxy.record.tap import TapSettings
 from proxy.record.untold import DESK
 from proxy.record.upstream import Timeouts, UpstreamSettings
 from proxy.server import logs
-from proxy.server.told import Told, hear, say_ready
+from proxy.server.told import Told, hear, say_ready, settle
 
 ORPHAN_SECONDS: Final = 0.5  # for calls to end once the supervisor is gone
 LEAVING_SECONDS: Final = 3600.0  # for calls to end when others have taken over
@@ -109,17 +110,15 @@ async def _work(told: Told) -> None:
     await journal.close(FLUSH_SECONDS)
 
 
-def main() -> None:
-    """Run until told to stop."""
-    told = hear(int(sys.argv[1]))
+def run(told: Told) -> None:
+    """Until told to stop."""
+    settle()
     setproctitle(f"tasktap: relay {told.worker}")
     logs.begin(f"relay {told.worker}", told.settings["log"])
-    import uvloop
-
     selftest.check()
     uvloop.run(_work(told))
     os._exit(0)  # the journal's thread may hang with its disk; nothing else is left to do
 
 
 if __name__ == "__main__":
-    main()
+    run(hear(int(sys.argv[1])))

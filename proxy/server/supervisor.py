@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from proxy.record.board import Board, Column
-from proxy.server import data_dir, doors, logs
+from proxy.server import data_dir, doors, logs, relay_main
 from proxy.server.change import Change, Refused, fresh
 from proxy.server.child import Child
 from proxy.server.plan import Given, Plan
@@ -92,8 +92,8 @@ class Supervisor:
         signal.signal(signal.SIGHUP, self._ask_to_change)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         deadline = time.monotonic() + START_SECONDS
-        for child in self._children:
-            self._start(child)
+        for child in reversed(self._children):  # the desk last: calls come first
+            self._start(child, forks=True)
         while not self._stop_asked:
             self._wait(wake_read, 0.5)
             self._look_after_children()
@@ -191,7 +191,7 @@ class Supervisor:
 
     # -- starting
 
-    def _start(self, child: Child, plan: Plan | None = None) -> None:
+    def _start(self, child: Child, plan: Plan | None = None, *, forks: bool = False) -> None:
         plan = plan or self._plan
         told = Told(
             run=self._run,
@@ -203,7 +203,7 @@ class Supervisor:
         if child.role == "desk":
             calls = next(one.sock for one in self._children if one.role != "desk")
             doors_of = {"address": doors.url(child.sock), "calls": doors.url(calls), "given": list(self._given)}
-            child.start(replace(told, settings=plan.desk_part | doors_of), time.monotonic())
+            child.start(replace(told, settings=plan.desk_part | doors_of), time.monotonic(), _desk if forks else None)
             return
         self._serial += 1
         row = self._board.row(self._serial)
@@ -214,7 +214,7 @@ class Supervisor:
         child.row = row
         settings = plan.relay_part | {"desk": doors.url(self._children[0].sock)}
         told = replace(told, worker=child.worker, serial=self._serial, row=self._serial, settings=settings)
-        child.start(told, time.monotonic())
+        child.start(told, time.monotonic(), relay_main.run if forks else None)
 
     # -- saying
 
@@ -274,6 +274,12 @@ class Supervisor:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+def _desk(told: Told) -> None:
+    from proxy.server.desk_main import run  # what only the desk needs, only the desk loads
+
+    run(told)
 
 
 def _print(text: str) -> None:

@@ -37,11 +37,15 @@ class Told:
 
 
 def hear(fd: int) -> Told:
-    """What the supervisor said; signals and file modes are set as a child needs them."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the supervisor decides
-    os.umask(0o077)
+    """What the supervisor said."""
     with open(fd, "rb") as pipe:
         return Told(**json.loads(pipe.read()))
+
+
+def settle() -> None:
+    """Set signals and file modes as a child needs them."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the supervisor decides
+    os.umask(0o077)
 
 
 def say_ready(told: Told) -> None:
