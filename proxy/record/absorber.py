@@ -22,7 +22,7 @@ from proxy.store import Store, StoreRejected, StoreUnavailable
 from proxy.store.entries import Entry, heard, is_of, unpack
 from proxy.task import Forget
 
-POLL_SECONDS: Final = 0.25  # how often it is looked for what nobody told of
+POLL_SECONDS: Final = 1.0  # how often it is looked for what nobody told of
 RETRY_SECONDS: Final = 0.5  # after the store could not be used
 BATCH_BYTES: Final = 4 << 20  # of journal read at a time
 BATCH_ENTRIES: Final = 200

@@ -90,7 +90,7 @@ class Board:
 
     def used(self) -> list[memoryview]:
         """The rows that belong to a relay of this run, dead or alive."""
-        return [row for row in map(self.row, range(ROWS - 1)) if row[Column.USED]]
+        return [self.row(index) for index, used in enumerate(self.whole[Column.USED : -COLUMNS : COLUMNS]) if used]
 
 
 def desk_row(board: Board) -> memoryview:

@@ -32,6 +32,7 @@ from proxy.task import Forget, Task
 
 SWEEP_SECONDS: Final = 10.0  # how often it is looked whether spare segments have become old
 POLL_SECONDS: Final = 0.05  # how often a journal with nothing new is looked at
+LONGEST_REST: Final = 0.5  # between two looks at journals that nobody should be writing: who died, died unasked
 RETRY_SECONDS: Final = 0.5  # after the store could not be used
 BATCH_BYTES: Final = 4 << 20  # of journal read at a time
 BATCH_TASKS: Final = 500
@@ -62,6 +63,7 @@ class Recorder:
         complete: Callable[[Task], Task] = lambda task: task,
         threads: Threads | None = None,
         journalled: Callable[[], Mapping[str, int]] = dict,
+        pulse: Callable[[], object] = object,
     ) -> None:
         self._directory = directory
         self._aside = aside
@@ -72,6 +74,8 @@ class Recorder:
         self._complete = complete  # what is said of a task beside what was on the wire: its price
         self._threads = threads
         self._journalled = journalled  # by epoch of this run, how many ends are in its journal
+        self._pulse = pulse  # as it was, where no relay has written anything since
+        self._felt: object = None  # the pulse when the last step began
         self._tails: dict[str, Tail] = {}
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="recorder")
         self._unread: deque[tuple[str, Draft]] = deque()  # come to their end, not read into a task yet
@@ -113,6 +117,7 @@ class Recorder:
         """Work until cancelled."""
         self.sweep()
         while True:
+            self._felt = self._pulse()
             try:
                 worked = await self.step()
                 self.stumble = None
@@ -121,8 +126,18 @@ class Recorder:
             except Exception as error:  # the recorder must not die: the journal keeps what it could not do
                 self.stumble = f"{type(error).__name__}: the recorder stumbled and tries again"
                 worked = False
-            if not worked:
-                await asyncio.sleep(RETRY_SECONDS if self.error or self.stumble else POLL_SECONDS)
+            if not worked and (self.error or self.stumble):
+                await asyncio.sleep(RETRY_SECONDS)
+            elif not worked:
+                await self._rest()
+
+    async def _rest(self) -> None:
+        """Wait until a relay may have written something."""
+        end = time.monotonic() + LONGEST_REST
+        while True:
+            await asyncio.sleep(POLL_SECONDS)
+            if self._unread or self._pulse() != self._felt or time.monotonic() >= end:
+                return
 
     async def drain(self) -> None:
         """Work until the journals that have ended are stored whole. Raises StoreUnavailable."""
@@ -188,6 +203,7 @@ class Recorder:
         while self._rests < rests + 2:  # the first may have begun before
             if time.monotonic() >= deadline:
                 return False
+            self._felt = None  # it is not to rest now
             await asyncio.sleep(POLL_SECONDS)
         return True
 

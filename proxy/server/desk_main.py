@@ -102,6 +102,7 @@ class _Process:
             self._rules.valued,
             Threads(self._store, pepper, sessions["idle_seconds"]) if sessions["infer"] else None,
             self._journalled,
+            self._pulse,
         )
         self._recorder.error = self._store.why
 
@@ -125,6 +126,12 @@ class _Process:
 
     def _journalled(self) -> dict[str, int]:
         return {epoch_of(self._told.run, row): row[Column.JOURNALLED] for row in self._board.used()}
+
+    def _pulse(self) -> object:
+        """The same as before where no relay has written anything meanwhile: none runs a call, began one or ended one."""
+        columns = (Column.DEAD, Column.BEGUN, Column.ENDED, Column.JOURNALLED)
+        rows = [tuple(row[column] for column in columns) for row in self._board.used()]
+        return object() if any(not dead and begun != ended for dead, begun, ended, _ in rows) else rows
 
     async def _status(self) -> Status:
         loop = asyncio.get_running_loop()

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from collections.abc import Sequence
 
 import orjson
@@ -12,7 +13,7 @@ from proxy.record.assembly import call, pack_begin, pack_head, pack_whole
 from proxy.record.board import Board, Column
 from proxy.record.frames import Kind, Record, records
 from proxy.record.journal import Journal, JournalSettings
-from proxy.record.recorder import Recorder
+from proxy.record.recorder import LONGEST_REST, Recorder
 from proxy.store import StoreRejected, StoreUnavailable
 from proxy.store.memory import MemoryStore
 from proxy.task import Ending, Forget, Task
@@ -55,6 +56,7 @@ class House:
         self.row[Column.SERIAL] = self.row[Column.USED] = 1
         self.store = store or MemoryStore()
         self.recovered = 0
+        self.pulse = 0  # other than 0, it is what the recorder feels whatever a relay does
         self.recorder = self.new_recorder()
         self.journal = Journal(JournalSettings(directory=tmp_path / "journal", patience=30), EPOCH, self.row)
 
@@ -66,6 +68,7 @@ class House:
             RUN,
             self._count,
             journalled=lambda: {EPOCH: self.row[Column.JOURNALLED]},
+            pulse=lambda: self.pulse or self.row[Column.JOURNALLED],
         )
 
     def _count(self, new: int) -> None:
@@ -93,6 +96,26 @@ class House:
         await self.journal.close(1)
         await self.recorder.close()
         os.close(self.board.fd)
+
+
+class Counted:
+    """Steps of a recorder, counted as they end."""
+
+    def __init__(self, step):
+        self._step = step
+        self._done = 0
+        self._turn = asyncio.Condition()
+
+    async def __call__(self):
+        worked = await self._step()
+        async with self._turn:
+            self._done += 1
+            self._turn.notify_all()
+        return worked
+
+    async def reached(self, count: int) -> None:
+        async with asyncio.timeout(20), self._turn:
+            await self._turn.wait_for(lambda: self._done >= count)
 
 
 @pytest.fixture
@@ -123,6 +146,38 @@ async def test_the_journal_is_forgotten_after_it_is_stored_and_its_writer_is_gon
 
     assert list((house.path / "journal").iterdir()) == []
     assert await house.store.stored(EPOCH) == 2
+
+
+async def test_while_relays_do_nothing_their_journals_are_looked_at_a_few_times_a_second(house):
+    await house.carried("t1")
+    house.recorder.step = counted = Counted(house.recorder.step)  # type: ignore[method-assign]
+    job = asyncio.create_task(house.recorder.run())
+    await counted.reached(2)  # it stored one, and found nothing more
+    begun = time.monotonic()
+    await counted.reached(4)
+    assert time.monotonic() - begun >= LONGEST_REST
+
+    waited = 0.0
+    for number in range(2, 8):  # which it feels
+        await counted.reached(2 * number)
+        begun = time.monotonic()
+        await house.carried(f"t{number}")
+        await counted.reached(2 * number + 1)
+        waited += time.monotonic() - begun
+    assert waited < 6 * LONGEST_REST / 2
+    job.cancel()
+    assert await house.store.get("t2")
+
+
+async def test_what_a_relay_wrote_without_a_sign_is_found_all_the_same(house):
+    house.pulse = 7
+    house.recorder.step = counted = Counted(house.recorder.step)  # type: ignore[method-assign]
+    job = asyncio.create_task(house.recorder.run())
+    await counted.reached(1)
+    await house.carried("t1")
+    await counted.reached(3)
+    job.cancel()
+    assert await house.store.get("t1")
 
 
 async def test_a_replay_after_a_crash_between_commit_and_forgetting_stores_nothing_twice(house):
