@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 HOOK = {"TASKTAP_COMPILE": "1"}
 
 
-def _state() -> str:
+def state() -> str:
     """What is compiled, as one short name."""
     files = sorted(
         [*(ROOT / "proxy").rglob("*.py"), *(ROOT / "proxy").rglob("*.sql"), ROOT / "hatch_build.py", ROOT / "pyproject.toml"]
@@ -33,7 +33,7 @@ def python(place: Path | None = None) -> Path:
     """The Python of that environment, in `place` or in `build/compiled`; raises `RuntimeError` with what pip said."""
     place = place or ROOT / "build" / "compiled"
     found, mark = place / "bin" / "python", place / "state"
-    if mark.exists() and mark.read_text() == _state():
+    if mark.exists() and mark.read_text() == state():
         return found
     print("compiling tasktap into an environment of its own; this takes about a minute", file=sys.stderr, flush=True)
     shutil.rmtree(place, ignore_errors=True)
@@ -42,7 +42,7 @@ def python(place: Path | None = None) -> Path:
     made = subprocess.run(command, env=os.environ | HOOK, capture_output=True, text=True, check=False)
     if made.returncode:
         raise RuntimeError(f"tasktap could not be compiled: {made.stderr[-2000:]}")
-    mark.write_text(_state())
+    mark.write_text(state())
     return found
 
 

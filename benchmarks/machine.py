@@ -30,10 +30,27 @@ def cpu_seconds(pid: int) -> float:
     return sum(int(Path(f"/proc/{pid}/task/{thread}/schedstat").read_text().split()[0]) for thread in threads(pid)) / 1e9
 
 
+def wakes(pid: int) -> int:
+    """How often the threads of a process went to sleep, and so were woken, since they began."""
+    states = [Path(f"/proc/{pid}/task/{thread}/status").read_text() for thread in threads(pid)]
+    return sum(int(state.partition("\nvoluntary_ctxt_switches:")[2].split()[0]) for state in states)
+
+
 def memory(pid: int) -> tuple[float, float]:
     """MiB of a process: resident (RSS), and its share of it where pages are shared (PSS)."""
-    lines = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:])
-    return int(lines["Rss"].split()[0]) / 1024, int(lines["Pss"].split()[0]) / 1024
+    found = _rollup(pid)
+    return found["Rss"], found["Pss"]
+
+
+def own_memory(pid: int) -> float:
+    """MiB of a process that are in no other (USS)."""
+    found = _rollup(pid)
+    return found["Private_Clean"] + found["Private_Dirty"]
+
+
+def _rollup(pid: int) -> dict[str, float]:
+    lines = (line.split(":", 1) for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:])
+    return {name: int(value.split()[0]) / 1024 for name, value in lines}
 
 
 def describe() -> str:
