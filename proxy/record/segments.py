@@ -89,8 +89,8 @@ class Tail:
             if not sealed:
                 return
             segment.finished = True
-            if most <= 0:
-                self.behind = position < len(self._segments) - 1
+            if most <= 0 and position < len(self._segments) - 1:
+                self.behind = True
                 return
         if (self._segments or self._drafts) and all(segment.finished for segment in self._segments):
             while self._drafts:

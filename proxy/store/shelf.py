@@ -147,7 +147,8 @@ class Shelf:
 
     def _remember_latest(self, db: sqlite3.Connection, thread: Thread) -> None:
         project_id, _, session_id = thread
-        for (key,) in reversed(db.execute(_LATEST, (session_id, project_id)).fetchall()):
+        latest: list[tuple[int]] = db.execute(_LATEST, (session_id, project_id)).fetchall()
+        for (key,) in reversed(latest):
             if (held := self._read(db, key)) is not None:
                 self._hold(thread, held)
 

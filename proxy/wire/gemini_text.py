@@ -28,7 +28,7 @@ def member(value: JSON, camel: str, snake: str) -> Any:
 def input_of(contents: Any) -> str | None:
     """The contents after the model's last one; None where there are none."""
     turn: list[str] = []
-    for content in reversed(_list(contents)):
+    for content in _list(contents)[::-1]:
         if isinstance(content, dict):
             if content.get("role") == "model":
                 break

@@ -26,7 +26,7 @@ def input_of(messages: Any) -> str | None:
     the turn is the one before them.
     """
     turn: list[str] = []
-    for message in reversed(messages if isinstance(messages, list) else []):
+    for message in messages[::-1] if isinstance(messages, list) else []:
         if not isinstance(message, dict) or message.get("role") in INSTRUCTING:
             continue
         if message.get("role") != "assistant":

@@ -26,7 +26,7 @@ def input_of(given: Any) -> str | None:
     if not isinstance(given, list):
         return None
     turn: list[str] = []
-    for item in reversed(given):
+    for item in given[::-1]:
         if not isinstance(item, dict) or item.get("role") in INSTRUCTING:
             continue
         if _was_output(item):

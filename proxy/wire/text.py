@@ -32,7 +32,7 @@ def input_of(messages: Any) -> str | None:
     if not isinstance(messages, list):
         return None
     turn: list[str] = []
-    for message in reversed(messages):
+    for message in messages[::-1]:
         if not isinstance(message, dict) or message.get("role") in INSTRUCTING:
             continue
         if message.get("role") == "assistant":

@@ -9,7 +9,7 @@ from bisect import bisect_right
 import pytest
 
 from proxy.record.board import Board, Column
-from proxy.record.frames import HEADER_SIZE, Kind, records
+from proxy.record.frames import HEADER_SIZE, Kind, frame, records
 from proxy.record.journal import Journal, JournalSettings
 from proxy.record.segments import BLOCK, Tail, epochs
 from proxy.record.spares import retire
@@ -212,6 +212,19 @@ async def test_a_torn_tail_is_cut_off(tmp_path, row, cut):
 
     assert [record.payload for draft in drafts for record in draft.records] in ([b"first"], [b"first", b"second payload"])
     assert len(drafts) == (2 if cut >= HEADER_SIZE + 14 else 1)
+    tail.close()
+
+
+def test_a_journal_has_ended_when_the_last_of_it_was_all_that_was_to_be_read_at_a_time(tmp_path):
+    payload = b"x" * 5000
+    (tmp_path / f"{EPOCH}-00000000.journal").write_bytes(frame(Kind.BEGIN, 1, 7, payload) + payload)
+
+    tail = Tail(tmp_path, EPOCH)
+    drafts = list(tail.read([0], 1000))
+
+    assert [draft.records[0].payload for draft in drafts] == [payload]
+    assert tail.ended
+    assert not tail.behind
     tail.close()
 
 
