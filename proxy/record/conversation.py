@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from proxy.record.keys import ASKED, REPLY, Keys, Place, Said, Scope
+from proxy.record import summaries
+from proxy.record.keys import ASKED, REPLY, Keys, Place, Quoted, Said, Scope
 from proxy.task import JSON, Task, Trace, Traced
 from proxy.wire.dialogue import answers_of, handles_of, history_of, references_of
 from proxy.wire.remark import ANSWER, PROMPT, Remark, joined
@@ -21,6 +22,7 @@ COUNTING = ("/count_tokens", ":countTokens", "/input_tokens")
 
 MOST_PLACES = 128  # answers of a history, the last ones, that are looked up
 LAST_ANSWERS = 3  # of a history that may have been trimmed: how many are looked up by themselves
+LAST_QUOTED = 8  # of one that is quoted as a text
 
 ENOUGH_PAIRED = 40  # weight of answers that, with the message before one of them, tell a conversation
 ENOUGH_ALONE = 80  # of answers alone, while their session goes on
@@ -34,7 +36,7 @@ class Link(NamedTuple):
     """The session of a task, and why."""
 
     session_id: str
-    by: str  # "reply", "sibling", "changed", "trimmed", or what a provider calls it
+    by: str  # "reply", "sibling", "changed", "trimmed", "quoted", "summary", or what a provider calls it
     task_id: str
     messages: int  # of its history, how many matched
     of: int
@@ -61,6 +63,8 @@ class Looks:
     places: tuple[Place, ...] = ()  # the longest first
     changed: tuple[Place, ...] = ()  # calls whose answer is not the one in this history; the longest first
     said: tuple[Said, ...] = ()  # the last one first
+    pieces: tuple[Quoted, ...] = ()  # of what may quote a summary
+    of: int = 0  # messages of a conversation that is quoted as a text
 
     @property
     def keys(self) -> Iterable[int]:
@@ -68,6 +72,7 @@ class Looks:
         yield from (place.key for place in self.places)
         yield from (place.key for place in self.changed)
         yield from (said.key for said in self.said)
+        yield from (piece.key for piece in self.pieces)
 
 
 class History(NamedTuple):
@@ -82,6 +87,8 @@ class History(NamedTuple):
     traces: tuple[Trace, ...] = ()  # what this call leaves behind
     remarks: tuple[Remark, ...] = ()
     scope: Scope | None = None
+    system: str | None = None
+    summing: bool = False  # the model was asked to sum up a conversation
 
     @property
     def keys(self) -> Iterable[int]:
@@ -108,11 +115,18 @@ def history(keys: Keys, task: Task) -> History | None:
             at=task.created_at, length=len(remarks), instructions=instructions, references=named, traces=tuple(handles)
         )
     answers = answers_of(task.kind, task.raw_input, task.raw_output)
+    summing = False
     if remarks[0].side == PROMPT:
         asked, left = _prompted(keys, scope, remarks, answers, instructions)
         last = None
     else:
         last, asked, left = _walked(keys, scope, remarks, answers, instructions)
+        told_to = task.system_prompt is not None and keys.is_told_to_sum_up(task.system_prompt)
+        summing = summaries.is_asked(remarks, told_to)
+        if summing and task.output is not None:
+            told = summaries.pieces(summaries.summary_of(task.output), summaries.LEFT)
+            whole = sum(map(len, told))
+            left += [Trace(piece.key, whole) for piece in keys.quoted(scope, told)]
     return History(
         at=task.created_at,
         length=len(remarks),
@@ -122,6 +136,8 @@ def history(keys: Keys, task: Task) -> History | None:
         traces=(Trace(asked, instructions), *left, *handles),
         remarks=remarks,
         scope=scope,
+        system=task.system_prompt,
+        summing=summing,
     )
 
 
@@ -138,8 +154,14 @@ def looks(keys: Keys, history: History) -> Looks | None:
             if count > len(remarks) - MOST_PLACES:
                 places.append(Place(chain.key(REPLY), count))
         return Looks(places=tuple(reversed(places)))
+    told = [*(keys.told_of(history.system) if history.system is not None else ())]
+    for text in summaries.places(remarks):
+        told += summaries.pieces(text, summaries.LOOKED_UP)
+    pieces = keys.quoted(scope, dict.fromkeys(told))
     if history.last is None:
-        return None
+        talk = summaries.quoted(remarks[-1].text) if history.summing else []
+        quoted = _quoted(keys, scope, talk)
+        return Looks(said=quoted, pieces=pieces, of=len(talk)) if quoted or pieces else None
     changed: list[Place] = []
     said: list[Said] = []
     run: list[Remark] = []
@@ -163,6 +185,7 @@ def looks(keys: Keys, history: History) -> Looks | None:
         places=tuple(places[: -MOST_PLACES - 1 : -1]),
         changed=tuple(changed[: -MOST_PLACES - 1 : -1]),
         said=tuple([each for each in said[: -LAST_ANSWERS - 1 : -1] if each.weight >= ENOUGH_PAIRED]),
+        pieces=pieces,
     )
 
 
@@ -180,7 +203,8 @@ def link(history: History, looks: Looks | None, found: Found, idle: int) -> Link
         return None
     return (
         _sibling(history, found, idle)
-        or (looks and _trimmed(history, looks.said, found, idle))
+        or (looks and _trimmed(history, looks, found, idle))
+        or (looks and _summed(history, looks.pieces, found, idle))
         or (looks and _changed(history, looks.changed, found, idle))
         or None
     )
@@ -212,9 +236,10 @@ def _walked(
     for answer in answers:
         whole = joined(answer if begun is None else (begun, *answer))
         left.append(Trace(chain.key(REPLY, keys.digest(whole)), instructions))
-        said = keys.said(scope, whole, blocks[-1] if blocks else None, 0)
-        if said.weight >= ENOUGH_PAIRED:
-            left.append(Trace(said.key, said.before))
+        for alone in (whole,) if begun is None else (whole, joined(answer)):  # what a history is compacted to comes without it
+            said = keys.said(scope, alone, blocks[-1] if blocks else None, 0)
+            if said.weight >= ENOUGH_PAIRED:
+                left.append(Trace(said.key, said.before))
     return last, asked, left
 
 
@@ -267,10 +292,10 @@ def _changed(history: History, changed: Sequence[Place], found: Found, idle: int
     return None
 
 
-def _trimmed(history: History, said: Sequence[Said], found: Found, idle: int) -> Link | None:
+def _trimmed(history: History, looks: Looks, found: Found, idle: int) -> Link | None:
     """Answers that are on record, in a history whose beginning is not: the more of them, and the longer, the better."""
     votes: dict[str, list[tuple[Said, Traced]]] = {}
-    for each in said:
+    for each in looks.said:
         known = [task for task in found.get(each.key, ()) if not task.explicit and task.created_at < history.at]
         known = [task for task in known if task.mark == each.before] or known
         known = [task for task in known if history.at - task.last_at <= idle] or known
@@ -287,13 +312,48 @@ def _trimmed(history: History, said: Sequence[Said], found: Found, idle: int) ->
         return None
     return Link(
         session_id,
-        "trimmed",
+        "quoted" if looks.of else "trimmed",
         task.task_id,
         len(matched) + paired,
-        history.length,
+        looks.of or history.length,
         True,
         0.8 if paired or len(matched) > 1 else 0.6,
     )
+
+
+def _summed(history: History, pieces: Sequence[Quoted], found: Found, idle: int) -> Link | None:
+    """A message or instructions that quote what the model had summed up: more than half of it, and hardly of anything else."""
+    weights: dict[str, int] = {}  # by task: what of its summary is quoted
+    tasks: dict[str, Traced] = {}
+    for piece in pieces:
+        for each in found.get(piece.key, ()):
+            if not each.explicit and each.created_at < history.at:
+                weights[each.task_id] = weights.get(each.task_id, 0) + piece.weight
+                tasks[each.task_id] = each
+    whole = [id for id, weight in weights.items() if 2 * weight > tasks[id].mark and weight >= _enough(history, tasks[id], idle)]
+    if not whole:
+        return None
+    task = tasks[max(whole, key=lambda each: (weights[each], tasks[each].created_at))]
+    others = [weight for id, weight in weights.items() if tasks[id].session_id != task.session_id]
+    if 2 * max(others, default=0) > weights[task.task_id]:
+        return None
+    return Link(task.session_id, "summary", task.task_id, 1, history.length, True, 0.7)
+
+
+def _enough(history: History, task: Traced, idle: int) -> int:
+    """Characters of a summary that tell it, the more of them the longer it was silent."""
+    return summaries.ENOUGH if history.at - task.last_at <= idle else ENOUGH_LATER
+
+
+def _quoted(keys: Keys, scope: Scope, remarks: Sequence[Remark]) -> tuple[Said, ...]:
+    """The answers of a conversation that is quoted as a text, the last one first."""
+    said: list[Said] = []
+    before: Remark | None = None
+    for remark in remarks:
+        if remark.side == ANSWER:
+            said.append(keys.said(scope, remark, before, 1))
+        before = remark
+    return tuple([each for each in reversed(said) if each.weight >= ENOUGH_PAIRED][:LAST_QUOTED])
 
 
 def _living(history: History, found: Iterable[Traced], idle: int) -> list[Traced]:

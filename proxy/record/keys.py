@@ -6,15 +6,17 @@ A key is a signed 64-bit integer. Its first 16 bits are the caller's, so that th
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 from hashlib import blake2b
 from typing import NamedTuple
 
+from proxy.record.summaries import LOOKED_UP, is_told_to, may_quote, pieces
 from proxy.wire.dialogue import Reference
 from proxy.wire.remark import Remark
 
-REPLY, ASKED, SAID = b"r", b"a", b"s"
-"""What a key is of: all that was said up to an answer; all that was said before one; an answer by itself."""
+REPLY, ASKED, SAID, QUOTED = b"r", b"a", b"s", b"q"
+"""What a key is of: all that was said up to an answer; all before one; an answer by itself; a piece of a summary."""
 
 CACHED = 8192  # remarks whose digest is remembered: a history comes again with each call
 CACHED_LENGTH = 2048  # characters of the longest one
@@ -40,6 +42,13 @@ class Said(NamedTuple):
     length: int  # messages of the history up to its end
 
 
+class Quoted(NamedTuple):
+    """A piece of a text that may be one of a summary."""
+
+    key: int  # as `QUOTED`
+    weight: int  # characters that it is known by
+
+
 class Place(NamedTuple):
     """Where a history may have been a whole call before: at an answer in it."""
 
@@ -60,6 +69,8 @@ class Keys:
         self._digest = lru_cache(CACHED)(self._digest_of)
         self.scope = lru_cache(1024)(self._scope_of)
         self.instructions = lru_cache(256)(self._instructions_of)
+        self.is_told_to_sum_up = lru_cache(256)(is_told_to)
+        self.told_of = lru_cache(256)(self._told_of)  # the pieces of instructions in which a summary may be
 
     def _scope_of(self, project_id: str, caller_key: str | None, user_id: str | None) -> Scope:
         said = "\0".join((project_id, caller_key or "", "" if user_id is None else f"={user_id}"))
@@ -92,6 +103,18 @@ class Keys:
             digest += asked
             weight += 0 if before is None else len(before.text)
         return Said(scope.key(SAID, digest), mark(asked), weight, count)
+
+    def quoted(self, scope: Scope, pieces: Iterable[str]) -> tuple[Quoted, ...]:
+        """Pieces of a summary, or of what may quote one."""
+        return tuple(
+            [
+                Quoted(scope.key(QUOTED, self._hash(piece.encode("utf-8", "surrogatepass"), b"piece")), len(piece))
+                for piece in pieces
+            ]
+        )
+
+    def _told_of(self, instructions: str) -> tuple[str, ...]:
+        return tuple(pieces(instructions, LOOKED_UP)) if may_quote(instructions) else ()
 
     def reference(self, project_id: str, reference: Reference) -> int:
         """Of what a provider gave as a handle: it is no guess, so the caller and the user do not matter."""

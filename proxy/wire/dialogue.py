@@ -203,12 +203,15 @@ def _remarks_of_items(items: Iterable[JSON]) -> Iterator[Remark]:
         elif kind in ("function_call", "custom_tool_call"):
             arguments = item.get("arguments", item.get("input"))
             yield Remark(ANSWER, "", (call_of(item.get("call_id"), item.get("name"), arguments),))
+        elif kind == "compaction" and isinstance(item.get("encrypted_content"), str):
+            yield Remark(ANSWER, f"compaction {item['encrypted_content']}")  # what stands for all that was said before it
         elif isinstance(kind, str) and kind.endswith("_output"):
             yield Remark(TOOL, content_of(item.get("output")))
 
 
 def _response_answers(_asked: JSON, answer: JSON) -> Iterator[Iterable[Remark]]:
-    yield _remarks_of_items(_dicts(answer.get("output")))
+    """A compacted conversation gives the user's messages back too: they are no answers."""
+    yield [remark for remark in _remarks_of_items(_dicts(answer.get("output"))) if remark.side != USER]
 
 
 # -- Anthropic's messages ----------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from pathlib import Path
 from proxy.record.threads import Threads
 from proxy.store import open_store
 from tests.sessions import labelled
+from tests.sessions.compacting import SUMMED_UP
 from tests.sessions.labelled import AS_IT_WAS, CHANGED, Labelled
 
 MODIFIED = {shape.__name__ for shape in CHANGED}
@@ -90,6 +91,7 @@ async def figures(place: Path, seed: int = 1) -> dict[str, Figures]:
         "all": calls,
         "history as it was": [call for call in calls if call.shape not in MODIFIED],
         "history changed": [call for call in calls if call.shape in MODIFIED],
+        "summed up": [call for call in calls if call.shape in {shape.__name__ for shape in SUMMED_UP}],
     }
     groups |= {shape.__name__: [call for call in calls if call.shape == shape.__name__] for shape in AS_IT_WAS | CHANGED}
     return {name: counted(group, sessions) for name, group in groups.items()}

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from proxy.task import Task
+from tests.sessions.compacting import SUMMED_UP
 from tests.sessions.talk import KINDS, MINUTE, NOON, SECOND, App, Turn, model, task, tool, user
 
 WORDS = """
@@ -163,9 +164,10 @@ def edited(talk: Talk) -> None:
 def single(talk: Talk) -> None:
     """One call and no more; many of an app that asks the same of each text, with examples."""
     shots = [user("Sort: the parcel is late"), model("delivery"), user("Sort: I was charged twice"), model("payment")]
-    kind = talk.random.choice(("plain", "sorting", "shots"))
-    turns = [user(f"Sort: {talk.sentence()}" if kind != "plain" else talk.sentence())]
-    answer = model(talk.random.choice(("delivery", "payment")) if kind != "plain" else talk.text())
+    kind = talk.random.choice(("plain", "sorting", "shots", "paper"))
+    opening = {"plain": talk.sentence(), "paper": f"Summarize this text in a few words:\n\n{talk.text()}\n{talk.text()}"}
+    turns = [user(opening.get(kind, f"Sort: {talk.sentence()}"))]
+    answer = model(talk.text() if kind in opening else talk.random.choice(("delivery", "payment")))
     talk.say([*shots, *turns] if kind == "shots" else turns, answer)
 
 
@@ -224,7 +226,7 @@ def rewritten(talk: Talk) -> None:
 AS_IT_WAS: dict[Shape, int] = {
     chat: 110, agent: 60, papers: 40, dated: 30, same_opening: 60, retried: 40, edited: 30, single: 80, referring: 20,
 }  # fmt: skip
-CHANGED: dict[Shape, int] = {trimmed: 25, compacted: 25, bare_papers: 25, rewritten: 25}
+CHANGED: dict[Shape, int] = {trimmed: 25, compacted: 25, bare_papers: 25, rewritten: 25} | SUMMED_UP
 """How many conversations of each shape."""
 
 

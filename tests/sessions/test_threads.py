@@ -48,6 +48,7 @@ async def desk(request, tmp_path):
     await store.close()
 
 
+KINDS_OF_TALK = tuple(kind for kind in KINDS if kind != "completion")  # a prompt has no messages
 HELLO = [user("Where is the nearest bakery?")]
 BAKERY = model("There is one in Mill Street, next to the chemist's.")
 MORE = [*HELLO, BAKERY, user("When does it open?")]
@@ -292,6 +293,82 @@ async def test_a_history_summed_up_but_for_its_end_is_found_likewise(desk):
     summed = [user("[Summary: the user asked for a bakery and its hours]"), turns[-1], rye, user("Fine. And cake?")]
     second = await desk.one(app.call(summed, model("Cake too."), NOON + 3 * MINUTE))
     assert (second.session_id, second.session_evidence["by"]) == (first.session_id, "trimmed")
+
+
+SUMMARY = (
+    "The user looks for a bakery in the neighbourhood. There is one in Mill Street that opens at half past six in the morning."
+)
+SUM_UP = user("Your task is to create a detailed summary of the conversation so far.")
+CONTINUED = f"This session is being continued from a previous conversation. Summary:\n{SUMMARY}\nGo on from there."
+
+
+@pytest.mark.parametrize("kind", KINDS_OF_TALK)
+async def test_a_history_that_begins_with_a_summary_goes_on_from_the_call_that_summed_up(desk, kind):
+    app = App(kind)
+    await desk.one(app.call(HELLO, BAKERY, NOON), app.call(MORE, OPENS, NOON + MINUTE))
+    told = model(f"<analysis>It is about bread, and about when a shop opens.</analysis>\n<summary>{SUMMARY}</summary>")
+    summed = await desk.one(app.call([*MORE, OPENS, SUM_UP], told, NOON + 2 * MINUTE))
+    turns = [user(CONTINUED), user("And do they have cake?")]
+    after = await desk.one(app.call(turns, model("They do."), NOON + 3 * MINUTE))
+    last = await desk.one(app.call([*turns, model("They do."), user("Fine.")], model("Enjoy."), NOON + 4 * MINUTE))
+    assert after.session_id == summed.session_id == last.session_id
+    evidence = after.session_evidence
+    assert (evidence["by"], evidence["task"], evidence["confidence"]) == ("summary", summed.id, 0.7)
+    assert last.session_evidence["by"] == "reply"
+
+
+async def test_a_summary_of_a_quoted_conversation_among_the_instructions_is_found_too(desk):
+    app = App()
+    first = await desk.one(app.call(HELLO, BAKERY, NOON))
+    quoted = f"Progressively summarize the lines.\n\nNew lines:\nHuman: {HELLO[0].text}\nAI: {BAKERY.text}\n\nNew summary:"
+    summed = await desk.one(replace(app, system=None).call([user(quoted)], model(SUMMARY), NOON + MINUTE))
+    told = replace(app, system=f"You are kind.\nSummary of the conversation so far: {SUMMARY}")
+    after = await desk.one(told.call([user("And cake?")], OPENS, NOON + 2 * MINUTE))
+    assert first.session_id == summed.session_id == after.session_id
+    assert (summed.session_evidence["by"], summed.session_evidence["messages_matched"]) == ("quoted", 2)
+    assert after.session_evidence["by"] == "summary"
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        App(key="another").call([user(CONTINUED)], OPENS, NOON + 3 * MINUTE),
+        App(user="somebody").call([user(CONTINUED)], OPENS, NOON + 3 * MINUTE),
+        App().call([user(CONTINUED.replace(SUMMARY, SUMMARY.partition(". ")[0] + "."))], OPENS, NOON + 3 * MINUTE),
+        App().call([user(CONTINUED)], OPENS, NOON + 300 * MINUTE),
+        App().call([user(f"Translate this: {SUMMARY}")], OPENS, NOON + 3 * MINUTE),
+    ],
+    ids=["another caller", "another user", "less than half of it", "long after", "no word of a summary"],
+)
+async def test_a_summary_links_nothing_else(desk, after):
+    await desk.one(App().call(HELLO, BAKERY, NOON))
+    await desk.one(App().call([*HELLO, BAKERY, SUM_UP], model(SUMMARY), NOON + MINUTE))
+    assert (await desk.one(after)).session_evidence is None
+
+
+async def test_a_summary_of_a_text_that_was_no_conversation_links_nothing(desk):
+    await desk.one(App().call([user(f"Summarize: {SUMMARY} {SUMMARY}")], model(SUMMARY), NOON))
+    assert (await desk.one(App().call([user(CONTINUED)], OPENS, NOON + MINUTE))).session_evidence is None
+
+
+async def test_two_summaries_that_say_the_same_link_nothing(desk):
+    for question in (HELLO, [user("Is there any bread?")]):
+        await desk.one(App().call(question, BAKERY, NOON))
+        await desk.one(App().call([*question, BAKERY, SUM_UP], model(SUMMARY), NOON + MINUTE))
+    assert (await desk.one(App().call([user(CONTINUED)], OPENS, NOON + 2 * MINUTE))).session_evidence is None
+
+
+async def test_a_compacted_response_is_gone_on_from(desk):
+    app = App("response")
+    first = await desk.one(app.call(HELLO, BAKERY, NOON))
+    asked = {"role": "user", "content": HELLO[0].text, "type": "message"}
+    item = {"type": "compaction", "id": "cmp_1", "encrypted_content": "gAAAA" + "x" * 200}
+    compacted = {"id": "resp_c", "object": "response.compaction", "output": [asked, item]}
+    summed = await desk.one(task(app, app.request([*HELLO, BAKERY]), compacted, NOON + MINUTE))
+    request = {"model": "m", "input": [asked, item, {"role": "user", "content": "And cake?"}]}
+    after = await desk.one(task(app, request, app.response(OPENS, []), NOON + 2 * MINUTE))
+    assert first.session_id == summed.session_id == after.session_id
+    assert after.session_evidence["task"] == summed.id
 
 
 async def test_an_answer_that_the_app_changed_is_a_weaker_link(desk):

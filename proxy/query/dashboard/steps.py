@@ -71,6 +71,8 @@ _WAYS = {
     "reply": "the history it brought along",
     "changed": "a history with answers that the app had changed",
     "trimmed": "what was left of a trimmed history",
+    "quoted": "a conversation that it quotes to have it summed up",
+    "summary": "a summary that it quotes",
     "sibling": "the same question, asked again",
 }
 
