@@ -1,6 +1,6 @@
 """What the relay costs: direct, nginx `proxy_pass` and tasktap in one run, the proxy under test alone on one core.
 
-    python -m benchmarks.relay [--quick] [--plain] [--without tasktap] [--profile SECONDS] [--option 'journal.patience_ms = 9']
+    python -m benchmarks.relay [--quick] [--plain] [--without tasktap] [--profile SECONDS [--scene TEXT]] [--option TOML]
 
 tasktap is measured as a release is installed, its path of bytes compiled; with `--plain` this source tree is run as it is.
 Upstream, callers, desk and supervisor share the other core. CPU figures are the scheduler's for the relay process, all threads.
@@ -134,10 +134,11 @@ def memory(load: Helper, rivals: list[Rival], idle: dict[str, list[tuple[float, 
     return broken
 
 
-def profile(load: Helper, rival: Rival, seconds: float) -> None:
-    """Keep the relay busy with small calls, for a profiler to look at."""
-    print(f"tasktap: relay {rival.relay}, desk {rival.desk}, calls port {rival.port}; small calls for {seconds:g} s", flush=True)
-    cost = measure(load, rival, Scene("profile", "small", 32, seconds))
+def profile(load: Helper, rival: Rival, seconds: float, wanted: str) -> None:
+    """Keep the relay busy with one scene, for a profiler to look at."""
+    scene = next(each for each in SCENES if wanted in each.name)
+    print(f"{rival.name}: relay {rival.relay}, desk {rival.desk}, port {rival.port}; {scene.name} for {seconds:g} s", flush=True)
+    cost = measure(load, rival, replace(scene, seconds=seconds))
     print(f"{cost.calls} calls, relay {number(cost.relay_us, 1)} µs, desk {number(cost.desk_us, 1)} µs a call")
 
 
@@ -147,7 +148,8 @@ def options() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="one short round, under a minute")
     parser.add_argument("--plain", action="store_true", help="run this source tree as it is, nothing compiled")
     parser.add_argument("--without", choices=["tasktap"], help="leave one out, to look at the others")
-    parser.add_argument("--profile", type=float, metavar="SECONDS", help="only make small calls through tasktap, for a profiler")
+    parser.add_argument("--profile", type=float, metavar="SECONDS", help="only play one scene through tasktap, for a profiler")
+    parser.add_argument("--scene", default="small", metavar="TEXT", help="a part of that scene's name")
     parser.add_argument("--option", action="append", default=[], metavar="TOML", help="a line for tasktap's configuration")
     return parser.parse_args()
 
@@ -178,7 +180,7 @@ def main() -> int:
                 run(stack, tasktap(port, folder / "tasktap", cores[0], "".join(f"{each}\n" for each in said.option), python))
             )
         if said.profile is not None:
-            profile(load, rivals[-1], said.profile)
+            profile(load, rivals[-1], said.profile, said.scene)
             return 0
         build, disk = "plain" if python is None else "compiled", kind_of_disk(folder)
         print(f"{machine.describe()}; tasktap {build}; load {os.getloadavg()[0]:.1f} at the start; journal and store on {disk}")

@@ -36,6 +36,7 @@ _ENDS = (int(Kind.END), int(Kind.WHOLE))
 _JOURNALLED, _HELD, _HELD_MICROSECONDS = map(int, (Column.JOURNALLED, Column.HELD, Column.HELD_MICROSECONDS))
 _WATCH: Final = SOFT_BACKLOG // 2  # bytes in memory at which every record looks whether there is room
 RETRY_SECONDS: Final = 0.25  # between two tries to write
+FIRST_BYTES: Final = 1 << 20  # of the first segment: a relay that dies soon, again and again, does not fill the journal
 MEASURE_SECONDS: Final = 1.0  # how often a nearly full journal looks whether the recorder has made room
 UNFINISHED: Final = ".new"  # behind the name of a segment that is still being made
 _MOST_BUFFERS: Final = 1000  # Linux takes 1024 in one pwritev
@@ -309,7 +310,7 @@ class _Writer:
             faults.hit("journal.rotate")
         settings = self._settings
         self._measure()
-        size = max(settings.segment_bytes, least)
+        size = max(settings.segment_bytes if self._index else min(settings.segment_bytes, FIRST_BYTES), least)
         path = settings.directory / f"{self._epoch}-{self._index:08d}.journal"
         fd = spares.take(settings.directory, size, path)
         if fd is None:

@@ -36,6 +36,7 @@ LONGEST_REST: Final = 0.5  # between two looks at journals that nobody should be
 RETRY_SECONDS: Final = 0.5  # after the store could not be used
 BATCH_BYTES: Final = 4 << 20  # of journal read at a time
 BATCH_TASKS: Final = 500
+RUN_TASKS: Final = 100  # of earlier runs: so many are stored before a later run is looked at
 MOST_TRIES: Final = 3  # to read a call: then it is set aside
 FEW_TASKS: Final = 16  # are given their sessions at once; more of them in the thread
 
@@ -260,6 +261,8 @@ class Recorder:
     def _read_back(self) -> dict[str, int]:
         """Read on in each journal. What ended after the moment that is given for its run has to wait: what it goes on from may be
         in a journal of that run that was not read so far. (What it goes on from was journalled before it began.)
+
+        The journals of earlier runs come first, and not all at once: a desk that dies again and again gets on a little each time.
         """
         found = epochs(self._directory)
         begun = time.monotonic_ns() // 1000
@@ -267,8 +270,11 @@ class Recorder:
         for epoch in found:
             if epoch not in self._tails:
                 self._tails[epoch] = Tail(self._directory, epoch)
-        for epoch, tail in self._tails.items():
+        for epoch, tail in sorted(self._tails.items()):  # a run's name begins with its time
             if epoch not in found or epoch in held or (tail.ended and not tail.empty):
+                continue
+            if self._unread and _run(epoch) != _run(self._unread[-1][0]) and len(self._unread) >= RUN_TASKS:
+                tail.behind = True
                 continue
             try:
                 for draft in tail.read(found[epoch], BATCH_BYTES):

@@ -16,7 +16,7 @@ from typing import Final
 
 SPARE: Final = ".spare"
 _BLANKING: Final = ".blanking"  # behind the name of a segment that is on its way to become one
-_LEAST_BYTES: Final = 1 << 20  # of a segment that is worth it
+_LEAST_BYTES: Final = 2 << 20  # of a segment that is worth it: a relay's first one is not
 _MOST: Final = 16  # spares in one directory
 _SECONDS: Final = 60.0  # how long they are kept for
 _ZEROS: Final = bytes(1 << 20)

@@ -10,7 +10,7 @@ import pytest
 
 from proxy.record.board import Board, Column
 from proxy.record.frames import HEADER_SIZE, Kind, frame, records
-from proxy.record.journal import Journal, JournalSettings
+from proxy.record.journal import FIRST_BYTES, Journal, JournalSettings
 from proxy.record.segments import BLOCK, Tail, epochs
 from proxy.record.spares import retire
 
@@ -71,26 +71,34 @@ async def test_records_keep_their_order_over_many_segments(journal, tmp_path):
 
 
 async def test_a_segment_that_was_made_blank_is_written_again(tmp_path, row):
-    size = 1 << 20
+    size = 4 << 20
     settings = JournalSettings(directory=tmp_path, segment_bytes=size, patience=30)
     first = Journal(settings, EPOCH, row)
-    await written(first, first.append(Kind.DATA, 1, b"o" * (size - 1000)))
+    for length in (FIRST_BYTES - 1000, size - 1000):
+        await written(first, first.append(Kind.DATA, 1, b"o" * length))
     await first.close(1)
-    [path] = tmp_path.glob("*.journal")
+    small, path = sorted(tmp_path.glob("*.journal"))
+    small.unlink()
     file = path.stat().st_ino
     retire(path, size - 900)
 
     second = Journal(settings, NEXT, row)
-    await written(second, second.append(Kind.END, 2, b"new"))
+    await written(second, second.append(Kind.DATA, 2, b"n" * (FIRST_BYTES - 1000)))
+    await written(second, second.append(Kind.DATA, 3, b"n" * 2000))
     await second.close(1)
 
-    [path] = tmp_path.iterdir()
-    assert (path.name, path.stat().st_ino, on_disk(tmp_path)) == (
-        f"{NEXT}-00000000.journal",
-        file,
-        [(Kind.END, 2, b"new")],
-    )
-    assert not path.read_bytes().rstrip(b"\0").count(b"o")
+    small, path = sorted(tmp_path.iterdir())
+    assert (path.name, path.stat().st_ino) == (f"{NEXT}-00000001.journal", file)
+    assert [number for _, number, _ in on_disk(tmp_path)] == [2, 3]
+    assert not path.read_bytes().count(b"o")
+
+
+async def test_the_first_segment_is_small_and_those_behind_it_are_what_was_asked_for(tmp_path, row):
+    journal = Journal(JournalSettings(directory=tmp_path, segment_bytes=4 << 20, patience=30), EPOCH, row)
+    for _ in range(3):
+        await written(journal, journal.append(Kind.DATA, 1, bytes(700_000)))
+    await journal.close(1)
+    assert [path.stat().st_size for path in sorted(tmp_path.iterdir())] == [FIRST_BYTES, 4 << 20]
 
 
 async def test_a_record_larger_than_a_segment_gets_a_segment_of_its_own(journal, tmp_path):

@@ -13,7 +13,7 @@ from proxy.record.assembly import call, pack_begin, pack_head, pack_whole
 from proxy.record.board import Board, Column
 from proxy.record.frames import Kind, Record, records
 from proxy.record.journal import Journal, JournalSettings
-from proxy.record.recorder import LONGEST_REST, Recorder
+from proxy.record.recorder import LONGEST_REST, RUN_TASKS, Recorder
 from proxy.store import StoreRejected, StoreUnavailable
 from proxy.store.memory import MemoryStore
 from proxy.task import Ending, Forget, Task
@@ -253,6 +253,27 @@ async def test_calls_of_an_earlier_run_are_recovered_and_counted_apart(house):
 
     assert (await house.store.get("old")).ending is Ending.PROXY_DIED
     assert (house.status().stored, house.recovered) == (1, 1)
+
+
+async def test_earlier_runs_are_stored_one_after_the_other_so_that_a_desk_that_dies_again_and_again_gets_on(house):
+    """It could never store what it only read, and would read all of it anew each time."""
+    directory = house.path / "journal"
+    for run in range(3):
+        other = Journal(JournalSettings(directory=directory, patience=30), f"{run:016x}w0s1", house.board.row(2))
+        for number in range(1, RUN_TASKS + 1):
+            other.append(Kind.BEGIN, number, begin(number, f"old-{run}-{number}"))
+            other.append(Kind.WHOLE, number, whole())
+        await other.close(1)
+    await house.carried("new")
+    for run in range(3):
+        await house.recorder.step()
+        assert (house.recovered, house.status().stored) == ((run + 1) * RUN_TASKS, 0)
+        assert len(list(directory.iterdir())) == 3 - run
+        await house.recorder.close()
+        house.recorder = house.new_recorder()
+        await house.recorder.recount([EPOCH])
+    await house.recorder.step()
+    assert house.status().stored == 1
 
 
 class Moody(MemoryStore):
