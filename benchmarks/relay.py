@@ -136,8 +136,8 @@ def memory(load: Helper, rivals: list[Rival], idle: dict[str, list[tuple[float, 
 
 def profile(load: Helper, rival: Rival, seconds: float, wanted: str) -> None:
     """Keep the relay busy with one scene, for a profiler to look at."""
-    scene = next(each for each in SCENES if wanted in each.name)
-    print(f"{rival.name}: relay {rival.relay}, desk {rival.desk}, port {rival.port}; {scene.name} for {seconds:g} s", flush=True)
+    scene = next(each for each in SCENES if wanted in each.title)
+    print(f"{rival.name}: relay {rival.relay}, desk {rival.desk}, port {rival.port}; {scene.title} for {seconds:g} s", flush=True)
     cost = measure(load, rival, replace(scene, seconds=seconds))
     print(f"{cost.calls} calls, relay {number(cost.relay_us, 1)} µs, desk {number(cost.desk_us, 1)} µs a call")
 

@@ -249,7 +249,10 @@ class Chunked:
             return None
         end = data.find(b"\r\n", 0, 18)
         size = _SIZES.get(data[:end])
-        return data[end + 2 : -2] if size and len(data) == end + 4 + size and data[-2:] == b"\r\n" else None
+        length = len(data)
+        if not size or length != end + 4 + size or data[length - 2] != 13 or data[length - 1] != 10:
+            return None
+        return data[end + 2 : length - 2]
 
     def feed(self, data: bytes) -> tuple[bytes, int]:
         """The payload in `data`, and how many of its bytes belong to this message. Raises BadMessage."""

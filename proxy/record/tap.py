@@ -27,6 +27,7 @@ from proxy.task import JSON, Ending
 
 _MOST_PIECES: Final = 64  # pieces that wait to become one record
 _SMALL: Final = 4096  # bytes: a larger piece does not wait
+_LF: Final = 10
 _clock = time.monotonic_ns
 _BEGIN, _SENT, _HEAD, _DATA, _MARK, _END, _WHOLE, _PIECES = map(int, Kind)
 _BEGUN, _ENDED, _LOST, _DROPPED, _CUT, _UNDECODED, _STREAMS, _UNRECORDED = map(
@@ -211,12 +212,14 @@ class Tap:
     def data(self, payload: bytes) -> int:
         """A piece of the answer has come. Returns what must be written before it goes on: 0 for nothing but the beginning."""
         pieces = self._pieces
+        size = len(payload)
         if (  # an event of a stream like those before it
             self._quick is not None
             and self._awaited
-            and payload[-2:] == b"\n\n"
-            and payload.find(self._quick) < 0
-            and len(payload) < _SMALL
+            and 2 <= size < _SMALL
+            and payload[size - 1] == _LF
+            and payload[size - 2] == _LF
+            and self._quick not in payload
             and len(pieces) < _MOST_PIECES
         ):
             pieces.append(payload)

@@ -154,6 +154,31 @@ def test_a_secret_after_what_all_events_begin_with_is_seen() -> None:
         assert redactor.feed(plain[1]) is plain[1]
 
 
+ENVELOPES = [
+    b'data: {"id":"c-1","choices":[{"index":0,"delta":{"content":"%b"},"logprobs":null,"finish_reason":null}]}\n\n',
+    b'data: {"id":"c-1","choices":[{"index":0,"delta":{"tool_calls":[{"function":{"arguments":"%b"}}]}}]}\n\n',
+    b'data: {"t":"%b"}\n\n',
+    b'event: x\ndata: {"api_key":"%b"}\n\n',
+    b": %b\n\n",
+]
+FRAGMENTS = st.lists(
+    st.sampled_from(["key", "api_", "S3CRET", '":"', '\\"', ":", ": ", "{", "}", "\n\n", "a word ", "x" * 40]), max_size=4
+).map("".join)
+
+
+@given(st.lists(st.tuples(st.sampled_from(ENVELOPES), FRAGMENTS, st.booleans(), st.booleans()), min_size=3, max_size=30))
+def test_events_that_are_like_those_before_them_are_judged_as_if_they_stood_alone(said) -> None:
+    """What is remembered of a stream is what need not be searched again, and nothing else."""
+    pieces, gathered = [], b""
+    for envelope, text, raw, ends in said:
+        gathered += envelope % (text.encode() if raw else json.dumps(text)[1:-1].encode())
+        if ends:
+            pieces.append(gathered)
+            gathered = b""
+    pieces.append(gathered)
+    assert run(pieces)[0] == run([b"".join(pieces)])[0]
+
+
 @pytest.mark.parametrize("cut", range(1, 26))
 def test_arguments_that_came_in_fragments_are_redacted_when_put_together(cut: int) -> None:
     text = '{"api_key": "S3CRET", "q": 1}'
