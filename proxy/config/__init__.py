@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
+from pydantic_settings import InitSettingsSource
 
 from proxy.config import environment
 from proxy.config.complaints import ConfigError, Origins, problems_of
@@ -65,10 +66,12 @@ def load(config: Path | None = None, data_dir: Path | None = None, calls: str | 
         path: value for path, value in zip(FLAGS, (data_dir, calls, desk), strict=True) if value is not None
     }
     origins = Origins(file.name, file.text, environ.variables, {path: FLAGS[path] for path in flags})
+    # the first layer wins; pydantic-settings merges them key by key
+    layers = [InitSettingsSource(Settings, tree) for tree in (_nested(flags), environ.tree, file.tree)]
     problems = []
     settings = None
     try:
-        settings = Settings.model_validate(_over(_nested(flags), _over(environ.tree, file.tree)))
+        settings = Settings(_build_sources=(tuple(layers), {}))  # type: ignore[call-arg]  # mypy sees only fields as arguments
         problems = contradictions(settings)
     except ValidationError as error:
         problems = problems_of(error, known, BUILT_IN)
@@ -132,15 +135,6 @@ def _nested(flags: dict[tuple[str, ...], object]) -> dict[str, Any]:
             table = table.setdefault(part, {})
         table[path[-1]] = value
     return tree
-
-
-def _over(upper: dict[str, Any], lower: dict[str, Any]) -> dict[str, Any]:
-    """Both trees as one: where both say something, the upper one is right; tables are merged key by key."""
-    merged = dict(lower)
-    for name, value in upper.items():
-        below = merged.get(name)
-        merged[name] = _over(value, below) if isinstance(value, dict) and isinstance(below, dict) else value
-    return merged
 
 
 def _read_file(given: Path | None) -> File:

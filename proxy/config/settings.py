@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from proxy.config import redaction, values
 
@@ -344,10 +345,10 @@ class Insights(Section):
     )
 
 
-class Settings(BaseModel):
+class Settings(BaseSettings):
     """All settings. `proxy.config.load` makes one from file, environment and flags; made directly it reads neither."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, validate_default=True)
+    model_config = SettingsConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     data_dir: Annotated[Path, AfterValidator(_home)] = Field(
         default=Path("tasktap-data"), description="Directory of the journal and the store; one `tasktap serve` at a time uses it."
@@ -384,3 +385,15 @@ class Settings(BaseModel):
             name: {**BUILT_IN.get(name, {}), **entry} if isinstance(entry, dict) else entry for name, entry in given.items()
         }
         return {**BUILT_IN, **merged}
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what is given: `load` brings its own layers."""
+        return (init_settings,)
