@@ -9,8 +9,7 @@ import math
 import time
 from ipaddress import IPv6Address, ip_address
 
-from aiohttp import web
-
+from proxy.query import web
 from proxy.query.door import refuse
 from proxy.query.pace import Pace
 

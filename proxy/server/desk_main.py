@@ -16,15 +16,13 @@ from dataclasses import replace
 from importlib import metadata
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 import uvloop
-from aiohttp import http as aiohttp_http
-from aiohttp import web
 from setproctitle import setproctitle
 
-from proxy.query.api import Act, Desk, DeskRunner, build
+from proxy.query.api import Act, Desk, build
 from proxy.query.segments import Thresholds
 from proxy.record.accounts import epoch_of, status
 from proxy.record.board import Board, Column, desk_row
@@ -33,6 +31,7 @@ from proxy.record.retention import Retention, Rules
 from proxy.record.threads import Threads
 from proxy.record.watching import Watch
 from proxy.server import again, data_dir, forgetting, logs, regroup
+from proxy.server.desk_door import DeskDoor
 from proxy.server.intake import IntakeDoor
 from proxy.server.late_store import LateStore
 from proxy.server.premises import Surroundings
@@ -44,6 +43,7 @@ from proxy.wire.coding import decode
 
 LOCK_SECONDS: Final = 4.0  # a desk whose supervisor was killed is gone within 2
 REOPEN_SECONDS: Final = 0.5
+CLOSE_SECONDS: Final = 0.2  # for questions that are being answered when the desk ends
 FIRST_TRY_SECONDS: Final = 1.0  # "ready" waits so long for the store
 
 
@@ -184,9 +184,8 @@ class _Process:
             house=Surroundings(self._path, told.settings, _desk(told).version),
             mounted=self._intake.mounted,
         )
-        runner = DeskRunner(desk, shutdown_timeout=0.2)
-        await runner.setup()
-        await web.SockSite(runner, socket.socket(fileno=told.socket), backlog=128).start()
+        door = DeskDoor(desk)
+        await door.open(socket.socket(fileno=told.socket))
         recording = loop.create_task(self._record())
         with contextlib.suppress(TimeoutError):  # one that is brought up to date may take long: calls do not wait for it
             await asyncio.wait_for(self._tried.wait(), FIRST_TRY_SECONDS)
@@ -201,7 +200,7 @@ class _Process:
         retaining.cancel()
         telling.cancel()
         await asyncio.gather(recording, retaining, telling, return_exceptions=True)
-        await runner.cleanup()
+        await door.close(CLOSE_SECONDS)
         await self._intake.seal()
         if drain and self._store.is_open:
             try:
@@ -214,18 +213,11 @@ class _Process:
         await self._store.close()
 
 
-def _check_aiohttp() -> None:
-    parser: Any = aiohttp_http.HttpRequestParser
-    if parser.__module__ != "aiohttp._http_parser":
-        raise SystemExit("tasktap: aiohttp's C parser is not there; install a wheel of aiohttp for this platform.")
-
-
 def run(told: Told) -> None:
     """Until told to stop."""
     settle()
     setproctitle("tasktap: desk")
     logs.begin("desk", told.settings["log"])
-    _check_aiohttp()
     lock = data_dir.lock(Path(told.data_dir), "desk.lock", LOCK_SECONDS)
     uvloop.run(_Process(told).work())
     os.close(lock)

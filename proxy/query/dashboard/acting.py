@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from aiohttp import web
-
+from proxy.query import web
 from proxy.query.dashboard import view
 from proxy.query.dashboard.room import Room, form
 from proxy.query.encoding import encode

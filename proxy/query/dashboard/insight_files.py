@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace
 
-from aiohttp import web
-
-from proxy.query import insights
+from proxy.query import insights, web
 from proxy.query.dashboard import sheet, span, view
 from proxy.query.dashboard.insight_pages import OF_SPAN, compared, standing_span
 from proxy.query.dashboard.room import Room

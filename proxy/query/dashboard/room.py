@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
-from aiohttp import web
-
+from proxy.query import web
 from proxy.query.attempts import Attempts
 from proxy.query.dashboard import paper
 from proxy.query.dashboard.kept import Kept
@@ -81,11 +80,11 @@ class Room:
 
 
 async def form(request: web.Request) -> dict[str, str]:
-    """What a form of ours sent. Raises HTTPRequestEntityTooLarge past `FORM_BYTES`."""
+    """What a form of ours sent. Raises TooLarge past `FORM_BYTES`."""
     parts, size = list[bytes](), 0
-    async for part in request.content.iter_any():
+    async for part in request.body():
         size += len(part)
         if size > FORM_BYTES:
-            raise web.HTTPRequestEntityTooLarge(FORM_BYTES, size)
+            raise web.TooLarge
         parts.append(part)
     return dict(parse_qsl(b"".join(parts).decode("utf-8", "replace"), keep_blank_values=True))

@@ -6,10 +6,9 @@ import re
 from collections.abc import Iterable
 from dataclasses import fields
 
-from aiohttp import web
 from markupsafe import Markup, escape
 
-from proxy.query import document
+from proxy.query import document, web
 from proxy.query.dashboard import sheet, view
 from proxy.query.dashboard.prose import visible
 from proxy.query.dashboard.room import Room

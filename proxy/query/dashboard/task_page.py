@@ -7,8 +7,7 @@ import binascii
 import re
 from dataclasses import dataclass, replace
 
-from aiohttp import web
-
+from proxy.query import web
 from proxy.query.answers import NotFound
 from proxy.query.dashboard import again, view
 from proxy.query.dashboard.changes import changes
