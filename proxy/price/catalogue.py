@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from proxy.price.charge import Rate
@@ -111,6 +110,8 @@ def _snapshot() -> DataSnapshot:
 
 @lru_cache(maxsize=1)
 def _name() -> str:
+    from importlib.metadata import version
+
     return f"genai-prices {version('genai-prices')}"
 
 

@@ -13,7 +13,6 @@ import signal
 import socket
 import sys
 from dataclasses import replace
-from importlib import metadata
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
@@ -60,17 +59,13 @@ def _desk(told: Told) -> Desk:
         loopback = ip_address(address).is_loopback
     except ValueError:
         loopback = address == "localhost"
-    try:
-        version = metadata.version("tasktap")
-    except metadata.PackageNotFoundError:  # run from a source tree
-        version = "0"
     said = told.settings
     return Desk(
         key=said["key"],
         read_key=said["read_key"],
         hosts=tuple(said["hosts"]),
         loopback=loopback,
-        version=version,
+        version=said["version"],
         feedback_key=said["feedback_key"],
         open_feedback=said["open_feedback"],
         calls_loopback=said["calls_loopback"],

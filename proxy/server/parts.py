@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import metadata
 from typing import Any
 
 from proxy.config import Settings
@@ -60,10 +61,18 @@ def redact_part(settings: Settings) -> dict[str, Any]:
     return told(redact.patterns, redact.own, redact.paths, redact.projects)
 
 
+def _version() -> str:
+    try:
+        return metadata.version("tasktap")
+    except metadata.PackageNotFoundError:  # run from a source tree
+        return "0"
+
+
 def desk_part(settings: Settings) -> dict[str, Any]:
     """What the desk needs of the settings; the supervisor adds the address that it listens on, and that of the calls door."""
     key = settings.desk.key
     return {
+        "version": _version(),
         "store": settings.store.url,
         "redact": redact_part(settings),
         "log": log_part(settings),

@@ -11,7 +11,6 @@ import ssl
 import sys
 import time
 from functools import cache
-from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
@@ -137,6 +136,8 @@ def _size(path: Path) -> int:
 
 @cache
 def _versions(version: str) -> tuple[tuple[str, str], ...]:
+    from importlib import metadata
+
     relay = find_spec("proxy.record.carry")
     compiled = relay is not None and not (relay.origin or "").endswith(".py")
     named = []
