@@ -49,14 +49,14 @@ class Tokens:
 def tokens_of(kind: str, usage: Usage, terms: Terms) -> Tokens | None:
     """What there is to charge for; `None` where input or output is not known.
 
-    Anthropic counts what is cached and written beside the input, everybody else inside it. Gemini, and xAI at times, count
+    Anthropic and Bedrock count what is cached and written beside the input, all others inside it. Gemini, and xAI at times, count
     reasoning beside the output: a total that is the sum of all three tells.
     """
     given = usage.input_tokens
     if given is None:
         return None
     cached, written = usage.cached_input_tokens or 0, usage.cache_write_tokens or 0
-    beside = kind == "message" or cached + written > given
+    beside = kind in ("message", "converse") or cached + written > given
     asked = given + (cached + written if beside else 0) + (terms.tool_input_tokens or 0)
     output = usage.output_tokens
     reasoning = usage.reasoning_tokens or 0

@@ -6,7 +6,7 @@ from proxy.price.count import tokens
 from proxy.price.texts import answered, asked
 from proxy.task import Task, Usage, changed
 
-KINDS = frozenset(("chat", "completion", "response", "message", "ollama_chat", "ollama_generate", "gemini"))
+KINDS = frozenset(("chat", "completion", "response", "message", "ollama_chat", "ollama_generate", "gemini", "converse"))
 """Calls whose tokens are those of texts."""
 
 PER_MESSAGE = 3  # tokens that frame each message of a chat, and 3 that begin the answer (OpenAI's cookbook)

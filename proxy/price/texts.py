@@ -23,7 +23,7 @@ PLACES = (
 )
 """Members of a request that a model reads."""
 
-TOOLS = ("tools", "functions", "response_format", "format", "text")
+TOOLS = ("tools", "toolConfig", "functions", "response_format", "format", "text")
 """Members that it reads as some writing of their JSON."""
 
 MEDIA = frozenset(
@@ -57,6 +57,7 @@ _SAYS_NOTHING = frozenset(
         "call_id",
         "tool_call_id",
         "tool_use_id",
+        "toolUseId",
         "cache_control",
         "signature",
         "thoughtSignature",

@@ -20,7 +20,7 @@ from proxy.task import JSON, LABEL_LENGTH, Condition, Ending, Filter, Flag
 
 KINDS = (
     "chat", "completion", "response", "embedding", "moderation", "image", "audio", "file", "batch", "model", "realtime",
-    "message", "ollama_chat", "ollama_generate", "ollama_embed", "gemini", "opaque", "custom",
+    "message", "ollama_chat", "ollama_generate", "ollama_embed", "gemini", "converse", "opaque", "custom",
 )  # fmt: skip
 LIMIT_DEFAULT = 50
 LIMIT_MOST = 500

@@ -41,6 +41,9 @@ _CLAUDE = re.compile(
 )
 """Where Vertex AI and Bedrock take Anthropic's messages."""
 
+_CONVERSE = re.compile(rb"/model/[^/]+/converse(?:-stream)?$")
+"""Bedrock's own shape, for all its models."""
+
 _RESOURCE = re.compile(rb"/(?:v1|openai)/(responses|files|uploads|batches|models|realtime)(?:/|$)")
 _RESOURCES = {
     b"responses": "response",
@@ -58,6 +61,7 @@ _MARKERS: dict[str, tuple[bytes, ...]] = {
     "audio": (b"transcript.text.done", b"speech.audio.done"),
     "message": (b"message_stop",),
     "gemini": (),  # its streams just end
+    "converse": (),  # likewise: figures come behind the end of the message
     "ollama_chat": (b'"done":true',),
     "ollama_generate": (b'"done":true',),
 }
@@ -113,6 +117,8 @@ def kind(method: bytes, target: bytes) -> str:
                 return name
         if _CLAUDE.search(path) is not None:
             return "message"
+        if _CONVERSE.search(path) is not None:
+            return "converse"
     resource = _RESOURCE.search(path)
     if resource is None or (method == b"POST" and resource[1] == b"models"):  # Gemini's own calls are POSTs to a model
         return "opaque"

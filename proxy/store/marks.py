@@ -12,7 +12,9 @@ from proxy.store import events, language, phrases
 from proxy.store.rollup import EXCERPT_LENGTH
 from proxy.task import Ending, Flag, Summary
 
-TALK = frozenset({"chat", "completion", "response", "message", "ollama_chat", "ollama_generate", "gemini", "realtime", "custom"})
+TALK = frozenset(
+    {"chat", "completion", "response", "message", "ollama_chat", "ollama_generate", "gemini", "converse", "realtime", "custom"}
+)
 """Kinds that have a question and an answer in words."""
 
 TOOL_RESULT = "[tool]"
@@ -30,7 +32,21 @@ FEWEST_WORDS = 3
 _NO_LETTER = {code: " " for code in range(128) if not chr(code).isalpha()} | dict.fromkeys(
     map(ord, "’‘“”«»…–—¿¡、。，！？「」"), " "
 )
-_MODERATED = frozenset({"content_filter", "SAFETY", "PROHIBITED_CONTENT", "BLOCKLIST", "refusal", "RECITATION", "SPII"})
+_MODERATED = frozenset(
+    {
+        "content_filter",
+        "SAFETY",
+        "PROHIBITED_CONTENT",
+        "BLOCKLIST",
+        "refusal",
+        "RECITATION",
+        "SPII",
+        "guardrail_intervened",
+        "content_filtered",
+    }
+)
+_CALLING = frozenset({"tool_calls", "function_call", "tool_use"})
+"""Why answers end that ask for a tool."""
 
 Facet = tuple[str, str]
 """What tasks are counted by: a name and a value."""
@@ -100,7 +116,7 @@ def spoken(
     refusal = looped = False
     if answer is not None:
         refusal = phrases.refuses(answer) or "refusal" in reasons
-        looped = "tool_calls" in reasons and answer[:EXCERPT_LENGTH] == last_output
+        looped = not _CALLING.isdisjoint(reasons) and answer[:EXCERPT_LENGTH] == last_output
     if said is None or said.startswith(TOOL_RESULT):
         return Marks(False, refusal, moderated, limited, False, False, False, looped), None
     text = said[:LOOKED_AT].lower()

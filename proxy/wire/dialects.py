@@ -6,6 +6,7 @@ from proxy.wire import (
     audio,
     chat,
     completions,
+    converse,
     embeddings,
     gemini,
     images,
@@ -37,6 +38,7 @@ DIALECTS: dict[str, Dialect] = {
     "ollama_embed": Dialect("ollama_embed", ollama_embed.read),
     "message": Dialect("message", messages.read),
     "gemini": Dialect("gemini", gemini.read),
+    "converse": Dialect("converse", converse.read),
     "opaque": Dialect("opaque", opaque.read),
 }
 """How each kind of call is read. What is not here is read as `opaque`."""

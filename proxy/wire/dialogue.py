@@ -295,6 +295,46 @@ def _gemini_answers(_asked: JSON, answer: JSON) -> Iterator[Iterable[Remark]]:
             yield (_spoken_parts(candidate["content"]),)
 
 
+# -- Bedrock's Converse ------------------------------------------------------------------------------------------------
+
+
+def _converse(asked: JSON) -> Iterator[Remark]:
+    for message in _dicts(asked.get("messages")):
+        if message.get("role") == "assistant":
+            remark = _converse_answer(message)
+            if remark.text or remark.calls:
+                yield remark
+            continue
+        said: list[Any] = []
+        for block in _dicts(message.get("content")):
+            result = block.get("toolResult")
+            if isinstance(result, dict):
+                yield Remark(TOOL, content_of(result.get("content")))
+            elif "cachePoint" not in block:
+                said.append(block)
+        if said:
+            yield Remark(USER, content_of(said))
+
+
+def _converse_answer(message: JSON) -> Remark:
+    text, calls = [], []
+    for block in _dicts(message.get("content")):
+        used, cited = block.get("toolUse"), block.get("citationsContent")
+        if isinstance(block.get("text"), str):
+            text.append(block["text"])
+        elif isinstance(cited, dict):
+            text.append(content_of(cited.get("content")))
+        elif isinstance(used, dict):
+            calls.append(call_of(used.get("toolUseId"), used.get("name"), used.get("input")))
+    return spoken("".join(text), calls)
+
+
+def _converse_answers(_asked: JSON, answer: JSON) -> Iterator[Iterable[Remark]]:
+    output = answer.get("output")
+    if isinstance(output, dict) and isinstance(output.get("message"), dict):
+        yield (_converse_answer(output["message"]),)
+
+
 DIALOGUES: dict[str, Dialogue] = {
     "chat": Dialogue(_chat, _chat_answers),
     "completion": Dialogue(_prompt, _completion_answers),
@@ -303,5 +343,6 @@ DIALOGUES: dict[str, Dialogue] = {
     "ollama_chat": Dialogue(_chat, _ollama_answers),
     "ollama_generate": Dialogue(_prompt, _generate_answers),
     "gemini": Dialogue(_contents, _gemini_answers),
+    "converse": Dialogue(_converse, _converse_answers),
 }
 """The kinds of calls that are conversations."""

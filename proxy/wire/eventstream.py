@@ -107,7 +107,9 @@ def _event(headers: dict[str, str], payload: bytes) -> bytes:
         return b"event: error\ndata: " + orjson.dumps(error) + b"\n\n"
     wrapped = value.get("bytes") if isinstance(value, dict) else None
     if not isinstance(wrapped, str):
-        return b"data: " + (orjson.dumps(value) if isinstance(value, dict) else b"null") + b"\n\n"
+        named = headers.get(":event-type", "").encode("ascii", "replace").translate(None, b"\r\n")
+        event = b"event: " + named + b"\n" if named else b""
+        return event + b"data: " + (orjson.dumps(value) if isinstance(value, dict) else b"null") + b"\n\n"
     try:
         inner = b64decode(wrapped, validate=True)
     except ValueError:

@@ -68,6 +68,12 @@ def _texts(chunk: JSON) -> Iterator[str]:
     opened = chunk.get("content_block") or chunk.get("item")
     if isinstance(opened, dict) and kind in ("content_block_start", "response.output_item.added") and opened.get("name"):
         yield f"\n{opened['name']} "
+    if isinstance(delta, dict) and "contentBlockIndex" in chunk:
+        for part in (delta.get("reasoningContent"), delta.get("toolUse")):
+            yield from _strings(part if isinstance(part, dict) else {}, ("text", "input"))
+    begun = chunk.get("start")
+    if isinstance(begun, dict) and isinstance(begun.get("toolUse"), dict):
+        yield f"\n{begun['toolUse'].get('name')} "
     for candidate in _dicts(chunk.get("candidates")):
         content = candidate.get("content")
         for part in _dicts(content.get("parts")) if isinstance(content, dict) else ():

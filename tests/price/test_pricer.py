@@ -132,6 +132,12 @@ def test_bedrocks_regions_have_prices_of_their_own():
     assert eu.cost > everywhere.cost > 0
 
 
+def test_converse_counts_what_is_cached_beside_the_input():
+    usage = Usage(input_tokens=10, cached_input_tokens=1000, cache_write_tokens=0, output_tokens=50, total_tokens=1060)
+    nova = asked("us.amazon.nova-pro-v1:0", "bedrock", kind="converse", usage=usage)
+    assert priced(nova).cost == pytest.approx((10 * 0.8 + 1000 * 0.2 + 50 * 3.2) / 1e6)
+
+
 def test_no_usage_no_cost():
     assert priced(asked("gpt-4o", usage=None)).cost is None
     assert priced(asked("gpt-4o", usage=Usage(input_tokens=5))).cost is None

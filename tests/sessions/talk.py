@@ -22,6 +22,7 @@ PATHS = {
     "message": "/v1/messages",
     "ollama_chat": "/api/chat",
     "ollama_generate": "/api/generate",
+    "converse": "/model/m/converse",
     "gemini": "/v1beta/models/gemini-3:generateContent",
 }
 SECOND = 1_000_000
@@ -209,6 +210,27 @@ def _gemini_parts(turn: Turn) -> list[dict[str, Any]]:
     return [*text, *({"functionCall": {"name": name, "args": arguments}} for _, name, arguments in turn.calls)]
 
 
+def _converse(app: App, turns: Sequence[Turn]) -> dict[str, Any]:
+    messages: list[dict[str, Any]] = []
+    for turn in turns:
+        if turn.role == "tool":
+            block = {"toolResult": {"toolUseId": turn.calls[0][0], "content": [{"text": turn.text}], "status": "success"}}
+            if messages and messages[-1]["role"] == "user" and "toolResult" in messages[-1]["content"][0]:
+                messages[-1]["content"].append(block)
+            else:
+                messages.append({"role": "user", "content": [block]})
+        elif turn.role == "assistant":
+            messages.append({"role": "assistant", "content": _converse_blocks(turn)})
+        else:
+            messages.append({"role": "user", "content": [{"text": turn.text}]})
+    return {"messages": messages, **({"system": [{"text": app.system}]} if app.system else {})}
+
+
+def _converse_blocks(turn: Turn) -> list[dict[str, Any]]:
+    text = [{"text": turn.text}] if turn.text else []
+    return [*text, *({"toolUse": {"toolUseId": id, "name": name, "input": arguments}} for id, name, arguments in turn.calls)]
+
+
 def _completion(app: App, turns: Sequence[Turn]) -> dict[str, Any]:
     names = {"user": "User", "assistant": "AI", "tool": "Tool"}
     lines = [app.system or "", *(f"{names[turn.role]}: {_flat(turn)}" for turn in turns), "AI:"]
@@ -225,6 +247,7 @@ _REQUESTS = {
     "message": _message,
     "response": _response,
     "gemini": _gemini,
+    "converse": _converse,
     "completion": _completion,
 }
 
@@ -260,6 +283,10 @@ _RESPONSES = {
     "message": _message_response,
     "response": _response_response,
     "gemini": lambda answer: {"candidates": [{"content": {"role": "model", "parts": _gemini_parts(answer)}, "index": 0}]},
+    "converse": lambda answer: {
+        "output": {"message": {"role": "assistant", "content": _converse_blocks(answer)}},
+        "stopReason": "end_turn",
+    },
     "completion": lambda answer: {
         "id": "cmpl-1",
         "choices": [{"index": 0, "text": f" {_flat(answer)}", "finish_reason": "stop"}],

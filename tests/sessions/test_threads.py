@@ -48,14 +48,15 @@ async def desk(request, tmp_path):
     await store.close()
 
 
-KINDS_OF_TALK = tuple(kind for kind in KINDS if kind != "completion")  # a prompt has no messages
+ALL_KINDS = (*KINDS, "converse")
+KINDS_OF_TALK = tuple(kind for kind in ALL_KINDS if kind != "completion")  # a prompt has no messages
 HELLO = [user("Where is the nearest bakery?")]
 BAKERY = model("There is one in Mill Street, next to the chemist's.")
 MORE = [*HELLO, BAKERY, user("When does it open?")]
 OPENS = model("At half past six, on Sundays at eight.")
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ALL_KINDS)
 async def test_a_call_that_brings_an_earlier_ones_messages_and_answer_along_is_in_its_session(desk, kind):
     app = App(kind)
     first, second, third = [
@@ -97,7 +98,7 @@ async def test_a_call_that_names_its_session_keeps_it_and_its_session_is_not_imp
     assert not (await desk.store.session("mine")).implicit
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ALL_KINDS)
 async def test_all_turns_in_one_batch_and_in_any_order_come_out_the_same(desk, kind):
     app = App(kind)
     turns, tasks = [], []
@@ -138,7 +139,7 @@ async def test_keys_of_another_secret_find_nothing(desk):
 # -- the same again ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ALL_KINDS)
 async def test_the_same_opening_sent_again_is_a_sibling_within_the_idle_time_only(desk, kind):
     app = App(kind)
     first = await desk.one(app.call(HELLO, BAKERY, NOON))

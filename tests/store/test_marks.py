@@ -76,6 +76,12 @@ def test_a_question_again_and_one_said_anew_are_told_apart():
     assert not marks(a_task(1, input="yes please"), "yes please").repeated
 
 
+@pytest.mark.parametrize("reason", ["tool_use", "function_call"])
+def test_a_loop_is_one_whatever_the_provider_calls_asking_for_a_tool(reason):
+    call = a_task(1, output="search(tea)", finish_reasons=(reason,))
+    assert marks(call, "find tea", "search(tea)").loop
+
+
 def test_a_tool_called_again_in_the_same_way_is_a_loop_and_its_result_is_no_turn():
     call = a_task(1, input="[tool] nothing", output="search(tea)", finish_reasons=("tool_calls",))
     assert marks(call, "find tea", "search(tea)") == marks(call)._replace(loop=True)

@@ -71,11 +71,15 @@ def answered(task: Task) -> tuple[Turn, ...]:
 def tools(body: Any) -> tuple[str, ...]:
     """The names of the tools that a request offers."""
     found = []
-    for tool in _list(body.get("tools") if isinstance(body, dict) else None):
+    body = body if isinstance(body, dict) else {}
+    config = body.get("toolConfig")
+    for tool in _list(body.get("tools") or (config.get("tools") if isinstance(config, dict) else None)):
         if isinstance(tool, dict):
             function = tool.get("function")
             inner = function if isinstance(function, dict) else tool
             name = inner.get("name") or inner.get("type")
+            spec = tool.get("toolSpec")  # Bedrock's
+            name = spec.get("name") if isinstance(spec, dict) else name
             declared = _list(tool.get("functionDeclarations") or tool.get("function_declarations"))
             found += [str(each["name"]) for each in declared if isinstance(each, dict) and "name" in each]
             if name:
@@ -121,6 +125,8 @@ def _response(body: JSON) -> Iterator[Turn]:
         for turn in _items(body["output"]):
             parts += turn.parts
         yield Turn("assistant", tuple(parts))
+    elif isinstance(body.get("output"), dict) and isinstance(body["output"].get("message"), dict):  # Bedrock's Converse
+        yield _message(body["output"]["message"], "assistant")
     elif isinstance(body.get("message"), dict):
         yield _message(body["message"], "assistant")
     elif isinstance(body.get("content"), list) and body.get("role") == "assistant":
@@ -268,12 +274,29 @@ def _part(part: JSON) -> Iterator[Part]:
     elif isinstance(part.get("functionResponse"), dict):
         answer = part["functionResponse"]
         yield Part(Shape.RESULT, "", _text(answer.get("name")), _text(answer.get("id")), answer.get("response"))
+    elif kind is None and (found := tuple(_converse(part))):
+        yield from found
     elif (address := _picture(part)) is not None:
         yield Part(Shape.PICTURE, address)
     elif isinstance(part.get("content"), str | list) and kind in ("message", "text", None):
         yield from _parts(part["content"])
     else:
         yield Part(Shape.OTHER, value=part)
+
+
+def _converse(block: JSON) -> Iterator[Part]:
+    """A block of Bedrock's Converse, which is named by its member."""
+    call, answer, thought, cited = (block.get(name) for name in ("toolUse", "toolResult", "reasoningContent", "citationsContent"))
+    if isinstance(call, dict):
+        yield Part(Shape.CALL, "", _text(call.get("name")), _text(call.get("toolUseId")), call.get("input"))
+    elif isinstance(answer, dict):
+        for part in _list(answer.get("content")):
+            told = part.get("json", part) if isinstance(part, dict) and "text" not in part else _list([part])
+            yield from _result(told, None, _text(answer.get("toolUseId")))
+    elif isinstance(thought, dict) and isinstance(thought.get("reasoningText"), dict):
+        yield Part(Shape.THINKING, str(thought["reasoningText"].get("text", "")))
+    elif isinstance(cited, dict):
+        yield from _parts(cited.get("content"))
 
 
 def _picture(part: JSON) -> str | None:
