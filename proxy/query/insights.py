@@ -22,7 +22,7 @@ _WORD = re.compile(r"[^\W_]+")
 POINTS_MOST = 3000
 HEARD = 1500
 RATED = 2000
-TIMED = 5000
+TIMED = 2000
 """Tasks of the users or sessions that are shown, whose durations are read one by one: none are kept of each."""
 
 _EACH = ("user_id", "session_id")
@@ -79,6 +79,8 @@ async def series(store: Store, asked: Asked) -> JSON:
 async def breakdown(store: Store, asked: Asked) -> JSON:
     """The measures of each value of `by`, the first by `sort` first; those past `limit` are added up as `others`."""
     by, sort = asked.by or "model", asked.sort or "tasks"
+    if by in _EACH and sort not in SECONDS and asked.filter == Filter(**_place(asked.filter)):
+        return await _ranked(store, asked, by, sort)
     groups = await _groups(store, asked.filter, Grouping((by,)))
     if by in _EACH and not any(group.measures.seconds or group.measures.first_token for group in groups):
         if sort in SECONDS and groups:
@@ -86,6 +88,27 @@ async def breakdown(store: Store, asked: Asked) -> JSON:
         groups.sort(key=lambda group: (-rank(group.measures, sort), group.values[0] or ""))
         groups = await _timed(store, asked, by, groups)
     return {**_times(asked.filter), "by": by, "sort": sort, **_broken_down(groups, 0, sort, asked.limit)}
+
+
+def _place(filter: Filter) -> JSON:
+    return {"project_id": filter.project_id, "since": filter.since, "until": filter.until}
+
+
+async def _ranked(store: Store, asked: Asked, by: str, sort: str) -> JSON:
+    """The first users or sessions; those past them are what is left of all."""
+    found = await store.insights.ranked(_range(asked.filter), by, sort, asked.limit)
+    groups = list(found.first)
+    if not any(group.measures.seconds or group.measures.first_token for group in groups):
+        groups = await _timed(store, asked, by, groups)
+    others = found.total.without(_total(found.first))
+    return {
+        **_times(asked.filter),
+        "by": by,
+        "sort": sort,
+        "values": found.size,
+        "items": [{"value": group.values[0], **of_measures(group.measures)} for group in groups],
+        "others": of_measures(others) if found.size > asked.limit else None,
+    }
 
 
 async def _timed(store: Store, asked: Asked, by: str, groups: Sequence[Group]) -> list[Group]:

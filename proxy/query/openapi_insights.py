@@ -62,7 +62,7 @@ MEASURES: dict[str, JSON] = {
     "seconds": {
         **_object(mean=MAYBE, **dict.fromkeys(SECONDS, MAYBE)),
         "description": "How long calls took. Percentiles are off by 4.5% at most. By user and by session: of those shown,"
-        " while their tasks are 5,000 at most.",
+        " while their tasks are 2,000 at most.",
     },
     "first_token_seconds": _object(**dict.fromkeys(SECONDS, MAYBE)),
 }

@@ -42,6 +42,14 @@ class Group:
     measures: Measures
 
 
+class Ranking(NamedTuple):
+    """Users or sessions, added up: the first ones, all of them together, and how many there are."""
+
+    first: list[Group]
+    total: Measures
+    size: int
+
+
 @dataclass(slots=True)
 class FacetSum:
     """Tasks that tell the same. `lasts`: of them, those that are the last of their session."""
@@ -179,6 +187,13 @@ class Insights(Protocol):
 
         By `user_id` or a metadata key, and a filter of no more than project and time: whole days (UTC) that lie, or begin, in it;
         without percentiles by user. By `session_id`: sessions that ended in that time, whole.
+        """
+        ...
+
+    async def ranked(self, range: Range, by: str, sort: str, limit: int) -> Ranking:
+        """What `groups` says by `user_id` or `session_id`, of the first by `sort` (of `SORTS`, no percentile) and of all.
+
+        Equals come in the order of their ids. Durations may be left out.
         """
         ...
 

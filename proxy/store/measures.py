@@ -141,6 +141,10 @@ class Measures:
         self.seconds += other.seconds
         self.first_token += other.first_token
 
+    def without(self, other: Measures) -> Measures:
+        """What is left where others are taken out."""
+        return Measures(**{name: getattr(self, name) - getattr(other, name) for name in _NAMES})
+
     def spread(self, seconds: bytes, first_token: bytes) -> None:
         """Add packed histograms."""
         self.seconds += histogram.unpack(seconds)
@@ -156,6 +160,28 @@ class Measures:
         """How long a call took, of those that say."""
         timed = histogram.size(self.seconds)
         return self.micros / 1e6 / timed if timed else None
+
+
+SECONDS = ("p50", "p90", "p95", "p99")
+"""Percentiles of how long calls took."""
+
+SORTS = ("tasks", "errors", "error_rate", "success_rate", "rated", "input_tokens", "output_tokens", "cost", "p50", "p95")
+"""What groups can be ordered by, most first."""
+
+
+def rank(sums: Measures, sort: str) -> float:
+    """What sums are ordered by; what is not known comes last."""
+    value: float | None
+    if sort in SECONDS:
+        value = histogram.quantile(sums.seconds, int(sort[1:]) / 100)
+    elif sort == "error_rate":
+        value = sums.errors / sums.tasks if sums.tasks else None
+    elif sort in ("rated", "success_rate"):
+        rated = sums.success + sums.failure
+        value = rated if sort == "rated" else sums.success / rated if rated else None
+    else:
+        value = sums.dollars if sort == "cost" else getattr(sums, sort)
+    return -1.0 if value is None else float(value)
 
 
 _NAMES = tuple(field.name for field in fields(Measures))

@@ -17,11 +17,12 @@ from proxy.store.insight import (
     Heard,
     Present,
     Range,
+    Ranking,
     Rated,
     Span,
     floor,
 )
-from proxy.store.measures import DAY, labels_of
+from proxy.store.measures import DAY, Measures, labels_of, rank
 from proxy.store.memory_sums import Added
 from proxy.store.segment import Members, Segment, Tops, tops
 from proxy.task import Ending, Filter, Flag, Session, Summary, Task, User
@@ -64,6 +65,15 @@ class MemoryInsights:
             for task in self._tasks(filter):
                 groups.count(task)
         return groups.done()
+
+    async def ranked(self, range: Range, by: str, sort: str, limit: int) -> Ranking:
+        filter = Filter(project_id=range.project_id, since=range.since, until=range.until)
+        found = await self.groups(filter, Grouping((by,)))
+        total = Measures()
+        for group in found:
+            total.take(group.measures)
+        found.sort(key=lambda group: (-rank(group.measures, sort), group.values[0] or ""))
+        return Ranking(found[:limit], total, len(found))
 
     async def facets(self, range: Range) -> list[FacetSum]:
         found: dict[tuple[str, str], FacetSum] = {}

@@ -23,12 +23,13 @@ from proxy.store.insight import (
     Heard,
     Present,
     Range,
+    Ranking,
     Rated,
     Span,
     TooMuch,
     floor,
 )
-from proxy.store.measures import DAY, HOUR, Measures
+from proxy.store.measures import DAY, HOUR, PICODOLLARS, Measures
 from proxy.store.rows import Row
 from proxy.store.segment import Members, Segment, Tops
 from proxy.store.sqlite_cells import DAYS, HOURS
@@ -144,6 +145,15 @@ class SqliteInsights:
         for id, cost, *sums in found:
             groups.of(0, (id,)).take(Measures(**dict(zip(summed, sums, strict=True)), cost=cost))
 
+    async def ranked(self, range: Range, by: str, sort: str, limit: int) -> Ranking:
+        source, values = _each(range, by)
+        names = ", ".join(_EACH_SUMS)
+        first = f"SELECT id, {names} FROM ({source}) ORDER BY {_RANKS[sort]} DESC, id LIMIT {int(limit)}"
+        shown = [Group(None, (id,), _measured(tuple(sums))) for id, *sums in await self._readers.rows(first, values)]
+        whole = f"SELECT count(*), {', '.join(f'coalesce(sum({name}), 0)' for name in _EACH_SUMS)} FROM ({source})"
+        [(count, *sums)] = await self._readers.rows(whole, values)
+        return Ranking(shown, _measured(tuple(sums)), count)
+
     async def facets(self, range: Range) -> list[FacetSum]:
         first, end = _days(range.since, range.until)
         project, values = ("", ()) if range.project_id is None else (" AND project_id = ?", (range.project_id,))
@@ -248,6 +258,40 @@ class SqliteInsights:
         return await self._segments.seen(range)
 
 
+_EACH_SUMS = ("tasks", "errors", "success", "failure", "input_tokens", "output_tokens", "priced", "cost")
+"""What rollups of users, their days and sessions have of `Measures`."""
+
+_RANKS = {
+    **{name: name for name in ("tasks", "errors", "input_tokens", "output_tokens")},
+    "error_rate": "CASE WHEN tasks THEN CAST(errors AS REAL) / tasks ELSE -1 END",
+    "success_rate": "CASE WHEN success + failure THEN CAST(success AS REAL) / (success + failure) ELSE -1 END",
+    "rated": "success + failure",
+    "cost": f"CASE WHEN priced THEN CAST(cost AS REAL) / {PICODOLLARS} ELSE -1 END",
+}
+"""`measures.rank` in SQL."""
+
+
+def _measured(sums: Row) -> Measures:
+    return Measures(**dict(zip(_EACH_SUMS, sums, strict=True)))
+
+
+def _each(range: Range, by: str) -> tuple[str, tuple[str | int, ...]]:
+    """The sums of each user or session, by its id: several projects may have it."""
+    sums = ", ".join(f"sum(coalesce({name}, 0)) AS {name}" for name in _EACH_SUMS)
+    if by == "session_id":
+        where, values = _ended(range)
+        return f"SELECT id, {sums} FROM session WHERE {where} GROUP BY id", values
+    project, of = ("", ()) if range.project_id is None else (" WHERE user.project_id = ?", (range.project_id,))
+    if range.since is range.until is None:
+        return f"SELECT id, {sums} FROM user{project} GROUP BY id", of
+    days = f"SELECT user AS whose, {sums} FROM user_day WHERE day >= ? AND day < ? GROUP BY user"
+    return f"SELECT id, {_OF_DAYS} FROM ({days}) AS d JOIN user ON user.key = d.whose{project} GROUP BY id", (
+        *_days(range.since, range.until),
+        *of,
+    )
+
+
+_OF_DAYS = ", ".join(f"sum(d.{name}) AS {name}" for name in _EACH_SUMS)
 _POSITION = "(SELECT count(*) FROM task AS e WHERE e.session_id = t.session_id AND e.key <= t.key"
 """Without its end. Where only one project has a session of the name, it is counted in the index alone."""
 

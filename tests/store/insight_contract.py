@@ -8,7 +8,7 @@ import pytest
 
 from proxy.store import Store, histogram
 from proxy.store.insight import USER_SORTS, WEEK, Grouping, Range
-from proxy.store.measures import DAY, HOUR
+from proxy.store.measures import DAY, HOUR, SECONDS, SORTS, Measures, rank
 from proxy.store.segment import Rule, Segment
 from proxy.task import Condition, Ending, Filter, Flag, Source, Task, Usage
 from tests.store.tasks import NOON, a_task
@@ -93,6 +93,11 @@ RULES = (
 )
 
 
+def counted(sums: Measures) -> tuple[int, ...]:
+    figures = (sums.tasks, sums.errors, sums.success, sums.failure, sums.input_tokens, sums.output_tokens)
+    return (*figures, sums.priced, sums.cost)
+
+
 class InsightContract:
     @pytest.mark.parametrize("times", TIMES, ids=range(len(TIMES)))
     @pytest.mark.parametrize("filters", FILTERS, ids=str)
@@ -152,6 +157,25 @@ class InsightContract:
         assert by_session == Counter(task.session_id for task in kept if task.session_id)
         of_one = await groups(Filter(user_id="u1"), Grouping(("session_id",)))
         assert sum(group.measures.tasks for group in of_one) == sum(task.user_id == "u1" for task in kept)
+
+    @pytest.mark.parametrize("by", ["user_id", "session_id"])
+    @pytest.mark.parametrize("times", [TIMES[0], TIMES[1], {"project_id": "p"}, {"project_id": "q", **TIMES[4]}], ids=range(4))
+    async def test_the_first_of_users_and_sessions_are_those_of_all_groups(self, store: Store, by, times):
+        await store.save(some_tasks(12, 200))
+        groups = await store.insights.groups(Filter(**times), Grouping((by,)))
+        assert len(groups) > 3
+        for sort in (name for name in SORTS if name not in SECONDS):
+            groups.sort(key=lambda group, sort=sort: (-rank(group.measures, sort), group.values[0]))
+            found = await store.insights.ranked(Range(**times), by, sort, 3)
+            assert [group.values for group in found.first] == [group.values for group in groups[:3]], sort
+            for one, other in zip(found.first, groups, strict=False):
+                assert counted(one.measures) == counted(other.measures)
+            assert found.size == len(groups)
+            assert counted(found.total) == tuple(map(sum, zip(*(counted(group.measures) for group in groups), strict=True)))
+
+    async def test_nobody_is_first_where_there_is_nobody(self, store: Store):
+        found = await store.insights.ranked(Range(), "user_id", "tasks", 3)
+        assert (found.first, found.size, found.total.tasks) == ([], 0, 0)
 
     async def test_what_tasks_tell_is_counted_and_so_how_sessions_end(self, store: Store):
         kept = some_tasks(3)
