@@ -23,6 +23,7 @@ ENVIRONMENTS = {
     "ollama": ("ollama>=0.6",),
     "langchain": ("langchain-openai>=1",),
     "litellm": ("litellm>=1.80",),
+    "bedrock": ("boto3>=1.44",),  # Amazon's own
 }
 ENVIRONMENTS["phospho"] = ("phospho==0.3.45", "openai>=1.109,<2", "pandas<3", "langchain-core>=1,<2")  # as its users have it
 NODE_PACKAGES = {

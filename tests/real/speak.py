@@ -1,6 +1,6 @@
 """Speaks with SDKs that are not OpenAI's; runs in the environment of prepare.py that has the name of its first argument.
 
-    BASE=http://127.0.0.1:8900 python tests/real/speak.py anthropic|ollama|langchain|litellm < JOBS.json
+    BASE=http://127.0.0.1:8900 python tests/real/speak.py anthropic|ollama|langchain|litellm|bedrock < JOBS.json
 
 A job names one of the SDK's calls, what to hand to it, and whether to stream. Prints one JSON line a job: the text, tool calls,
 the input and output tokens and the reason of the end that the SDK understood, or the status of the error that it raised.
@@ -144,10 +144,67 @@ def litellm() -> Callable[[Heard], Heard]:
     return say
 
 
+def bedrock() -> Callable[[Heard], Heard]:
+    """Amazon's own. It signs its calls; tasktap puts a key of Bedrock's in the signature's place where it has one."""
+    import boto3
+    from botocore.config import Config
+    from botocore.exceptions import ClientError
+
+    config = Config(retries={"total_max_attempts": 1}, read_timeout=20)
+    client = boto3.client(
+        "bedrock-runtime",
+        region_name="us-east-1",
+        endpoint_url=BASE,
+        config=config,
+        aws_access_key_id=KEY,
+        aws_secret_access_key=KEY,
+    )
+    client.meta.events.register("before-send", lambda request, **_: request.headers.update(LABELS))
+
+    def say(job: Heard) -> Heard:
+        try:
+            whole = streamed(client.converse_stream(**job["with"])["stream"]) if job["stream"] else client.converse(**job["with"])
+        except ClientError as error:
+            return {"status": error.response["ResponseMetadata"]["HTTPStatusCode"]}
+        text, calls = [], []
+        for block in whole["output"]["message"]["content"]:
+            text += (
+                [block["text"]]
+                if "text" in block
+                else [each["text"] for each in block.get("citationsContent", {}).get("content", ())]
+            )
+            calls += [[block["toolUse"]["name"], block["toolUse"]["input"]]] if "toolUse" in block else []
+        usage = whole["usage"]["inputTokens"], whole["usage"]["outputTokens"]
+        return heard("\n".join(text), calls, usage, whole["stopReason"])
+
+    def streamed(events: Any) -> Heard:
+        blocks: dict[int, Heard] = {}
+        whole: Heard = {}
+        for event in events:
+            [(name, told)] = event.items()
+            block = blocks.setdefault(told["contentBlockIndex"], {}) if "contentBlockIndex" in told else {}
+            if name == "contentBlockStart":
+                block["toolUse"] = told["start"]["toolUse"] | {"input": ""}
+            elif name == "contentBlockDelta" and "toolUse" in told["delta"]:
+                block["toolUse"]["input"] += told["delta"]["toolUse"]["input"]
+            elif name == "contentBlockDelta" and "text" in told["delta"]:
+                block["text"] = block.get("text", "") + told["delta"]["text"]
+            elif name in ("messageStop", "metadata"):
+                whole |= told
+        for block in blocks.values():
+            if "toolUse" in block:
+                block["toolUse"]["input"] = json.loads(block["toolUse"]["input"])
+        return whole | {"output": {"message": {"content": [blocks[index] for index in sorted(blocks)]}}}
+
+    return say
+
+
 def main() -> None:
     """Do the jobs."""
     warnings.simplefilter("ignore")
-    say = {"anthropic": anthropic, "ollama": ollama, "langchain": langchain, "litellm": litellm}[sys.argv[1]]()
+    say = {"anthropic": anthropic, "ollama": ollama, "langchain": langchain, "litellm": litellm, "bedrock": bedrock}[
+        sys.argv[1]
+    ]()
     for job in json.load(sys.stdin):
         print(json.dumps({"stream": False} | say({"stream": False} | job)), flush=True)
 

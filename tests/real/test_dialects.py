@@ -64,6 +64,8 @@ JOBS += [
     *[Job("node", "response", f"response/{name}", {"model": "m", "input": "Say hello"}) for name in ("plain", "json")],
     Job("node", "embed", "embedding/base64", {"model": "m", "input": ["one"]}),
 ]
+GREET: dict[str, Any] = {"modelId": "m", "messages": [{"role": "user", "content": [{"text": "Say hello"}]}]}
+JOBS += [Job("bedrock", "converse", f"converse/{name}", GREET) for name in ("plain", "tool_use", "json", "json_error")]
 FINISHES = {"end_turn": "stop", "tool_use": "tool_calls"}
 """LiteLLM says everything in OpenAI's words."""
 
@@ -119,7 +121,7 @@ def calls(task: dict[str, Any]) -> list[list[Any]]:
     return [[line.partition("(")[0], json.loads(line.partition("(")[2][:-1] or "{}")] for line in lines]
 
 
-@pytest.mark.parametrize("sdk", ["anthropic", "ollama", "langchain", "litellm", "node"])
+@pytest.mark.parametrize("sdk", ["anthropic", "ollama", "langchain", "litellm", "node", "bedrock"])
 def test_each_task_is_what_the_sdk_understood(
     sdk: str, sdk_named: Callable[[str], Sdk], upstream: Upstream, house: Tasktap
 ) -> None:
