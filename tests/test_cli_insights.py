@@ -55,6 +55,13 @@ def test_each_question_is_shown_and_printed_as_json(data, what):
     assert max(map(len, narrow.splitlines())) <= 60 or what in ("users", "sessions")
 
 
+def test_what_a_question_does_not_take_is_told_and_filters_narrow_sessions_too(data):
+    told = json.loads(tasktap("insights", "sessions", "--user", "u2", "--json", data=data))
+    theirs = [task for task in some_tasks(11) if task.user_id == "u2"]
+    assert told["count"] + told["implicit"] == len({(t.project_id, t.session_id) for t in theirs if t.session_id})
+    assert "--by: says nothing to `insights sessions`" in tasktap("insights", "sessions", "--by", "model", data=data, code=2)
+
+
 def test_a_breakdown_as_csv_and_parquet_holds_what_json_says(data):
     told = json.loads(tasktap("insights", "breakdown", "--by", "metadata.tier", "--json", data=data))
     rows = list(csv.DictReader(io.StringIO(tasktap("insights", "breakdown", "--by", "metadata.tier", "--as", "csv", data=data))))

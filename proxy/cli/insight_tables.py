@@ -11,7 +11,7 @@ from proxy.cli.export import cell, csv_line
 from proxy.cli.options import Problem
 from proxy.cli.paper import Paper, facts, row, table
 from proxy.cli.text import count, line, seconds
-from proxy.query import insights
+from proxy.query import endings
 from proxy.task import JSON
 
 BAR = 24
@@ -36,7 +36,7 @@ def _overview(paper: Paper, told: JSON) -> None:
     facts(
         paper,
         (
-            ("tasks", f"{count(total['tasks'])} in {count(told['sessions'])} sessions of {count(told['users'])} users"),
+            ("tasks", count(total["tasks"]) + _whose(told)),
             ("failed", f"{count(total['errors'])} ({share(total['error_rate'])})" if total["errors"] else None),
             ("success", f"{share(total['success_rate'])} of {count(total['rated'])} rated" if total["rated"] else None),
             ("tokens", f"{count(total['input_tokens'])} in, {count(total['output_tokens'])} out"),
@@ -49,6 +49,10 @@ def _overview(paper: Paper, told: JSON) -> None:
         if len(told[name]) > 1 or name == "models":
             paper.print()
             _groups(paper, name.removesuffix("s").upper(), told[name])
+
+
+def _whose(told: JSON) -> str:
+    return "" if told["sessions"] is None else f" in {count(told['sessions'])} sessions of {count(told['users'])} users"
 
 
 def _series(paper: Paper, told: JSON) -> None:
@@ -286,7 +290,7 @@ def rows(what: str, told: JSON) -> list[JSON]:
     elif what == "series":
         found = told["items"]
     elif what == "sessions":
-        found = insights.endings(told)
+        found = endings.rows(told)
     elif what == "users":
         found = [{"segment": segment["name"], **user} for segment in told["segments"] for user in segment["users"]]
     else:

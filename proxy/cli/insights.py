@@ -11,6 +11,7 @@ import typer
 
 from proxy.cli.export import writing
 from proxy.cli.options import (
+    NAMES,
     Config,
     DataDir,
     Flagged,
@@ -21,6 +22,7 @@ from proxy.cli.options import (
     Metadata,
     Model,
     Parent,
+    Problem,
     Project,
     Search,
     Session,
@@ -29,6 +31,7 @@ from proxy.cli.options import (
     User,
     Version,
     asked_of,
+    given,
     opened,
     print_json,
     run,
@@ -97,23 +100,26 @@ def insights(
     json: Json = False,
 ) -> None:
     """Say what tasks add up to: totals, over time, by anything; what ends sessions, who the users are, what changed."""
-    from proxy.query.parameters import AGAINST, BY, FILTERS, SORT, SPAN, STEP, TOP
+    from proxy.query.parameters import AGAINST, BY, FILTERS, SORT, STEP, TOP
 
     allowed: dict[What, tuple[Parameter, ...]] = {
         What.OVERVIEW: FILTERS,
         What.SERIES: (*FILTERS, STEP, BY, *TOP),
         What.BREAKDOWN: (*FILTERS, BY, SORT, *TOP),
-        What.SESSIONS: (*SPAN, STEP),
-        What.USERS: (*SPAN, *TOP),
+        What.SESSIONS: (*FILTERS, STEP),
+        What.USERS: (*FILTERS, *TOP),
         What.COMPARE: (*FILTERS, *AGAINST),
     }
+    names = {parameter.name for parameter in allowed[what]}
+    others = {each.name: each for parameters in allowed.values() for each in parameters if each.name not in names}
+    for name in given(context, tuple(others.values())):
+        raise Problem(f"{NAMES.get(name, ('', f'--{name}'))[1]}: says nothing to `insights {what.value}`.", 2)
     asked = asked_of(context, allowed[what])
     run(_insights(settings_of(config, data_dir), what, asked, shape, output, json))
 
 
 async def _insights(settings: Settings, what: What, asked: Asked, shape: Shape, output: Path | None, json: bool) -> None:
     from proxy.cli import insight_tables
-    from proxy.cli.options import Problem
     from proxy.query import insights as questions
     from proxy.query.parameters import BadFilter
     from proxy.query.segments import Thresholds

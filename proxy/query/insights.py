@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
-import re
+import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from proxy.query import document, statistics
-from proxy.query.found import plain
+from proxy.query import document, endings, statistics
 from proxy.query.measured import SECONDS, of_measures, rank
-from proxy.query.parameters import Asked, BadFilter
+from proxy.query.parameters import LIMIT_MOST, Asked, BadFilter
 from proxy.query.segments import SEGMENTS, Thresholds, definitions, segments
 from proxy.store import Store
-from proxy.store.insight import CUBE, WEEK, FacetSum, Group, Grouping, Range, Span, TooMuch, floor
+from proxy.store.insight import CUBE, WEEK, Group, Grouping, Insights, Present, Range, Span, TooMuch, floor
 from proxy.store.measures import DAY, HOUR, PICODOLLARS, Measures
-from proxy.task import JSON, Filter
+from proxy.store.memory_insight import insights_of
+from proxy.task import JSON, Filter, Summary
 
 STEPS = {"hour": HOUR, "day": DAY, "week": WEEK}
-_WORD = re.compile(r"[^\W_]+")
 POINTS_MOST = 3000
 HEARD = 1500
 RATED = 2000
 TIMED = 2000
 """Tasks of the users or sessions that are shown, whose durations are read one by one: none are kept of each."""
 
+AMONG = 20_000
+"""Tasks that a filter leaves, of which sessions and users are counted."""
+
+ASIDE = 10_000
+"""Tasks that a filter leaves, which are added up for questions of sessions and users: no sums are kept by other filters."""
+
 _EACH = ("user_id", "session_id")
-TERMS = 20
-FEWEST = 5
-"""A term that fewer last messages have is not told."""
 
 SECOND_EDGES = (0, 10, 60, 300, 900, 1800, 3600, 4 * 3600, 24 * 3600)
 COUNT_EDGES = (1, 2, 3, 5, 10, 20, 50, 100)
@@ -37,12 +39,15 @@ COUNT_EDGES = (1, 2, 3, 5, 10, 20, 50, 100)
 async def overview(store: Store, asked: Asked) -> JSON:
     """Everything in one answer: totals, how many sessions and users, and the main breakdowns."""
     groups = await _groups(store, asked.filter, Grouping(CUBE))
-    present = await store.insights.present(_range(asked.filter))
+    if asked.filter == Filter(**_place(asked.filter)):
+        present: Present | None = await store.insights.present(_range(asked.filter))
+    else:
+        present = await store.insights.among(asked.filter, AMONG)
     return {
         **_times(asked.filter),
         "totals": of_measures(_total(groups)),
-        "sessions": present.sessions,
-        "users": present.users,
+        "sessions": present and present.sessions,
+        "users": present and present.users,
         **{
             f"{name.removesuffix('_id')}s": _broken_down(groups, CUBE.index(name), "tasks", 10)["items"]
             for name in ("project_id", "model", "kind", "ending")
@@ -135,13 +140,16 @@ async def _timed(store: Store, asked: Asked, by: str, groups: Sequence[Group]) -
 
 
 async def sessions(store: Store, asked: Asked, sample: int = HEARD) -> JSON:
-    """How long sessions last and how they end. Those of one call that named none are counted apart, as `implicit`."""
-    range = _range(asked.filter)
-    every = await store.insights.spans(range)
+    """How long sessions last and how they end. Those of one call that named none are counted apart, as `implicit`.
+
+    Filters beyond project and time leave tasks, of which sessions are made as if there were no others.
+    """
+    kept, range = await _narrowed_to(store, asked.filter)
+    every = await kept.spans(range)
     spans = [span for span in every if not span.implicit]
-    facets = await store.insights.facets(range)
-    heard = await store.insights.heard(range, sample)
-    rated = await store.insights.rated(range, RATED)
+    facets = await kept.facets(range)
+    heard = await kept.heard(range, sample)
+    rated = await kept.rated(range, RATED)
     positions: dict[int, list[bool]] = defaultdict(list)
     for one in rated:
         positions[min(one.position, 10)].append(one.success)
@@ -152,9 +160,9 @@ async def sessions(store: Store, asked: Asked, sample: int = HEARD) -> JSON:
         "ended_badly": sum(span.ended_badly for span in spans),
         **_distributions(spans),
         "over_time": _over_time(spans, STEPS[asked.step]),
-        "ends": _ends(facets),
-        "abandoned": _abandoned(facets),
-        "terms": _terms(heard.lasts, heard.others),
+        "ends": endings.ends(facets),
+        "abandoned": endings.abandoned(facets),
+        "terms": endings.terms(heard.lasts, heard.others),
         "positions": [
             {
                 "position": position,
@@ -170,16 +178,19 @@ async def sessions(store: Store, asked: Asked, sample: int = HEARD) -> JSON:
 
 
 async def users(store: Store, asked: Asked, by: Thresholds) -> JSON:
-    """Who the power users are, the abusive ones and the struggling ones, and how many come again week after week."""
-    seen = _range(asked.filter)
-    rules = segments(await store.insights.tops(seen, by.power_share), by)
-    members = dict(zip(SEGMENTS, await store.insights.members(seen, rules, asked.limit), strict=True))
+    """Who the power users are, the abusive ones and the struggling ones, and how many come again week after week.
+
+    Filters beyond project and time leave tasks, of which users are made as if there were no others.
+    """
+    kept, seen = await _narrowed_to(store, asked.filter)
+    rules = segments(await kept.tops(seen, by.power_share), by)
+    members = dict(zip(SEGMENTS, await kept.members(seen, rules, asked.limit), strict=True))
     cohorts: dict[int, dict[int, int]] = defaultdict(dict)
-    for cohort in await store.insights.cohorts(seen):
+    for cohort in await kept.cohorts(seen):
         cohorts[cohort.week][cohort.later] = cohort.users
     return {
         **_times(asked.filter),
-        "count": await store.insights.seen(seen),
+        "count": await kept.seen(seen),
         "segments": [
             {
                 "name": each.name,
@@ -227,6 +238,20 @@ async def _groups(store: Store, filter: Filter, grouping: Grouping) -> list[Grou
         return await store.insights.groups(filter, grouping)
     except TooMuch as much:
         raise BadFilter("from", str(much)) from None
+
+
+async def _narrowed_to(store: Store, filter: Filter) -> tuple[Insights, Range]:
+    """What tells of sessions and users, and which of them: of all tasks, but where more than project and time narrows them."""
+    if filter == Filter(**_place(filter)):
+        return store.insights, _range(filter)
+    found: list[Summary] = []
+    cursor = None
+    while len(found) <= ASIDE:
+        page = await store.find(filter, limit=LIMIT_MOST, cursor=cursor)
+        found += page.items
+        if (cursor := page.next) is None:
+            return await asyncio.to_thread(insights_of, found), Range()
+    raise BadFilter("from", f"the other filters leave more than {ASIDE:,} tasks. Ask for a shorter time.")
 
 
 def _by(asked: Asked) -> tuple[str, ...]:
@@ -302,83 +327,6 @@ def _over_time(spans: Sequence[Span], step: int) -> list[JSON]:
 
 def _short(told: JSON) -> JSON:
     return {name: told[name] for name in ("mean", "median", "p90")}
-
-
-def _ends(facets: Sequence[FacetSum]) -> list[JSON]:
-    """What the last tasks of sessions are, against all others: shares of each, how much likelier, and how surely."""
-    tasks, lasts = _whole(facets)
-    others = tasks - lasts
-    found = []
-    for facet in facets:
-        rest = facet.tasks - facet.lasts
-        z, p = statistics.surprise(facet.lasts, lasts, rest, others)
-        share, share_of_others = _share(facet.lasts, lasts), _share(rest, others)
-        found.append(
-            {
-                "name": facet.name,
-                "value": facet.value,
-                "lasts": facet.lasts,
-                "others": rest,
-                "share_of_lasts": share,
-                "share_of_others": share_of_others,
-                "lift": share / share_of_others if share is not None and share_of_others else None,
-                "z": z,
-                "p": p,
-            }
-        )
-    return sorted(found, key=lambda each: (-abs(each["z"]), each["name"], each["value"]))
-
-
-def endings(told: JSON) -> list[JSON]:
-    """What `sessions` tells of last messages as rows with the same names: what they are like, and then their words, as `term`."""
-    ends = [{**each, "g2": None} for each in told["ends"]]
-    nothing = dict.fromkeys(ends[0]) if ends else {}
-    return ends + [
-        {**nothing, "name": "term", "value": each["term"], **{name: each[name] for name in ("lasts", "others", "g2", "p")}}
-        for each in told["terms"]
-    ]
-
-
-def _abandoned(facets: Sequence[FacetSum]) -> list[JSON]:
-    """How often a session ends after a task like this: slow, failed, refused."""
-    tasks, lasts = _whole(facets)
-    return [
-        {
-            "name": facet.name,
-            "value": facet.value,
-            "tasks": facet.tasks,
-            "ended": facet.lasts,
-            "share": facet.lasts / facet.tasks,
-            "of_all": _share(lasts, tasks),
-        }
-        for facet in facets
-        if facet.name in ("latency", "sign", "flag", "event") and facet.tasks > 0
-    ]
-
-
-def _whole(facets: Sequence[FacetSum]) -> tuple[int, int]:
-    """How many tasks there are, and how many are the last of their session: every task has one ending."""
-    endings = [facet for facet in facets if facet.name == "ending"]
-    return sum(facet.tasks for facet in endings), sum(facet.lasts for facet in endings)
-
-
-def _share(part: int, whole: int) -> float | None:
-    return part / whole if whole > 0 else None
-
-
-def _terms(lasts: Sequence[str], others: Sequence[str]) -> list[JSON]:
-    """Words that last messages have more often than others do, the surest first."""
-    mine, theirs = (
-        Counter(word for text in texts for word in set(_WORD.findall(plain(text))) if len(word) > 2) for texts in (lasts, others)
-    )
-    found: list[JSON] = []
-    for term, count in mine.items():
-        more = bool(lasts and others) and count / len(lasts) > theirs[term] / len(others)
-        if count >= FEWEST and more:
-            score = statistics.likelihood(count, len(lasts), theirs[term], len(others))
-            chance = statistics.chance(score)
-            found.append({"term": term, "lasts": count, "others": theirs[term], "g2": score, "p": chance})
-    return sorted(found, key=lambda each: (-float(each["g2"]), str(each["term"])))[:TERMS]
 
 
 def _differences(base: Measures, now: Measures) -> list[JSON]:

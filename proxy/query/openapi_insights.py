@@ -11,6 +11,7 @@ WHEN: JSON = {"type": ["string", "null"], "format": "date-time"}
 COUNT: JSON = {"type": "integer", "minimum": 0}
 NUMBER: JSON = {"type": "number"}
 MAYBE: JSON = {"type": ["number", "null"]}
+WHOSE: JSON = {"type": ["integer", "null"], "minimum": 0}
 TEXT: JSON = {"type": "string"}
 VALUE: JSON = {
     "type": ["string", "null"],
@@ -90,8 +91,8 @@ SCHEMAS: dict[str, JSON] = {
     "Overview": _object(
         **TIMES,
         totals=_ref("Measures"),
-        sessions=COUNT,
-        users=COUNT,
+        sessions={**WHOSE, "description": "Null where filters beyond project and time leave more than 20,000 tasks."},
+        users={**WHOSE, "description": "Likewise."},
         **{name: _list(ITEM) for name in ("projects", "models", "kinds", "endings")},
     ),
     "Series": _object(**TIMES, step=TEXT, by={"type": ["string", "null"]}, items=_list(POINT)),

@@ -335,7 +335,6 @@ SORT = Parameter(
     lambda asked, value: replace(asked, sort=_one_of("sort", value, SORTS)),
 )
 TOP = PAGING[:1]
-SPAN = tuple(parameter for parameter in FILTERS if parameter.name in ("project_id", "from", "to"))
 
 
 def _against(name: str, read: Callable[[str], Any]) -> Callable[[Asked, str], Asked]:

@@ -13,7 +13,6 @@ from proxy.query.parameters import (
     PROJECT,
     RELEVANCE,
     SORT,
-    SPAN,
     STEP,
     TOP,
     USER,
@@ -112,7 +111,7 @@ ROUTES = (
         name="session_insights",
         summary="How long sessions last, over time, and what ends them.",
         answers="SessionInsights",
-        parameters=(*SPAN, STEP),
+        parameters=(*FILTERS, STEP),
         also=(400, 503),
     ),
     Route(
@@ -120,7 +119,7 @@ ROUTES = (
         name="user_insights",
         summary="Power users, abusive ones, struggling ones, each with what shows it; and who comes again, week by week.",
         answers="UserInsights",
-        parameters=(*SPAN, *TOP),
+        parameters=(*FILTERS, *TOP),
         also=(400, 503),
     ),
     Route(

@@ -215,6 +215,10 @@ class Insights(Protocol):
 
     async def present(self, range: Range) -> Present: ...
 
+    async def among(self, filter: Filter, most: int) -> Present | None:
+        """Of whom the tasks are that `filter` leaves; `None` where these are more than `most`."""
+        ...
+
     async def cohorts(self, range: Range) -> list[Cohort]:
         """Users by the week in which they were first seen, if that is in `range`, and the weeks in which they came again."""
         ...

@@ -9,13 +9,13 @@ from dataclasses import fields, replace
 from typing import TypeVar
 
 from proxy.store import cursor as cursors
-from proxy.store import story, words
+from proxy.store import story
 from proxy.store.entries import Entry, Said, heard, is_logged, is_of
 from proxy.store.measures import PICODOLLARS
 from proxy.store.memory_insight import MemoryInsights
 from proxy.store.memory_sums import Added, add_up
 from proxy.store.merging import joined, relabelled, settled, told, with_feedback
-from proxy.store.metadata import holds
+from proxy.store.metadata import left_by
 from proxy.store.naming import epoch_of, named
 from proxy.store.rows import check
 from proxy.task import Body, Filter, Forget, Forgotten, Page, Session, Summary, Task, Trace, Traced, User, Which
@@ -39,7 +39,7 @@ class MemoryStore:
         self._traces: dict[int, list[tuple[tuple[int, int, str], Trace]]] = {}  # by key; the place in `_order`, sorted
         self._stale = False
         self._parked: list[Entry] = []
-        self._insights = MemoryInsights(self._up_to_date, _holds)
+        self._insights = MemoryInsights(self._up_to_date, left_by)
 
     @property
     def insights(self) -> MemoryInsights:
@@ -210,7 +210,7 @@ class MemoryStore:
 
     async def find(self, filter: Filter, *, limit: int, cursor: str | None = None, oldest_first: bool = False) -> Page[Summary]:
         order = self._order if oldest_first else self._order[::-1]
-        found = [(created_at, number, self._tasks[id]) for created_at, number, id in order if _holds(filter, self._tasks[id])]
+        found = [(created_at, number, self._tasks[id]) for created_at, number, id in order if left_by(filter, self._tasks[id])]
         page = _page(
             found,
             lambda item: item[:2],
@@ -313,21 +313,3 @@ def _page(
 
 def _summary(task: Task) -> Summary:
     return Summary(**{name: getattr(task, name) for name in _SUMMARY})
-
-
-def _holds(filter: Filter, task: Task) -> bool:
-    return (
-        filter.session_id in (None, task.session_id)
-        and filter.user_id in (None, task.user_id)
-        and filter.project_id in (None, task.project_id)
-        and filter.parent_task_id in (None, task.parent_task_id)
-        and filter.model in (None, task.model, task.model_requested)
-        and filter.kind in (None, task.kind)
-        and filter.ending in (None, task.ending)
-        and filter.flag in (None, task.flag)
-        and (filter.version_id is None or task.metadata.get("version_id") == filter.version_id)
-        and all(holds(condition, task) for condition in filter.metadata)
-        and (filter.since is None or task.created_at >= filter.since)
-        and (filter.until is None or task.created_at < filter.until)
-        and (not filter.words or words.match(filter.words, (task.input, task.output)))
-    )

@@ -1,7 +1,8 @@
-"""Insights of a store that has all its tasks at hand: every answer is counted from them."""
+"""Insights of tasks that are all at hand: every answer is counted from them."""
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
@@ -23,22 +24,29 @@ from proxy.store.insight import (
     floor,
 )
 from proxy.store.measures import DAY, Measures, labels_of, rank
-from proxy.store.memory_sums import Added
+from proxy.store.memory_sums import Added, add_up
+from proxy.store.metadata import left_by
 from proxy.store.segment import Members, Segment, Tops, tops
-from proxy.task import Ending, Filter, Flag, Session, Summary, Task, User
+from proxy.task import Ending, Filter, Flag, Session, Summary, User
 
 _PLACE_FILTERS = frozenset({"project_id", "since", "until"})
+
+
+def insights_of(tasks: Iterable[Summary]) -> MemoryInsights:
+    """What a store would tell that had these tasks and no others."""
+    added = add_up(tasks)
+    return MemoryInsights(lambda: added, left_by)
 
 
 class MemoryInsights:
     """See `Insights`."""
 
-    def __init__(self, added: Callable[[], Added], holds: Callable[[Filter, Task], bool]) -> None:
+    def __init__(self, added: Callable[[], Added], holds: Callable[[Filter, Summary], bool]) -> None:
         self._added = added
         self._holds = holds
 
-    def _tasks(self, filter: Filter) -> Iterable[Task]:
-        return (task for task, _, _ in self._added().told if isinstance(task, Task) and self._holds(filter, task))
+    def _tasks(self, filter: Filter) -> Iterable[Summary]:
+        return (task for task, _, _ in self._added().told if self._holds(filter, task))
 
     def _sessions(self, range: Range) -> list[Session]:
         """In the order in which they ended."""
@@ -82,7 +90,7 @@ class MemoryInsights:
         told = sorted(self._added().told, key=lambda each: (each[0].created_at, each[0].id))
         last_of = {(task.project_id, task.session_id): task.id for task, _, _ in told}
         for task, _, facets in told:
-            if not isinstance(task, Task) or not self._holds(whole, task):
+            if not self._holds(whole, task):
                 continue
             last = (task.project_id, task.session_id) in lasts and last_of[task.project_id, task.session_id] == task.id
             for name, value in facets:
@@ -104,11 +112,15 @@ class MemoryInsights:
         filter = Filter(project_id=range.project_id, since=range.since, until=range.until)
         found = [task for task in self._tasks(filter) if task.flag is not None and task.session_id is not None]
         found.sort(key=lambda task: task.created_at, reverse=True)
-        return [Rated(self._position(task), task.flag is Flag.SUCCESS) for task in found[:limit]]
-
-    def _position(self, task: Summary) -> int:
-        session = self._tasks(Filter(session_id=task.session_id, project_id=task.project_id))
-        return sum(other.created_at <= task.created_at for other in session)
+        begun: dict[tuple[str, str | None], list[int]] = {}
+        for task in self._tasks(Filter()):
+            begun.setdefault((task.project_id, task.session_id), []).append(task.created_at)
+        for moments in begun.values():
+            moments.sort()
+        return [
+            Rated(bisect_right(begun[task.project_id, task.session_id], task.created_at), task.flag is Flag.SUCCESS)
+            for task in found[:limit]
+        ]
 
     async def heard(self, range: Range, limit: int) -> Heard:
         said = [s.last_input for s in reversed(self._sessions(range)) if s.last_input is not None]
@@ -136,6 +148,12 @@ class MemoryInsights:
             and (range.until is None or (user.first_seen < range.until and (user.last_seen < range.until or key in here)))
         ]
         return Present(len(self._sessions(range)), len(users))
+
+    async def among(self, filter: Filter, most: int) -> Present | None:
+        found = list(self._tasks(filter))
+        sessions = {(task.project_id, task.session_id) for task in found if task.session_id is not None}
+        users = {(task.project_id, task.user_id) for task in found if task.user_id is not None}
+        return Present(len(sessions), len(users)) if len(found) <= most else None
 
     async def cohorts(self, range: Range) -> list[Cohort]:
         found: dict[tuple[int, int], set[tuple[str, str]]] = {}

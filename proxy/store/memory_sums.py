@@ -1,4 +1,4 @@
-"""Pure: the sessions and users of a store that has all its tasks at hand, added up from all of them at once."""
+"""Pure: the sessions and users of tasks that are all at hand, added up at once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from proxy.store import chain
 from proxy.store.measures import DAY
 from proxy.store.rollup import Figures, Key, SessionSum
-from proxy.task import Session, Task, User
+from proxy.task import Session, Summary, User
 
 _MINUTE = 60_000_000
 
@@ -25,10 +25,10 @@ class Added:
     explicit: set[Key]  # sessions that a call named
 
 
-def add_up(tasks: Iterable[Task]) -> Added:
+def add_up(tasks: Iterable[Summary]) -> Added:
     """Sessions come in the order in which their first task was kept, and users too."""
-    groups: dict[Key, list[Task]] = {}
-    owners: dict[Key, list[Task]] = defaultdict(list)
+    groups: dict[Key, list[Summary]] = {}
+    owners: dict[Key, list[Summary]] = defaultdict(list)
     pairs: set[tuple[str, str, str]] = set()
     told: list[chain.Told] = []
     for task in tasks:
@@ -49,20 +49,24 @@ def add_up(tasks: Iterable[Task]) -> Added:
     for task_told, marks, _ in told:
         if task_told.user_id is not None:
             figures[task_told.project_id, task_told.user_id].count(task_told, marks)
-    users = {key: _user(key, group, figures[key], sums.values(), pairs) for key, group in owners.items()}
+    owned: dict[Key, list[SessionSum]] = defaultdict(list)
+    for session in sums.values():
+        if session.user_id is not None:
+            owned[session.project_id, session.user_id].append(session)
+    attended = Counter((project_id, user_id) for project_id, _, user_id in pairs)
+    users = {key: _user(key, group, figures[key], owned[key], attended[key]) for key, group in owners.items()}
     explicit = {key for key, session in sums.items() if session.explicit}
     return Added({key: session.session() for key, session in sums.items()}, users, pairs, told, explicit)
 
 
-def _user(key: Key, tasks: list[Task], sums: Figures, sessions: Iterable[SessionSum], pairs: set[tuple[str, str, str]]) -> User:
-    theirs = [session for session in sessions if (session.project_id, session.user_id) == key]
+def _user(key: Key, tasks: list[Summary], sums: Figures, theirs: list[SessionSum], sessions: int) -> User:
     return User(
         id=key[1],
         project_id=key[0],
         first_seen=min(task.created_at for task in tasks),
         last_seen=max(task.ended_at for task in tasks),
         tasks=sums.tasks,
-        sessions=sum((project_id, user_id) == key for project_id, _, user_id in pairs),
+        sessions=sessions,
         errors=sums.errors,
         input_tokens=sums.input_tokens,
         output_tokens=sums.output_tokens,

@@ -215,6 +215,16 @@ class SqliteInsights:
             )
         return Present(sessions, users[0][0])
 
+    async def among(self, filter: Filter, most: int) -> Present | None:
+        of = "task.project_id, task.session_id, task.user_id"
+        question = questions.tasks(filter, limit=most + 1, after=None, oldest_first=False, select=of)
+        found = await self._readers.rows(question.sql, question.values) if question else []
+        if len(found) > most:
+            return None
+        sessions = {(project_id, id) for project_id, id, _ in found if id is not None}
+        users = {(project_id, id) for project_id, _, id in found if id is not None}
+        return Present(len(sessions), len(users))
+
     async def cohorts(self, range: Range) -> list[Cohort]:
         lowest = _LOWEST if range.since is None else range.since
         highest = _HIGHEST if range.until is None else range.until

@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from proxy.query import statistics
-from proxy.query.insights import _terms
+from proxy.query.endings import terms
 from proxy.query.segments import Thresholds, segments_of
 from proxy.store import histogram, open_store
 from proxy.store.memory import MemoryStore
@@ -230,7 +230,7 @@ def test_a_quantiles_interval_holds_the_quantile():
 
 def test_words_that_only_last_messages_have_are_told():
     lasts, others = ["thanks, goodbye then"] * 8 + ["more please"] * 2, ["how does that work"] * 20
-    assert {each["term"] for each in _terms(lasts, others)} == {"thanks", "goodbye", "then"}
+    assert {each["term"] for each in terms(lasts, others)} == {"thanks", "goodbye", "then"}
 
 
 def test_a_distribution_counts_every_value_once():

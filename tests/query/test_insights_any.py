@@ -11,13 +11,41 @@ from proxy.query.parameters import Asked
 from proxy.query.segments import Thresholds
 from proxy.store import histogram
 from proxy.store.measures import DAY
-from proxy.task import Filter
+from proxy.task import Condition, Ending, Filter, Flag
 from tests.store.tasks import NOON
 from tests.store.test_rollups import badly, in_a_store, last_user, some_tasks
 
 spans = st.tuples(st.none() | st.integers(0, 200_000), st.none() | st.integers(200_000, 300_000)).map(
     lambda pair: Filter(**{n: None if s is None else NOON + s * 1_400_000 for n, s in zip(("since", "until"), pair, strict=True)})
 )
+
+
+narrows = st.sampled_from(
+    [
+        Filter(user_id="a"),
+        Filter(model="b"),
+        Filter(kind="chat", project_id="p"),
+        Filter(flag=Flag.SUCCESS),
+        Filter(metadata=(Condition("score", ">=", 0.5), Condition("score", "<", 1.0))),
+        Filter(version_id="gold", since=NOON + 1_000_000),
+        Filter(ending=Ending.CALLER_LEFT),
+    ]
+)
+
+
+def left(filter: Filter, task) -> bool:
+    score = task.metadata.get("score")
+    return (
+        filter.user_id in (None, task.user_id)
+        and filter.model in (None, task.model, task.model_requested)
+        and filter.kind in (None, task.kind)
+        and filter.project_id in (None, task.project_id)
+        and filter.flag in (None, task.flag)
+        and filter.ending in (None, task.ending)
+        and filter.version_id in (None, task.metadata.get("version_id"))
+        and (filter.since is None or task.created_at >= filter.since)
+        and (not filter.metadata or (type(score) in (int, float) and 0.5 <= score < 1.0))
+    )
 
 
 def counted(tasks) -> tuple[int, int, int, int]:
@@ -94,3 +122,29 @@ def test_totals_series_breakdowns_and_ends_are_those_of_the_tasks(kept, span):
     names = ("errors", "failure", "ended_badly")
     for user, wanted in failing.items():
         assert {name: value for name, value in shown.get(user, {}).items() if name in names} == wanted
+
+
+@settings(max_examples=30, deadline=None)
+@given(some_tasks, narrows)
+def test_any_filter_leaves_the_sessions_and_users_of_its_tasks(kept, filter):
+    async def act(store):
+        await store.save(kept)
+        asked = Asked(filter=filter, limit=500)
+        return (
+            await insights.overview(store, asked),
+            await insights.sessions(store, asked),
+            await insights.users(store, asked, Thresholds()),
+        )
+
+    overview, sessions, users = in_a_store(act)
+    inside = sorted((task for task in kept if left(filter, task)), key=lambda task: (task.created_at, task.id))
+    lasts = {(task.project_id, task.session_id): task for task in inside if task.session_id is not None}
+    people = {(task.project_id, task.user_id) for task in inside if task.user_id is not None}
+    assert (overview["totals"]["tasks"], overview["sessions"], overview["users"]) == (len(inside), len(lasts), len(people))
+    assert sessions["count"] + sessions["implicit"] == len(lasts)
+    assert users["count"] == len(people)
+    ends = {each["value"]: each["lasts"] for each in sessions["ends"] if each["name"] == "ending" and each["lasts"]}
+    assert ends == Counter(task.ending.value for task in lasts.values())
+    assert sum(each["lasts"] + each["others"] for each in sessions["ends"] if each["name"] == "ending") == len(inside)
+    rated = [task for task in inside if task.flag is not None and task.session_id is not None]
+    assert sum(each["rated"] for each in sessions["positions"]) == len(rated)

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 import pytest
 
 from proxy.store import Store, histogram
-from proxy.store.insight import USER_SORTS, WEEK, Grouping, Range
+from proxy.store.insight import USER_SORTS, WEEK, Grouping, Present, Range
 from proxy.store.measures import DAY, HOUR, SECONDS, SORTS, Measures, rank
 from proxy.store.segment import Rule, Segment
 from proxy.task import Condition, Ending, Filter, Flag, Source, Task, Usage
@@ -172,6 +172,15 @@ class InsightContract:
                 assert counted(one.measures) == counted(other.measures)
             assert found.size == len(groups)
             assert counted(found.total) == tuple(map(sum, zip(*(counted(group.measures) for group in groups), strict=True)))
+
+    @pytest.mark.parametrize("filters", FILTERS, ids=str)
+    async def test_of_whom_the_tasks_are_that_a_filter_leaves_is_counted_up_to_a_limit(self, store: Store, filters):
+        await store.save(some_tasks(13))
+        ours = [task for task in some_tasks(13) if holds(task, Filter(**filters))]
+        sessions = {(task.project_id, task.session_id) for task in ours if task.session_id}
+        users = {(task.project_id, task.user_id) for task in ours if task.user_id}
+        assert await store.insights.among(Filter(**filters), len(ours)) == Present(len(sessions), len(users))
+        assert await store.insights.among(Filter(**filters), len(ours) - 1) is None
 
     async def test_nobody_is_first_where_there_is_nobody(self, store: Store):
         found = await store.insights.ranked(Range(), "user_id", "tasks", 3)

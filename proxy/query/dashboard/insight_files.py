@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace
 
-from proxy.query import insights, web
+from proxy.query import endings, insights, web
 from proxy.query.dashboard import sheet, span, view
-from proxy.query.dashboard.insight_pages import OF_SPAN, compared, standing_span
+from proxy.query.dashboard.insight_pages import compared, standing_span
 from proxy.query.dashboard.room import Room
 from proxy.query.measured import SECONDS
 from proxy.query.parameters import BY, FILTERS, SORT
@@ -48,15 +48,15 @@ async def series(room: Room, request: web.Request) -> web.StreamResponse:
 async def sessions(room: Room, request: web.Request) -> web.StreamResponse:
     """What last messages of sessions are like, all of it: what is sure and what could be chance."""
     now = room.now()
-    asked = view.read("/insights/sessions", request.query.items(), OF_SPAN, now, ("period",))
+    asked = view.read("/insights/sessions", request.query.items(), FILTERS, now, ("period",))
     found = await insights.sessions(room.store, standing_span(asked, now).asked(asked))
-    return await _sent(request, "last-messages", insights.endings(found), {})
+    return await _sent(request, "last-messages", endings.rows(found), {})
 
 
 async def users(room: Room, request: web.Request) -> web.StreamResponse:
     """Each user of each segment, with what shows it."""
     now = room.now()
-    asked = view.read("/insights/users", request.query.items(), OF_SPAN, now, ("period",))
+    asked = view.read("/insights/users", request.query.items(), FILTERS, now, ("period",))
     every = replace(standing_span(asked, now).asked(asked), limit=EVERY)
     found = await insights.users(room.store, every, room.desk.thresholds)
     rows = ({"segment": one["name"], **user} for one in found["segments"] for user in one["users"])

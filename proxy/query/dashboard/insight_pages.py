@@ -136,7 +136,7 @@ async def _hours(room: Room, over: span.Span, asked: view.View) -> Markup:
 async def sessions(room: Room, request: web.Request) -> web.StreamResponse:
     """How long sessions last, and what ends them."""
     now = room.now()
-    asked = view.read("/insights/sessions", request.query.items(), OF_SPAN, now, ("period",))
+    asked = view.read("/insights/sessions", request.query.items(), FILTERS, now, ("period",))
     over = standing_span(asked, now)
     question = replace(over.asked(asked), step="day" if over.step <= span.DAY else "week")
     found = await room.kept.get(("sessions", question), lambda: insights.sessions(room.store, question, SAMPLE))
@@ -155,9 +155,6 @@ async def sessions(room: Room, request: web.Request) -> web.StreamResponse:
         positions=_positions(found["positions"]),
         ends=_ends(found["ends"]),
     )
-
-
-OF_SPAN = tuple(parameter for parameter in FILTERS if parameter.name in ("project_id", "from", "to"))
 
 
 def _distribution(told: JSON, unit: plot.Unit, name: str) -> Markup:
@@ -215,7 +212,7 @@ def _ends(items: Sequence[JSON]) -> list[JSON]:
 async def users(room: Room, request: web.Request) -> web.StreamResponse:
     """Who is in which segment, with what shows it, and who comes again."""
     now = room.now()
-    asked = view.read("/insights/users", request.query.items(), (*OF_SPAN, *PAGING[:1]), now, ("period",))
+    asked = view.read("/insights/users", request.query.items(), (*FILTERS, *PAGING[:1]), now, ("period",))
     over = standing_span(asked, now)
     question = replace(over.asked(asked), limit=12)
     found = await room.kept.get(("users", question), lambda: insights.users(room.store, question, room.desk.thresholds))
