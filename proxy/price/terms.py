@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from proxy.quick import quickly
 from proxy.task import JSON
 
 TICKS = Decimal(10) ** 10
 """xAI's ticks in a dollar (docs.x.ai, cost tracking)."""
 
 
+@quickly
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
     """Figures that change what a call costs; `None` where the answer does not say."""

@@ -12,6 +12,7 @@ from proxy.record.frames import Kind, Record
 from proxy.record.redact import joined
 from proxy.task import JSON, Call, Ending, Fields, Piece
 
+_ENDINGS: Final = {ending.value: ending for ending in Ending}
 _SIZE = struct.Struct("<I")
 DIED: Final = "the relay died during this call: what the journal had of it is here"
 
@@ -96,7 +97,7 @@ def call(epoch: str, records: Sequence[Record]) -> Call:
         problems.append(DIED)
         end = {"marked": marked}
     else:
-        ending = Ending(end["ending"])
+        ending = _ENDINGS[end["ending"]]
         if end.get("first") is not None:
             first = end["first"] / 1e6
     problems += end.get("problems", ())
@@ -153,8 +154,8 @@ def _head(head: bytes) -> tuple[int, str, Fields]:
 def _fields(lines: bytes) -> Fields:
     if not lines:
         return ()
-    pairs = (line.partition(b":") for line in lines.split(b"\r\n"))
-    return tuple((name, value.strip(b" \t")) for name, _, value in pairs)
+    pairs = [line.partition(b":") for line in lines.split(b"\r\n")]
+    return tuple([(name, value.strip(b" \t")) for name, _, value in pairs])
 
 
 def _coding(fields: Fields) -> str | None:

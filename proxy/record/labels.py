@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
+from proxy.quick import quickly
 from proxy.record import aliases
 from proxy.record.aliases import ALIASES, is_alias
 from proxy.record.baggage import baggage
@@ -42,6 +43,7 @@ Found = tuple[Source, str, Any]
 """Where a label stands, what that place is called, and what stands there."""
 
 
+@quickly
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Labels:
     """What an app said of a call. `problems` names each place that was not used, and why."""

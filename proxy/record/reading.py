@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from operator import sub
 from typing import Any
 
@@ -38,10 +39,12 @@ def read(call: Call) -> Task:
     request_coding = None if call.request_decoded else _coding(sent)
     response_coding = None if call.response_decoded else _coding(got)
     upgraded = call.http_status == 101
-    raw_input = None if upgraded else _guarded(problems, "the request", None, _request, call, sent, request_coding, problems)
-    found = _guarded(problems, "the labels", Labels(), labels, call.request_fields, raw_input)
-    said = _guarded(problems, "the response", Said(request=raw_input), _said, call, raw_input, got, response_coding, problems)
-    reading = _guarded(problems, "the dialect", Reading(), dialect_of(call.kind).read, said)
+    raw_input = None if upgraded else _guarded(problems, "the request", _nothing, _request, call, sent, request_coding, problems)
+    found = _guarded(problems, "the labels", Labels, labels, call.request_fields, raw_input)
+    said = _guarded(
+        problems, "the response", partial(Said, request=raw_input), _said, call, raw_input, got, response_coding, problems
+    )
+    reading = _guarded(problems, "the dialect", Reading, dialect_of(call.kind).read, said)
     problems += (*found.problems, *reading.problems)
     session = found.session_id, found.session_source
     if upgraded and found.session_id is None:
@@ -99,7 +102,7 @@ def read(call: Call) -> Task:
         seconds_total=ended - began,
         longest_stall=_longest_stall(times),
         tokens_per_second=_guarded(
-            problems, "the pace", None, tokens_per_second, call, reading.first, reading.usage, reading.raw_output
+            problems, "the pace", _nothing, tokens_per_second, call, reading.first, reading.usage, reading.raw_output
         ),
         ending=ending,
         finish_reasons=reading.finish_reasons,
@@ -118,13 +121,17 @@ def read(call: Call) -> Task:
     )
 
 
+def _nothing() -> None:
+    return None
+
+
 def _guarded(problems: list[str], what: str, otherwise: Any, act: Any, *arguments: Any) -> Any:
-    """`act(*arguments)`; or `otherwise`, with a line in `problems`: a fault in a reader must not cost the task."""
+    """`act(*arguments)`; or `otherwise()`, with a line in `problems`: a fault in a reader must not cost the task."""
     try:
         return act(*arguments)
     except Exception as error:
         problems.append(f"{what} could not be read: {type(error).__name__}: {str(error)[:200]}")
-        return otherwise
+        return otherwise()
 
 
 def _request(call: Call, sent: dict[bytes, bytes], coding: str | None, problems: list[str]) -> Any:

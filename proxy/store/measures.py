@@ -252,7 +252,7 @@ def indexed(task: Summary) -> list[tuple[str, str | int | float]]:
 
 def _is_text(text: str) -> bool:
     """Whether it has a UTF-8, which half a surrogate pair has not."""
-    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
+    return text.isascii() or not any(0xD800 <= ord(character) <= 0xDFFF for character in text)
 
 
 def _within(value: int, most: int) -> int:

@@ -18,6 +18,7 @@ from typing import Any, cast
 
 import orjson
 
+from proxy.quick import quickly
 from proxy.store import pieces as timings
 from proxy.task import JSON, Task
 
@@ -45,6 +46,7 @@ DECODED_MOST = 64 * 2**20
 """Bytes that a coded body may grow to when its JSON is read from it; past this the JSON is kept by itself."""
 
 
+@quickly
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """The fields of `Task` that are not in `Summary`, feedback aside."""

@@ -7,8 +7,8 @@ added up anew from all its tasks (`sqlite_rollups`): a journal replayed out of o
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Final
 
 from proxy.store.keys import LARGEST
 from proxy.store.measures import PICODOLLARS
@@ -85,7 +85,7 @@ class Figures:
 
     def take(self, other: Figures, sign: int = 1) -> None:
         """Add what others add up to, or take it out; what is left may be below nothing: it is what is added to a row."""
-        for name in Figures.__slots__:
+        for name in _FIGURES:
             setattr(self, name, held(getattr(self, name) + sign * getattr(other, name)))
 
     @property
@@ -108,6 +108,7 @@ class Figures:
 
 
 _NOTHING = (False,) * 7
+_FIGURES: Final = tuple(field.name for field in fields(Figures))
 _COMPLETED, _FAILURE = Ending.COMPLETED.value, Flag.FAILURE.value
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from proxy.quick import quickly
 from proxy.task import JSON, Usage
 
 
@@ -18,6 +19,7 @@ class Turn(NamedTuple):
     piece: int = 0  # of the response; of no meaning where it was sent
 
 
+@quickly
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Said:
     """What the two sides said to each other in one call, with all codings removed."""
@@ -32,6 +34,7 @@ class Said:
     turns: tuple[Turn, ...] = ()  # what both sides said, in its order, where the connection was upgraded
 
 
+@quickly
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
     """What was understood of a call. What was not said is `None`."""

@@ -1,0 +1,58 @@
+"""Frozen dataclasses with slots whose values are made, and made anew with changes, in a quarter of the time.
+
+What `dataclass` writes for a frozen class sets each field by a call; a task has seventy fields, and is made anew several times.
+Here a value is given another class while it is filled, one with the same slots that is not frozen; then its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import MISSING, fields
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+def quickly(cls: type[T]) -> type[T]:
+    """The same class, a frozen dataclass with slots and keywords alone: its values are made faster, and are no others."""
+    given, body = [], []
+    space: dict[str, Any] = {"_cls": cls, "_open": _opened(cls), "_missing": MISSING, "_put": object.__setattr__}
+    for each in fields(cls):  # type: ignore[arg-type]  # a dataclass, as is said above
+        if each.default is not MISSING:
+            space[f"_default_{each.name}"] = each.default
+            given.append(f"{each.name}=_default_{each.name}")
+        elif each.default_factory is not MISSING:
+            space[f"_make_{each.name}"] = each.default_factory
+            given.append(f"{each.name}=_missing")
+            body.append(f"if {each.name} is _missing: {each.name} = _make_{each.name}()")
+        else:
+            given.append(each.name)
+        body.append(f"self.{each.name} = {each.name}")
+    lines = ["_put(self, '__class__', _open)", *body, "self.__class__ = _cls"]
+    init = _function(f"__init__(self, *, {', '.join(given)})", lines, space)
+    init.__qualname__ = f"{cls.__qualname__}.__init__"
+    init.__annotations__ = cls.__init__.__annotations__
+    cls.__init__ = init  # type: ignore[method-assign]  # it takes what the one before took
+    return cls
+
+
+def changer(cls: type[T]) -> Callable[..., T]:
+    """A `dataclasses.replace` for values of this class alone."""
+    names = [each.name for each in fields(cls)]  # type: ignore[arg-type]  # a dataclass
+    space = {"_cls": cls, "_open": _opened(cls), "_new": object.__new__}
+    copies = [f"new.{name} = value.{name}" for name in names]
+    changes = ["for name, other in values.items(): setattr(new, name, other)", "new.__class__ = _cls", "return new"]
+    return _function("changed(value, /, **values)", ["new = _new(_open)", *copies, *changes], space)
+
+
+def _opened(cls: type) -> type:
+    """A class with the slots of `cls` that is not frozen."""
+    own = {"__slots__": cls.__dict__["__slots__"], "__setattr__": object.__setattr__, "__delattr__": object.__delattr__}
+    return type(f"{cls.__name__}Opened", cls.__bases__, {**own, "__module__": cls.__module__})
+
+
+def _function(head: str, lines: list[str], space: dict[str, Any]) -> Callable[..., Any]:
+    source = f"def {head}:\n" + "".join(f"    {line}\n" for line in lines)
+    exec(source, space)  # noqa: S102  # names of fields, which are ours; as `dataclass` does it
+    made: Callable[..., Any] = space[head.partition("(")[0]]
+    return made
