@@ -62,6 +62,22 @@ def test_what_a_question_does_not_take_is_told_and_filters_narrow_sessions_too(d
     assert "--by: says nothing to `insights sessions`" in tasktap("insights", "sessions", "--by", "model", data=data, code=2)
 
 
+def test_a_search_shows_what_it_found_and_the_best_first(data):
+    shown = tasktap("tasks", "--search", "heading", "--sort", "relevance", data=data, columns=120)
+    assert "FOUND" in shown
+    assert "# not a heading" in shown
+    assert "INPUT" in tasktap("tasks", "--limit", "1", data=data, columns=120)
+    assert "--sort" in tasktap("tasks", "--sort", "cost", data=data, code=2)
+
+
+def test_users_are_listed_by_any_column_with_how_they_fare(data):
+    shown = tasktap("users", "--sort", "tasks", data=data, columns=140).splitlines()
+    told = json.loads(tasktap("users", "--sort", "tasks", "--json", data=data))["items"]
+    assert [row.split()[1] for row in shown[1:]] == [user["id"] for user in told]
+    assert [user["task_count"] for user in told] == sorted((user["task_count"] for user in told), reverse=True)
+    assert {"LASTED", "DAYS", "SUCCESS"} <= set(shown[0].split())
+
+
 def test_a_breakdown_as_csv_and_parquet_holds_what_json_says(data):
     told = json.loads(tasktap("insights", "breakdown", "--by", "metadata.tier", "--json", data=data))
     rows = list(csv.DictReader(io.StringIO(tasktap("insights", "breakdown", "--by", "metadata.tier", "--as", "csv", data=data))))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
+from proxy.store.marks import TOOL_RESULT
 from proxy.task import JSON, Ending, Filter, Session, Summary, Task
 
 if TYPE_CHECKING:
@@ -92,7 +93,8 @@ def _title(id: str, text: str | None) -> str:
 
 
 def _turn(task: Summary) -> str:
-    parts = [f"**User**\n\n{_quoted(task.input)}"] if task.input is not None else []
+    who = "Tool" if (task.input or "").startswith(TOOL_RESULT) else "User"
+    parts = [f"**{who}**\n\n{_quoted(task.input)}"] if task.input is not None else []
     parts += [f"**Assistant**{_by(task)}\n\n{_quoted(task.output)}"] if task.output is not None else []
     parts += [f"*{task.ending}*"] if task.ending is not Ending.COMPLETED else []
     parts += [f"*flagged {task.flag}*"] if task.flag else []

@@ -56,16 +56,19 @@ def tasks(
     since: Since = None,
     until: Until = None,
     search: Search = None,
+    sort: Annotated[
+        str | None, typer.Option(metavar="ORDER", help="Of what a search found: newest or relevance [default: newest].")
+    ] = None,
     limit: Limit = None,
     cursor: Cursor = None,
     config: Config = None,
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
-    """List tasks, newest first."""
-    from proxy.query.parameters import FILTERS, PAGING
+    """List tasks, newest first; of those that a search found, what it found in them."""
+    from proxy.query.parameters import FILTERS, PAGING, RELEVANCE
 
-    run(_tasks(settings_of(config, data_dir), asked_of(context, FILTERS + PAGING), json))
+    run(_tasks(settings_of(config, data_dir), asked_of(context, (*FILTERS, RELEVANCE, *PAGING)), json))
 
 
 async def _tasks(settings: Settings, asked: Asked, json: bool) -> None:
@@ -76,8 +79,8 @@ async def _tasks(settings: Settings, asked: Asked, json: bool) -> None:
         if json:
             print_json(await answers.tasks(store, asked))
             return
-        page = await store.find(asked.filter, limit=asked.limit, cursor=asked.cursor)
-        tables.tasks(page.items)
+        page = await answers.page_of_tasks(store, asked)
+        tables.tasks(page.items, asked.filter.words)
         _more(page.next)
 
 
@@ -190,16 +193,20 @@ def users(
     context: typer.Context,
     *,
     project: Project = None,
+    sort: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="Those with the most of this first: tasks, cost, ... [default: last_seen]."),
+    ] = None,
     limit: Limit = None,
     cursor: Cursor = None,
     config: Config = None,
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
-    """List users, the one seen last first."""
-    from proxy.query.parameters import PAGING, PROJECT
+    """List users, the one seen last first, or by any column."""
+    from proxy.query.parameters import PAGING, PROJECT, USER_SORT
 
-    run(_users(settings_of(config, data_dir), asked_of(context, (PROJECT, *PAGING)), json))
+    run(_users(settings_of(config, data_dir), asked_of(context, (PROJECT, USER_SORT, *PAGING)), json))
 
 
 async def _users(settings: Settings, asked: Asked, json: bool) -> None:
@@ -211,7 +218,7 @@ async def _users(settings: Settings, asked: Asked, json: bool) -> None:
         if json:
             print_json(await answers.users(store, asked, Thresholds(**settings.insights.model_dump())))
             return
-        page = await store.users(project_id=asked.filter.project_id, limit=asked.limit, cursor=asked.cursor)
+        page = await store.users(project_id=asked.filter.project_id, sort=asked.sort, limit=asked.limit, cursor=asked.cursor)
         tables.users(page.items)
         _more(page.next)
 

@@ -10,7 +10,8 @@ from typing import Any
 from rich.text import Text
 
 from proxy.cli.paper import MARKS, Paper, mark, now, row, table, token_sums
-from proxy.cli.text import ago, count, dollars, line, seconds
+from proxy.cli.text import CONTROLS, ago, count, dollars, line, seconds
+from proxy.query import found
 from proxy.task import Ending, Session, Summary, User
 
 
@@ -26,8 +27,11 @@ def _with_ending(task: Summary, said: str | None) -> Text:
     return Text.assemble((f"{task.ending.value} ", MARKS.get(task.ending, ("", "red"))[1]), line(said))
 
 
-def tasks(items: Sequence[Summary]) -> None:
-    """A line a task: as many columns as the terminal has room for, and of them those that say something."""
+def tasks(items: Sequence[Summary], words: Sequence[str] = ()) -> None:
+    """A line a task: as many columns as the terminal has room for, and of them those that say something.
+
+    Of tasks that were searched for by `words`: what was found in them.
+    """
     paper, today = Paper(), now()
     if not items:
         paper.print("No tasks.", style="dim")
@@ -46,16 +50,30 @@ def tasks(items: Sequence[Summary]) -> None:
         columns.append(("TOKENS", {"justify": "right", "min_width": 6}, [_tokens(task) for task in items]))
         columns.append(("TIME", {"justify": "right", "min_width": 5}, [seconds(task.seconds_total) for task in items]))
     columns.append(("", {"min_width": 1}, [mark(task.ending) for task in items]))
-    if paper.width >= 130:
+    if words:
+        columns.append(("FOUND", {"ratio": 1}, [_found(task, words) for task in items]))
+    elif paper.width >= 130:
         columns.append(("INPUT", {"ratio": 1}, [line(task.input) for task in items]))
         columns.append(("OUTPUT", {"ratio": 1}, [_with_ending(task, task.output) for task in items]))
     else:
         columns.append(("INPUT", {"ratio": 1}, [_with_ending(task, task.input) for task in items]))
-    shown = [column for column in columns if column[0] in {"", "INPUT"} or any(column[2])]
+    shown = [column for column in columns if column[0] in {"", "INPUT", "FOUND"} or any(column[2])]
     made = table(*((name, options) for name, options, _ in shown))
     for cells in zip(*(column[2] for column in shown), strict=True):
         made.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in cells))
     paper.print(made)
+
+
+def _found(task: Summary, words: Sequence[str]) -> Text:
+    """The words around what was looked for; the beginning where it is too far behind to be shown."""
+    parts = found.snippet(task, words)
+    if parts is None:
+        return Text(line(task.input or task.output))
+    text = Text()
+    for part, hit in parts:
+        spaced = " ".join(f".{part}.".split())[1:-1]  # so that the spaces at its ends stay
+        text.append(spaced.translate(CONTROLS), "bold yellow" if hit else "")
+    return text
 
 
 def line_of(task: Summary, width: int) -> Text:
@@ -128,12 +146,14 @@ def users(items: Sequence[User]) -> None:
     if not items:
         paper.print("No users.", style="dim")
         return
+    wide = paper.width >= 110
     made = table(
         ("SEEN", {"justify": "right"}),
         ("USER", {"style": "cyan"}),
         ("TASKS", {"justify": "right"}),
         ("FAILED", {"justify": "right", "style": "red"}),
         ("SESSIONS", {"justify": "right"}),
+        *((("LASTED", {"justify": "right"}), ("DAYS", {"justify": "right"}), ("SUCCESS", {"justify": "right"})) if wide else ()),
         ("TOKENS", {"justify": "right"}),
         ("COST", {"justify": "right"}),
         ("SINCE", {"justify": "right"}),
@@ -149,9 +169,16 @@ def users(items: Sequence[User]) -> None:
                 count(one.tasks),
                 failed,
                 count(one.sessions),
+                *((seconds(one.session_seconds), count(one.active_days), _success(one)) if wide else ()),
                 token_sums(one),
                 dollars(one.cost),
                 since,
             )
         )
     paper.print(made)
+
+
+def _success(one: User) -> str:
+    """`80% of 5`: of the rated tasks, and how many these are."""
+    rated = one.signs.success + one.signs.failure
+    return f"{100 * one.signs.success / rated:.0f}% of {count(rated)}" if rated else ""

@@ -11,7 +11,7 @@ from proxy.query.segments import Thresholds, segments_of
 from proxy.store import Store
 from proxy.store.insight import Range
 from proxy.store.segment import Tops
-from proxy.task import JSON, Body, Filter, Page, Which
+from proxy.task import JSON, Body, Filter, Page, Summary, Which
 
 
 class NotFound(LookupError):
@@ -24,15 +24,21 @@ async def tasks(store: Store, asked: Asked) -> JSON:
     By relevance: the best of the newest 300 that were found, on one page.
     """
     words = asked.filter.words
-    best = bool(words) and asked.sort == "relevance"
-    page = await store.find(asked.filter, limit=found.BEST_OF if best else asked.limit, cursor=asked.cursor)
-    if best:
-        page = Page(tuple(found.ranked(page.items, words)[: asked.limit]), None)
+    page = await page_of_tasks(store, asked)
     items = [document.of_summary(task) for task in page.items]
     if words:
         for item, task in zip(items, page.items, strict=True):
             item["snippet"] = found.snippet(task, words)
     return document.of_page(items, page)
+
+
+async def page_of_tasks(store: Store, asked: Asked) -> Page[Summary]:
+    """The same as values. Raises BadCursor."""
+    words = asked.filter.words
+    if not words or asked.sort != "relevance":
+        return await store.find(asked.filter, limit=asked.limit, cursor=asked.cursor)
+    page = await store.find(asked.filter, limit=found.BEST_OF, cursor=asked.cursor)
+    return Page(tuple(found.ranked(page.items, words)[: asked.limit]), None)
 
 
 async def task(store: Store, id: str) -> JSON:
