@@ -154,6 +154,7 @@ def exchange(ask: Asking, chance: random.Random) -> Task:
         response_body=got,
         pieces=pieces,
         feedback=feedback,
+        events=_events(ask, output),
         carried=_way(chance, first, no_answer=no_answer),
     )
 
@@ -246,6 +247,16 @@ def _pieces(
         pieces.append((round(at, 6), 186 + len(token.encode())))
     pieces.append((round(at + 0.002, 6), 240))
     return tuple(pieces), at + 0.002, round(stall, 4)
+
+
+def _events(ask: Asking, output: str | None) -> tuple[JSON, ...]:
+    """What an app of its own would have noted, and a rule."""
+    found: list[JSON] = []
+    if output is not None and ask.call is None and re.search(r"FO-[0-9]", output):
+        found.append({"name": "ticket opened", "source": "app"})
+    if re.search(r"\b(refund|money back|Geld zur|remboursement)", ask.asked or "", re.IGNORECASE):
+        found.append({"name": "refund asked", "source": "rule"})
+    return tuple(found)
 
 
 def _feedback(ask: Asking, total: float, chance: random.Random) -> tuple[Flag | None, tuple[Feedback, ...]]:

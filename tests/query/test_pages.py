@@ -419,7 +419,7 @@ async def acting(store: MemoryStore, acts: Acts) -> TestClient:
     async def state() -> Status:
         return Status(relays=1)
 
-    doing = acts.named("give_feedback", "split_session", "merge_session", "forget")
+    doing = acts.named("give_feedback", "amend_task", "split_session", "merge_session", "forget")
     client = TestClient(DeskServer(build(store, state, OPEN, lambda data, _: data, doing)))  # type: ignore[arg-type]
     await client.start_server()
     return client
@@ -430,6 +430,8 @@ async def test_forms_do_what_the_api_does(store: MemoryStore):
     client = await acting(store, acts)
     sent = [
         ("/tasks/t-full/feedback", {"flag": "failure", "comment": " too slow "}, "/tasks/t-full?said=1#feedback"),
+        ("/tasks/t-full/events", {"events": " refund, greeting ,refund,"}, "/tasks/t-full?said=1#events"),
+        ("/tasks/t-full/events", {"events": " "}, "/tasks/t-full?said=1#events"),
         ("/sessions/long/split", {"from_task": "t-002"}, "/tasks/t-002"),
         ("/sessions/long/merge", {"into": "s/1 ü"}, "/sessions/s%2F1%20%C3%BC"),
         ("/forget", {"what": "user", "id": "bob", "project_id": "default", "sure": "yes"}, "/users?forgotten=1"),
@@ -439,6 +441,8 @@ async def test_forms_do_what_the_api_does(store: MemoryStore):
             assert (answer.status, answer.headers.get("Location")) == (303, onward)
     assert acts.asked == [
         ("give_feedback", "t-full", {"source": "dashboard", "flag": "failure", "comment": "too slow"}),
+        ("amend_task", "t-full", {"events": ["refund", {"name": "greeting"}]}),
+        ("amend_task", "t-full", {"events": None}),
         ("split_session", "long", {"from_task": "t-002"}),
         ("merge_session", "long", {"into": "s/1 ü"}),
         ("forget", "", {"user_id": "bob", "project_id": "default"}),

@@ -24,6 +24,18 @@ async def feedback(room: Room, request: web.Request) -> web.StreamResponse:
     return await _do(room, request, "give_feedback", id, said, f"/tasks/{view.segment(id)}?said=1#feedback")
 
 
+async def events(room: Room, request: web.Request) -> web.StreamResponse:
+    """The labels of a task, as a person wants them: those that stay are still of whoever gave them."""
+    sent, id = await form(request), request.match_info["id"]
+    task = await room.store.get(id)
+    if task is None or "events" not in sent:
+        return await _wrong(room, request, 404, "There is no such task.")
+    kept = {event.get("name"): event for event in task.events}
+    names = dict.fromkeys(name.strip() for name in sent["events"].split(",") if name.strip())
+    said: JSON = {"events": [kept.get(name, name) for name in names] or None}
+    return await _do(room, request, "amend_task", id, said, f"/tasks/{view.segment(id)}?said=1#events")
+
+
 async def split(room: Room, request: web.Request) -> web.StreamResponse:
     """A turn and what came after it, out of a session."""
     sent, id = await form(request), request.match_info["id"]

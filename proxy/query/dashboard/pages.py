@@ -57,6 +57,7 @@ PAGES = (
     Page("/sessions/{id}/tasks.csv", session_pages.session_file, "its tasks as CSV"),
     Page("/sessions/{id}/tasks.json", session_pages.session_file, "its tasks as JSON"),
     Page("/tasks/{id}/feedback", acting.feedback, "what somebody thinks of the task, sent", method="POST"),
+    Page("/tasks/{id}/events", acting.events, "the labels of the task, sent", method="POST"),
     Page("/sessions/{id}/split", acting.split, "a turn and what came after it, out of the session", method="POST"),
     Page("/sessions/{id}/merge", acting.merge, "the session, into another one", method="POST"),
     Page("/forget", acting.forget, "a task, a session or a user, for good", method="POST"),
