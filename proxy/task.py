@@ -175,7 +175,7 @@ class Traced(NamedTuple):
     session_id: str
     explicit: bool  # somebody named this session
     created_at: int
-    last_at: int  # when the session ended, as far as is known
+    last_at: int  # when the session ended, as far as is known; 0: it was said to be over (`X-Session-Final`), and ended well
 
 
 @quickly

@@ -12,7 +12,7 @@ from typing import Any, Final
 from proxy.record.conversation import History, Looks, history, link, looks
 from proxy.record.keys import Keys
 from proxy.store import Store
-from proxy.task import OWN_SESSION, Source, Task, Traced, changed
+from proxy.task import OWN_SESSION, Ending, Source, Task, Traced, changed
 
 MOST_ALIKE: Final = 8  # tasks of one key, the latest ones, that are looked at
 MOST_KEYS: Final = 2000  # in one question to the store
@@ -94,6 +94,10 @@ class Batch:
         task = call.task
         session_id = task.session_id or ""
         ended = self._last[session_id] = max(task.ended_at, self._last.get(session_id, task.ended_at))
+        if task.session_final and task.ending is Ending.COMPLETED:
+            ended = 0
+            for key, known in self._found.items():
+                self._found[key] = [each._replace(last_at=0) if each.session_id == session_id else each for each in known]
         for trace in one.traces:
             self._found.setdefault(trace.key, []).append(
                 Traced(

@@ -18,7 +18,7 @@ from proxy.store.merging import joined, relabelled, settled, told, with_feedback
 from proxy.store.metadata import left_by
 from proxy.store.naming import epoch_of, named
 from proxy.store.rows import check
-from proxy.task import Body, Filter, Forget, Forgotten, Page, Session, Summary, Task, Trace, Traced, User, Which
+from proxy.task import Body, Ending, Filter, Forget, Forgotten, Page, Session, Summary, Task, Trace, Traced, User, Which
 
 T = TypeVar("T")
 
@@ -277,7 +277,7 @@ class MemoryStore:
                 session_id=task.session_id,
                 explicit=(task.project_id, task.session_id) in added.explicit,
                 created_at=task.created_at,
-                last_at=session.ended_at,
+                last_at=0 if session.final and session.last_ending is Ending.COMPLETED else session.ended_at,
             )
             for key in keys
             for (_, _, id), trace in self._traces.get(key, ())[-most:]

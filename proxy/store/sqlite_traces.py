@@ -12,7 +12,8 @@ from proxy.task import Task, Traced
 _TRACE = "INSERT OR IGNORE INTO trace (key, task, mark) VALUES (?, ?, ?)"  # two choices may say the same
 
 FOUND = """
-SELECT trace.key, trace.mark, task.id, task.session_id, session.explicit, task.created_at, session.ended_at
+SELECT trace.key, trace.mark, task.id, task.session_id, session.explicit, task.created_at,
+  CASE WHEN session.final AND session.last_ending = 'completed' THEN 0 ELSE session.ended_at END
 FROM json_each(?) AS wanted
 CROSS JOIN trace ON trace.key = wanted.value
   AND trace.task IN (SELECT task FROM trace WHERE key = wanted.value ORDER BY task DESC LIMIT ?)

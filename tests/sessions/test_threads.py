@@ -149,6 +149,18 @@ async def test_the_same_opening_sent_again_is_a_sibling_within_the_idle_time_onl
     assert (again.session_evidence["by"], again.session_evidence["reply_matched"]) == ("sibling", False)
 
 
+@pytest.mark.parametrize("together", [True, False])
+async def test_what_is_asked_again_after_the_session_was_said_to_be_over_begins_another(desk, together):
+    final = App(fields=((b"X-Session-Final", b"true"),))
+    failed, good = final.call(HELLO, None, NOON), final.call(HELLO, BAKERY, NOON + 10 * SECOND)
+    again, more = App().call(HELLO, BAKERY, NOON + MINUTE), App().call(MORE, OPENS, NOON + 2 * MINUTE)
+    calls = (failed, good, again)
+    failed, good, again = await desk.take(*calls) if together else [await desk.one(call) for call in calls]
+    assert failed.session_id == good.session_id  # its retry
+    assert again.session_id != good.session_id
+    assert (await desk.one(more)).session_id == again.session_id  # the latest of those that said this
+
+
 async def test_a_sibling_that_began_later_and_ended_before_is_one_too(desk):
     short = await desk.one(App().call(HELLO, BAKERY, NOON + MINUTE))
     long = await desk.one(App().call(HELLO, BAKERY, NOON, seconds=180))

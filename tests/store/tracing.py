@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from proxy.store import Store
-from proxy.task import Source, Trace
+from proxy.task import Ending, Source, Trace
 from tests.store.tasks import NOON, a_task
 
 LOW, HIGH = -(2**63), 2**63 - 1
@@ -24,6 +24,13 @@ class TracingContract:
         await store.save([a_task(n, traces=(Trace(1, n), Trace(2, n))) for n in (8, 2)])
         assert {each.mark for each in await store.traced([1], 3)} == {9, 8, 7}
         assert sorted((each.key, each.mark) for each in await store.traced([1, 2], 2)) == [(1, 8), (1, 9), (2, 2), (2, 8)]
+
+    async def test_a_session_that_was_said_to_be_over_and_ended_well_is_over(self, store: Store):
+        await store.save([a_task(1, session_id="s", session_final=True, traces=(Trace(1, 1),))])
+        await store.save([a_task(2, session_id="t", session_final=True, ending=Ending.TIMED_OUT, traces=(Trace(2, 1),))])
+        over, failed = sorted(await store.traced([1, 2], 8), key=lambda each: each.key)
+        assert over.last_at == 0
+        assert failed.last_at > NOON
 
     async def test_a_task_without_a_session_is_not_found(self, store: Store):
         await store.save([a_task(1, session_id=None, traces=(Trace(1, 1),))])
