@@ -2,7 +2,7 @@
 
     python -m benchmarks.scale            1,000,000 tasks
     python -m benchmarks.scale --full     10,000,000
-    python -m benchmarks.scale --in /tmp/million --keep        leaves the filled store in a folder; asked again, it is only asked
+    python -m benchmarks.scale --in /tmp/million --keep   leaves the store there; asked again, fills on, or only asks
 
 Prints how many tasks a second are saved in each tenth of the way, and the CPU of each; and the median and 95th percentile of each
 answer and each page of the dashboard.
@@ -18,6 +18,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -165,14 +166,25 @@ def _task(n: int, shape: Shape, session: int, user: int, dice: random.Random) ->
     )
 
 
+async def there(store: Store, shape: Shape) -> int:
+    """How many of the tasks are stored, from the first on: a fill that was broken off goes on where it was."""
+    low, high = 0, shape.tasks
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if await store.get(f"task-{middle - 1}") is not None else (low, middle - 1)
+    return low
+
+
 async def fill(store: Store, shape: Shape) -> list[Rate]:
-    """Save everything; how quickly each tenth of the way went, batches made beforehand not counted."""
+    """Save what is missing; how quickly each whole tenth of the way went, batches made beforehand not counted."""
     rates: list[Rate] = []
-    tenth, spent, used, saved = max(shape.tasks // 10, 1), 0.0, 0.0, 0
+    begun = await there(store, shape)
+    tenth, spent, used, saved = max(shape.tasks // 10, 1), 0.0, 0.0, begun
+    mark = -(-begun // tenth) * tenth  # where the next whole tenth begins
     batch: list[Task] = []
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)  # as in the desk
-    for task in made(shape):
+    for task in islice(made(shape), begun, None):
         batch.append(task)
         if len(batch) == BATCH:
             began, at_first = time.perf_counter(), time.process_time()
@@ -181,13 +193,16 @@ async def fill(store: Store, shape: Shape) -> list[Rate]:
             used += time.process_time() - at_first
             saved += len(batch)
             batch = []
-            if saved >= tenth * (len(rates) + 1):
+            if saved >= mark + tenth:
+                mark += tenth
                 rates.append(Rate(tenth / spent, used / tenth * 1e6))
                 print(
                     f"  {saved:>12,} tasks  {rates[-1].a_second:>8,.0f} a second  {rates[-1].cpu_us:>6.0f} us CPU each",
                     flush=True,
                 )
                 spent = used = 0.0
+            elif saved == mark:
+                spent = used = 0.0  # what came before was a part of a tenth
     await store.save(batch)
     return rates
 
