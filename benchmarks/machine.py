@@ -59,6 +59,6 @@ def describe() -> str:
         line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")
     ]
     nginx = subprocess.run(["nginx", "-v"], capture_output=True, text=True, check=True).stderr.strip().rpartition("/")[2]
-    packages = ", ".join(f"{name} {version(name)}" for name in ("uvloop", "orjson"))
+    packages = ", ".join(f"{name} {version(name)}" for name in ("uvloop", "aiohttp", "orjson"))
     system = f"{os.cpu_count()} cores, Linux {platform.release()}, Python {platform.python_version()}, {packages}, nginx {nginx}"
     return f"{models[0] if models else platform.machine()}, {system}"

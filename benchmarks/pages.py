@@ -14,7 +14,6 @@ import argparse
 import asyncio
 import http.client
 import json
-import socket
 import statistics
 import subprocess
 import sys
@@ -22,11 +21,12 @@ import time
 from pathlib import Path
 from urllib.parse import quote
 
+from aiohttp import web
+
 from benchmarks.machine import cpu_seconds, describe
-from proxy.query.api import Desk, build
+from proxy.query.api import Desk, DeskRunner, build
 from proxy.query.dashboard.room import Room
 from proxy.query.segments import Thresholds
-from proxy.server.desk_door import DeskDoor
 from proxy.store import open_store
 from proxy.task import Filter, Status
 
@@ -44,12 +44,13 @@ async def _serve(place: Path) -> None:
         return Status(relays=1)
 
     desk = Desk(key=None, hosts=(), loopback=True, version="0", thresholds=Thresholds())
-    door = DeskDoor(build(store, status, desk, lambda data, _: data))
-    sock = socket.create_server(("127.0.0.1", 0))
-    print(sock.getsockname()[1], flush=True)
-    await door.open(sock)
+    runner = DeskRunner(build(store, status, desk, lambda data, _: data))
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    print(runner.addresses[0][1], flush=True)
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
-    await door.close(1.0)
+    await runner.cleanup()
     await store.close()
 
 

@@ -9,15 +9,17 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
-from proxy.query import answers, document, insights, metrics, web
+from aiohttp import web
+
+from proxy.query import answers, document, insights, metrics
 from proxy.query.attempts import Attempts
 from proxy.query.cors import for_pages, no_preflight, pattern
 from proxy.query.dashboard import pages
 from proxy.query.dashboard.kept import Kept
 from proxy.query.dashboard.room import Act, Room, Watch
-from proxy.query.door import refuse
+from proxy.query.door import DeskRunner, refuse
 from proxy.query.encoding import encode
-from proxy.query.guard import Desk, knows_cookie, refusal
+from proxy.query.guard import HEADERS, Desk, knows_cookie, refusal
 from proxy.query.openapi import openapi
 from proxy.query.parameters import Asked, BadFilter, understand
 from proxy.query.premises import House
@@ -25,7 +27,7 @@ from proxy.query.routes import ACTS, OCTETS, ROUTES, Route
 from proxy.store import BadCursor, Store, StoreUnavailable
 from proxy.task import Status, Which
 
-__all__ = ["ACTS", "ROUTES", "Act", "Desk", "Mounted", "build"]
+__all__ = ["ACTS", "ROUTES", "Act", "Desk", "DeskRunner", "Mounted", "build"]
 
 LOG = logging.getLogger("tasktap.desk")
 
@@ -62,7 +64,7 @@ def build(
     house: House | None = None,
     mounted: Sequence[Mounted] = (),
 ) -> web.Application:
-    """The application.
+    """The application; run it with `DeskRunner`, which keeps aiohttp's own words from going out.
 
     `acts` are what the routes of `ACTS` do, by name; `mounted` are served beside them; `calls` is where apps call, for pages that
     say so; `watch` tells what running calls do, `house` of disk, upstreams and versions.
@@ -73,20 +75,22 @@ def build(
     opens = {route.path for route in ROUTES if route.open} | pages.OPEN
     feedback = {route.path for route in ACTS if route.feedback}
     manners = [for_pages(desk, feedback), pages.speaking_html(room), _well_mannered(desk, opens, feedback, attempts)]
-    app = web.Application(manners)
+    app = web.Application(middlewares=manners, client_max_size=0)  # each act says itself how much it takes
     handlers = _Handlers(store, status, desk, decode)
     for route in ROUTES:
-        app.add("GET", route.path, _handler(route, handlers))
+        app.router.add_get(route.path.replace("{id}", "{id:[^/]+}"), _handler(route, handlers), name=route.name)
     for route in ACTS:
         act = acts.get(route.name)
-        app.add(route.method, route.path, _acting(route, act, decode))
+        app.router.add_route(route.method, route.path.replace("{id}", "{id:[^/]+}"), _acting(route, act, decode), name=route.name)
     for each in mounted:
-        path = app.add(each.method, each.path, _serving(each, decode))
+        resource = app.router.add_route(each.method, each.path, _serving(each, decode)).resource
+        path = resource.canonical if resource else ""
         opens |= {path} if each.open else set()
         feedback |= {path} if each.feedback else set()
     for path in sorted({each.path for each in mounted if each.feedback} | {route.path for route in ACTS if route.feedback}):
-        app.add("OPTIONS", path, no_preflight)
+        app.router.add_route("OPTIONS", path.replace("{id}", "{id:[^/]+}"), no_preflight)
     pages.put(app, room)
+    app.on_response_prepare.append(_dress)
     return app
 
 
@@ -102,9 +106,16 @@ def _forgetting(act: Act, kept: Kept) -> Act:
     return forget
 
 
+async def _dress(_request: web.Request, response: web.StreamResponse) -> None:
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
+    response.headers["Server"] = HEADERS["Server"]  # aiohttp's own would be there
+
+
 def _well_mannered(
     desk: Desk, opens: Collection[str], feedback: Collection[str], attempts: Attempts
 ) -> Callable[..., Awaitable[web.StreamResponse]]:
+    @web.middleware
     async def well_mannered(request: web.Request, handler: Callable[..., Any]) -> web.StreamResponse:
         carried = request.path.startswith(CARRIED)
         keyed = (
@@ -112,10 +123,11 @@ def _well_mannered(
         )
         if keyed and not knows_cookie(request.headers, desk) and (late := attempts.refusal(request, carried=carried)) is not None:
             return late
+        address = request.transport.get_extra_info("sockname") if request.transport else None
         no = refusal(
             request.method,
             request.headers,
-            request.address,
+            address[0] if isinstance(address, tuple) else None,
             desk,
             open=pattern(request) in opens,
             feedback=pattern(request) in feedback,
@@ -137,7 +149,7 @@ def _well_mannered(
             return refuse(404, "not_found", str(missing), param="id")
         except StoreUnavailable as away:
             return refuse(503, "store_unavailable", str(away) or str(StoreUnavailable.__doc__))
-        except web.MethodNotAllowed as wrong:
+        except web.HTTPMethodNotAllowed as wrong:
             allowed = ", ".join(sorted(wrong.allowed_methods))
             return refuse(405, "method_not_allowed", f"This answers {allowed}.", headers={"Allow": allowed})
         except web.HTTPException as wrong:
@@ -198,7 +210,7 @@ def _serving(route: Mounted, decode: Decode) -> Callable[[web.Request], Awaitabl
 async def plain_body(request: web.Request, most: int, decode: Decode) -> bytes | web.Response:
     """The request's body, its content coding taken off; or why it is not taken."""
     parts, size = list[bytes](), 0
-    async for part in request.body():
+    async for part in request.content.iter_any():
         size += len(part)
         if size > most:
             return refuse(413, "too_large", f"The body is longer than {most} bytes.")

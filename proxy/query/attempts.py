@@ -9,7 +9,8 @@ import math
 import time
 from ipaddress import IPv6Address, ip_address
 
-from proxy.query import web
+from aiohttp import web
+
 from proxy.query.door import refuse
 from proxy.query.pace import Pace
 

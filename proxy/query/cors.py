@@ -7,7 +7,8 @@ import time
 from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
-from proxy.query import web
+from aiohttp import web
+
 from proxy.query.door import refuse
 from proxy.query.guard import Desk, may_give_feedback, takes_feedback_from_pages
 from proxy.query.pace import Pace
@@ -15,7 +16,8 @@ from proxy.query.pace import Pace
 
 def pattern(request: web.Request) -> str:
     """The route's path as it is in the table; `?` where there is none."""
-    return request.pattern or "?"
+    resource = request.match_info.route.resource
+    return resource.canonical if resource else "?"
 
 
 async def no_preflight(_request: web.Request) -> web.Response:
@@ -31,6 +33,7 @@ def for_pages(desk: Desk, feedback: Collection[str]) -> Callable[..., Awaitable[
     """Lets pages of other sites give feedback, where the desk takes it: CORS, and how often (Fetch, section 3.2)."""
     pace = Pace(FEEDBACK_BURST, FEEDBACK_PER_MINUTE)
 
+    @web.middleware
     async def let_in(request: web.Request, handler: Callable[..., Any]) -> web.StreamResponse:
         if pattern(request) not in feedback or not takes_feedback_from_pages(desk):
             answer: web.StreamResponse = await handler(request)

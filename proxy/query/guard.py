@@ -14,9 +14,10 @@ from http.cookies import CookieError, SimpleCookie
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
+from multidict import MultiMapping
+
 from proxy.query import cookie
 from proxy.query.segments import Thresholds
-from proxy.query.web import Fields
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 ALWAYS_HOSTS = ("localhost", "127.0.0.1", "::1")
@@ -61,7 +62,7 @@ class Refusal:
 
 def refusal(
     method: str,
-    headers: Fields,
+    headers: MultiMapping[str],
     address: str | None,
     desk: Desk,
     *,
@@ -74,7 +75,7 @@ def refusal(
     `open` routes are answered without the key, those for `feedback` with the feedback key, for pages of any site. What is
     `carried` came by the calls door: whoever may call the model may not read the record.
     """
-    hosts = headers.getall("Host")
+    hosts = headers.getall("Host", [])
     if len(hosts) != 1 or bare(hosts[0]) not in {bare(known) for known in (*ALWAYS_HOSTS, *desk.hosts, address or "localhost")}:
         return Refusal(
             status=421,
@@ -84,8 +85,8 @@ def refusal(
     if feedback and may_give_feedback(headers, desk):
         return None
     if method not in SAFE:
-        foreign = [origin for origin in headers.getall("Origin") if not same_origin(origin, hosts[0])]
-        if foreign or "cross-site" in headers.getall("Sec-Fetch-Site"):
+        foreign = [origin for origin in headers.getall("Origin", []) if not same_origin(origin, hosts[0])]
+        if foreign or "cross-site" in headers.getall("Sec-Fetch-Site", []):
             return Refusal(status=403, code="origin_not_allowed", message="Another site's page may not do this.")
     if open:
         return None
@@ -108,7 +109,7 @@ class Role(StrEnum):
     READER = "reader"
 
 
-def role(headers: Fields, desk: Desk) -> Role | None:
+def role(headers: MultiMapping[str], desk: Desk) -> Role | None:
     """Whom the key, or the cookie, shows; `None`: nobody. Where there is no key everybody is the admin."""
     if desk.key is None:
         return Role.ADMIN
@@ -118,12 +119,12 @@ def role(headers: Fields, desk: Desk) -> Role | None:
     return None
 
 
-def has_key(headers: Fields, key: str) -> bool:
+def has_key(headers: MultiMapping[str], key: str) -> bool:
     """Whether this key is in one of the fields for it."""
-    return any(_opens(given, key) for given in headers.getall("Authorization"))
+    return any(_opens(given, key) for given in headers.getall("Authorization", []))
 
 
-def may_give_feedback(headers: Fields, desk: Desk) -> bool:
+def may_give_feedback(headers: MultiMapping[str], desk: Desk) -> bool:
     """Whether this may give feedback, whoever's page sent it."""
     if desk.open_feedback:
         return True
@@ -173,14 +174,14 @@ def same_key(given: str, key: str) -> bool:
     return hmac.compare_digest(_digest(given), _digest(key))
 
 
-def knows_cookie(headers: Fields, desk: Desk) -> bool:
+def knows_cookie(headers: MultiMapping[str], desk: Desk) -> bool:
     """Whether a browser shows a cookie of ours, which nobody can guess."""
     return any(key is not None and signed_in(headers, key) for key in (desk.key, desk.read_key))
 
 
-def signed_in(headers: Fields, key: str) -> bool:
+def signed_in(headers: MultiMapping[str], key: str) -> bool:
     """Whether a browser shows the cookie that it got for the key."""
-    for given in headers.getall("Cookie"):
+    for given in headers.getall("Cookie", []):
         try:
             morsel = SimpleCookie(given).get(cookie.NAME)
         except CookieError:

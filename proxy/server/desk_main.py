@@ -15,13 +15,15 @@ import sys
 from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import uvloop
+from aiohttp import http as aiohttp_http
+from aiohttp import web
 from setproctitle import setproctitle
 
-from proxy.query.api import Act, Desk, build
+from proxy.query.api import Act, Desk, DeskRunner, build
 from proxy.query.segments import Thresholds
 from proxy.record.accounts import epoch_of, status
 from proxy.record.board import Board, Column, desk_row
@@ -30,7 +32,6 @@ from proxy.record.retention import Retention, Rules
 from proxy.record.threads import Threads
 from proxy.record.watching import Watch
 from proxy.server import again, data_dir, forgetting, logs, regroup
-from proxy.server.desk_door import DeskDoor
 from proxy.server.intake import IntakeDoor
 from proxy.server.late_store import LateStore
 from proxy.server.premises import Surroundings
@@ -42,7 +43,6 @@ from proxy.wire.coding import decode
 
 LOCK_SECONDS: Final = 4.0  # a desk whose supervisor was killed is gone within 2
 REOPEN_SECONDS: Final = 0.5
-CLOSE_SECONDS: Final = 0.2  # for questions that are being answered when the desk ends
 FIRST_TRY_SECONDS: Final = 1.0  # "ready" waits so long for the store
 
 
@@ -179,8 +179,9 @@ class _Process:
             house=Surroundings(self._path, told.settings, _desk(told).version),
             mounted=self._intake.mounted,
         )
-        door = DeskDoor(desk)
-        await door.open(socket.socket(fileno=told.socket))
+        runner = DeskRunner(desk, shutdown_timeout=0.2)
+        await runner.setup()
+        await web.SockSite(runner, socket.socket(fileno=told.socket), backlog=128).start()
         recording = loop.create_task(self._record())
         with contextlib.suppress(TimeoutError):  # one that is brought up to date may take long: calls do not wait for it
             await asyncio.wait_for(self._tried.wait(), FIRST_TRY_SECONDS)
@@ -195,7 +196,7 @@ class _Process:
         retaining.cancel()
         telling.cancel()
         await asyncio.gather(recording, retaining, telling, return_exceptions=True)
-        await door.close(CLOSE_SECONDS)
+        await runner.cleanup()
         await self._intake.seal()
         if drain and self._store.is_open:
             try:
@@ -208,11 +209,18 @@ class _Process:
         await self._store.close()
 
 
+def _check_aiohttp() -> None:
+    parser: Any = aiohttp_http.HttpRequestParser
+    if parser.__module__ != "aiohttp._http_parser":
+        raise SystemExit("tasktap: aiohttp's C parser is not there; install a wheel of aiohttp for this platform.")
+
+
 def run(told: Told) -> None:
     """Until told to stop."""
     settle()
     setproctitle("tasktap: desk")
     logs.begin("desk", told.settings["log"])
+    _check_aiohttp()
     lock = data_dir.lock(Path(told.data_dir), "desk.lock", LOCK_SECONDS)
     uvloop.run(_Process(told).work())
     os.close(lock)

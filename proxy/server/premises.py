@@ -21,7 +21,7 @@ from proxy.task import JSON
 
 DOCTOR_SECONDS: Final = 90.0  # a large store takes a while to be looked through
 SPARE_BYTES: Final = 512 * 1024 * 1024
-_LIBRARIES: Final = ("uvloop", "orjson", "jinja2", "genai-prices")
+_LIBRARIES: Final = ("aiohttp", "uvloop", "jinja2", "genai-prices")
 
 
 class Surroundings:

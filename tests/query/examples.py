@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-import socket
 from dataclasses import replace
 from typing import Any
 
-from aiohttp.test_utils import BaseTestServer
-from yarl import URL
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
-from proxy.query import web
-from proxy.query.api import Desk, build
+from proxy.query.api import Desk, DeskRunner, build
 from proxy.query.premises import House
-from proxy.server.desk_door import DeskDoor
 from proxy.store import Store
 from proxy.task import Ending, Feedback, Flag, Source, Status, Task, Usage
 
@@ -110,26 +106,13 @@ def unzip(data: bytes, coding: str) -> bytes:
     return b"plain text"
 
 
-class DeskServer(BaseTestServer):
-    """The application as it is served: behind the desk's own door."""
+class DeskServer(TestServer):
+    """The application as it is served: with the desk's own runner."""
 
     __test__ = False
 
-    def __init__(self, app: web.Application) -> None:
-        super().__init__(scheme="http")
-        self._door = DeskDoor(app)
-
-    async def start_server(self, loop: asyncio.AbstractEventLoop | None = None, **_kwargs: Any) -> None:
-        sock = socket.create_server((self.host, 0))
-        self.port = sock.getsockname()[1]
-        self._root = URL(f"http://{self.host}:{self.port}")
-        await self._door.open(sock)
-
-    async def close(self) -> None:
-        await self._door.close(0.2)
-
-    async def _make_runner(self, **_kwargs: Any) -> Any:
-        raise NotImplementedError
+    async def _make_runner(self, **_kwargs: Any) -> DeskRunner:
+        return DeskRunner(self.app)
 
 
 def desk(store: Store, desk: Desk = OPEN, status: Status = WELL, house: House | None = None) -> web.Application:

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 from aiohttp.test_utils import TestClient
+from multidict import CIMultiDict
 
 from proxy.query.api import ACTS, ROUTES
 from proxy.query.dashboard.pages import PAGES
 from proxy.query.guard import HEADERS, Desk, bare, refusal, same_origin
-from proxy.query.web import Fields
 from tests.query.conftest import Ask
 from tests.query.examples import LOCKED, OPEN, desk
 
@@ -20,7 +20,8 @@ CLOSED = [route.path.replace("{id}", "t-full") for route in ROUTES if not route.
 
 
 async def test_the_table_is_the_router_so_that_every_route_is_tested_here(store):
-    assert desk(store).patterns == {route.path for route in (*ROUTES, *ACTS, *PAGES)}
+    served = {resource.canonical for resource in desk(store).router.resources()}
+    assert served == {route.path for route in (*ROUTES, *ACTS, *PAGES)}
 
 
 async def test_only_health_and_readiness_are_answered_without_the_key():
@@ -120,7 +121,7 @@ async def test_another_sites_page_may_not_change_anything(ask: Ask, path: str):
 
 
 def refused(address: str | None = "10.0.0.7", who: Desk = OPEN, **headers: str) -> int | None:
-    no = refusal("GET", Fields(headers.items()), address, who, open=False)
+    no = refusal("GET", CIMultiDict(headers), address, who, open=False)
     return no and no.status
 
 
@@ -134,7 +135,7 @@ def test_the_bound_address_is_a_known_host_and_no_other_is():
 
 def test_a_request_without_a_host_or_with_two_is_misdirected():
     assert refused() == 421
-    two = Fields([("Host", "localhost"), ("Host", "evil.example")])
+    two = CIMultiDict([("Host", "localhost"), ("Host", "evil.example")])
     no = refusal("GET", two, "10.0.0.7", OPEN, open=True)
     assert no is not None
     assert no.status == 421

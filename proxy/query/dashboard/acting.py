@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from proxy.query import web
+from aiohttp import web
+
 from proxy.query.dashboard import view
 from proxy.query.dashboard.room import Room, form
 from proxy.query.encoding import encode

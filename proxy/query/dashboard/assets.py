@@ -8,7 +8,7 @@ from functools import cache
 from hashlib import sha256
 from importlib.resources import files
 
-from proxy.query import web
+from aiohttp import web
 
 TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 
@@ -44,7 +44,7 @@ async def serve(request: web.Request) -> web.Response:
     """A file; for ever where it was asked for by its address."""
     asset = _all().get(request.match_info["name"])
     if asset is None:
-        raise web.NotFound
+        raise web.HTTPNotFound
     forever = request.query_string == asset.mark
     headers = {
         "Cache-Control": "public, max-age=31536000, immutable" if forever else "no-cache",

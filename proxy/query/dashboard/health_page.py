@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from statistics import median
 
-from proxy.query import web
+from aiohttp import web
+
 from proxy.query.answers import NotFound
 from proxy.query.dashboard import figures, sheet
 from proxy.query.dashboard.room import Room

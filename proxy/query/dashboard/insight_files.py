@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace
 
-from proxy.query import endings, insights, web
+from aiohttp import web
+
+from proxy.query import endings, insights
 from proxy.query.dashboard import sheet, span, view
 from proxy.query.dashboard.insight_pages import compared, standing_span
 from proxy.query.dashboard.room import Room

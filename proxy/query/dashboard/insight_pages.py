@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from aiohttp import web
 from markupsafe import Markup
 
-from proxy.query import insights, web
+from proxy.query import insights
 from proxy.query.dashboard import figures, plot, span, view
 from proxy.query.dashboard.room import Room
 from proxy.query.parameters import AGAINST, BY, FILTERS, PAGING, SORT

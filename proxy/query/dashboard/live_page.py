@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from proxy.query import web
+from aiohttp import web
+
 from proxy.query.answers import NotFound
 from proxy.query.dashboard import view
 from proxy.query.dashboard.room import Room
@@ -25,7 +26,8 @@ async def events(room: Room, request: web.Request) -> web.StreamResponse:
     """What happens, until the browser goes. Raises NotFound where nobody can look on."""
     if room.watch is None:
         raise NotFound("This desk does not run beside relays.")
-    answer = web.StreamResponse(headers={"X-Accel-Buffering": "no"}, content_type="text/event-stream")
+    answer = web.StreamResponse(headers={"X-Accel-Buffering": "no"})
+    answer.content_type = "text/event-stream"
     await answer.prepare(request)
     following = room.watch.follow()
     coming = asyncio.ensure_future(anext(following))

@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from aiohttp import web
 from markupsafe import Markup
 
-from proxy.query import insights, web
+from proxy.query import insights
 from proxy.query.dashboard import figures, plot, span, view
 from proxy.query.dashboard.health_page import concerns
 from proxy.query.dashboard.room import Room

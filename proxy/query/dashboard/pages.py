@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from proxy.query import web
+from aiohttp import web
+
 from proxy.query.dashboard import (
     acting,
     assets,
@@ -102,9 +103,9 @@ def put(app: web.Application, room: Room) -> None:
         for name, pattern in _PATTERNS.items():
             path = path.replace(name, pattern)
         if page.method == "GET":
-            app.add("GET", path, _bound(page.handler, room))
+            app.router.add_get(path, _bound(page.handler, room))
         else:
-            app.add(page.method, path, _bound(page.handler, room))
+            app.router.add_route(page.method, path, _bound(page.handler, room))
 
 
 def _bound(handler: Handler, room: Room) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
@@ -117,6 +118,7 @@ def _bound(handler: Handler, room: Room) -> Callable[[web.Request], Awaitable[we
 def speaking_html(room: Room) -> Callable[..., Awaitable[web.StreamResponse]]:
     """The outermost middleware: an error that a browser would see as JSON is a page, and a missing key the way to sign in."""
 
+    @web.middleware
     async def speak(request: web.Request, handler: Callable[..., Awaitable[web.StreamResponse]]) -> web.StreamResponse:
         answer = await handler(request)
         if (

@@ -6,9 +6,9 @@ import zlib
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from aiohttp import web
 from markupsafe import Markup
 
-from proxy.query import web
 from proxy.query.dashboard import assets, figures, prose, tree, turns
 from proxy.query.document import moment
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
-from proxy.query import web
+from aiohttp import web
+
 from proxy.query.attempts import Attempts
 from proxy.query.dashboard import paper
 from proxy.query.dashboard.kept import Kept
@@ -80,11 +81,11 @@ class Room:
 
 
 async def form(request: web.Request) -> dict[str, str]:
-    """What a form of ours sent. Raises TooLarge past `FORM_BYTES`."""
+    """What a form of ours sent. Raises HTTPRequestEntityTooLarge past `FORM_BYTES`."""
     parts, size = list[bytes](), 0
-    async for part in request.body():
+    async for part in request.content.iter_any():
         size += len(part)
         if size > FORM_BYTES:
-            raise web.TooLarge
+            raise web.HTTPRequestEntityTooLarge(FORM_BYTES, size)
         parts.append(part)
     return dict(parse_qsl(b"".join(parts).decode("utf-8", "replace"), keep_blank_values=True))

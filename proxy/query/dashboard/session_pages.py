@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from aiohttp import web
 from markupsafe import Markup
 
-from proxy.query import document, web
+from proxy.query import document
 from proxy.query.answers import NotFound
 from proxy.query.dashboard import figures, plot, sheet, view
 from proxy.query.dashboard.room import Room

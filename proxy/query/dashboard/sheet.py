@@ -7,7 +7,8 @@ import io
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
-from proxy.query import web
+from aiohttp import web
+
 from proxy.query.encoding import encode
 from proxy.task import JSON, Page
 
@@ -34,11 +35,9 @@ async def send(
 ) -> web.StreamResponse:
     """Stream them as the file `name`; `flat` are the fields that CSV spreads over several columns."""
     is_csv = name.endswith(".csv")
-    answer = web.StreamResponse(
-        headers={"Content-Disposition": f'attachment; filename="tasktap-{name}"'},
-        content_type="text/csv" if is_csv else "application/json",
-        charset="utf-8",
-    )
+    answer = web.StreamResponse(headers={"Content-Disposition": f'attachment; filename="tasktap-{name}"'})
+    answer.content_type = "text/csv" if is_csv else "application/json"
+    answer.charset = "utf-8"
     first: JSON | None = None
     async for row in found:  # what is wrong with the view shows at the first row, while it can still be said
         first = row

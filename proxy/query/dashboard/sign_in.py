@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 
-from proxy.query import cookie, web
+from aiohttp import web
+
+from proxy.query import cookie
 from proxy.query.dashboard.room import Room, form
 from proxy.query.guard import same_key
 
@@ -25,7 +27,7 @@ async def sign_in(room: Room, request: web.Request) -> web.StreamResponse:
     sent = await form(request)
     key, onward = sent.get("key", ""), within(sent.get("next", "/"))
     if room.desk.key is None:
-        return web.Response(status=303, headers={"Location": onward})
+        raise web.HTTPSeeOther(onward)
     if (late := room.attempts.refusal(request)) is not None:
         return late
     keys = [each for each in (room.desk.key, room.desk.read_key) if each is not None and same_key(key.strip(), each)]
@@ -39,6 +41,7 @@ async def sign_in(room: Room, request: web.Request) -> web.StreamResponse:
         max_age=cookie.SECONDS,
         httponly=True,
         samesite="Lax",  # a link that is followed from a chat finds its reader signed in; others' forms are refused by Origin
+        secure=request.secure,
     )
     return answer
 

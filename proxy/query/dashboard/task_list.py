@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterable
 from dataclasses import fields
 
+from aiohttp import web
 from markupsafe import Markup, escape
 
-from proxy.query import document, web
+from proxy.query import document
 from proxy.query.dashboard import sheet, view
 from proxy.query.dashboard.prose import visible
 from proxy.query.dashboard.room import Room

@@ -7,7 +7,8 @@ import binascii
 import re
 from dataclasses import dataclass, replace
 
-from proxy.query import web
+from aiohttp import web
+
 from proxy.query.answers import NotFound
 from proxy.query.dashboard import again, view
 from proxy.query.dashboard.changes import changes

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 
+from aiohttp import web
 from markupsafe import Markup
 
-from proxy.query import answers, document, web
+from proxy.query import answers, document
 from proxy.query.answers import NotFound
 from proxy.query.dashboard import figures, plot, sheet, view
 from proxy.query.dashboard.room import Room
