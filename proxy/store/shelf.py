@@ -6,6 +6,7 @@ import sqlite3
 from collections import OrderedDict
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from proxy.store import told
@@ -61,7 +62,8 @@ class Shelf:
 
     def put(self, db: sqlite3.Connection, new: Sequence[tuple[int, Task]], continued: Container[Key]) -> None:
         """Keep the records of `new`, under these keys; `continued` are the sessions that had tasks before."""
-        db.executemany(_PUT, (self._packed(db, key, task, continued) for key, task in new))  # one by one: each may need the last
+        # A map, which is lazy even where this is compiled: one by one, since each may need the last.
+        db.executemany(_PUT, map(partial(self._packed, db, continued), new))
 
     def forget(self) -> None:
         """Remember nothing: what was put may have been rolled back."""
@@ -99,7 +101,8 @@ class Shelf:
 
     # -- putting
 
-    def _packed(self, db: sqlite3.Connection, key: int, task: Task, continued: Container[Key]) -> tuple[int, bytes, int | None]:
+    def _packed(self, db: sqlite3.Connection, continued: Container[Key], new: tuple[int, Task]) -> tuple[int, bytes, int | None]:
+        key, task = new
         record = write(task)
         thread = _thread(task)
         said = _said(task)

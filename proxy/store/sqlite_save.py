@@ -57,7 +57,7 @@ def save(db: Writing, shelf: Shelf, tasks: Sequence[Task]) -> int:
     return len(new)
 
 
-def _keep(db: sqlite3.Connection, new: Sequence[tuple[int, Task]]) -> None:
+def _keep(db: Writing, new: Sequence[tuple[int, Task]]) -> None:
     prompts = _prompts(db, Counter(task.system_prompt for _, task in new if task.system_prompt is not None))
     sqlite_words.add(db, ((key, (task.input, task.output)) for key, task in new))
     db.executemany(_TASK, [rows.task_row(key, prompts.get(task.system_prompt), task) for key, task in new])

@@ -14,6 +14,7 @@ from itertools import groupby
 from typing import Final
 
 from proxy.store import told, words
+from proxy.store.sqlite_writing import Writing
 
 SHIFT: Final = 27
 """Bits of a task's key that do not say which block it is in: 65 ms."""
@@ -29,15 +30,17 @@ _TAKE = "INSERT INTO search (search, rowid, text) VALUES ('delete', ?, ?)"
 _HELD = "SELECT key, facts FROM task WHERE key BETWEEN ? AND ?"
 
 
-def add(db: sqlite3.Connection, new: Iterable[tuple[int, Texts]]) -> None:
+def add(db: Writing, new: Iterable[tuple[int, Texts]]) -> None:
     """Let new tasks be found by what they say; they are in the order of their keys, and their rows not there yet."""
     for block, some in _blocks(new):
-        held = _held(db, block)
+        held = db.texts[1] if db.texts is not None and db.texts[0] == block else _held(db, block)
         _put(db, block, held.values(), [*held.values(), *some.values()])
+        db.hold_texts(block, held | some)
 
 
-def change(db: sqlite3.Connection, old: Mapping[int, Texts]) -> None:
+def change(db: Writing, old: Mapping[int, Texts]) -> None:
     """Let tasks no longer be found by what they said. Their rows say already what they say now, or are gone."""
+    db.texts = None
     for block, some in _blocks(sorted(old.items())):
         held = _held(db, block)
         _put(db, block, [*some.values(), *(texts for key, texts in held.items() if key not in some)], held.values())

@@ -3,13 +3,14 @@
 import random
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy.store import open_store, sqlite_file, told, words
+from proxy.store import StoreRejected, open_store, sqlite_file, told, words
 from proxy.task import Filter
 from tests.store.contract import ids_of
 from tests.store.tasks import NOON, a_task
@@ -60,6 +61,36 @@ def test_every_character_is_taken_as_the_index_takes_it():
             if expression and not db.execute(asked, (expression, ord(character))).fetchall():
                 missed.append(character)
     assert missed == []
+
+
+async def test_what_is_said_no_more_is_not_found_while_more_of_the_same_moment_comes(store):
+    """Tasks of a moment share a row of the index, and what is in it is remembered between saves."""
+    one, two, three, four, five = (a_task(n, created_at=NOON + n, input=f"common word{n}", output=None) for n in range(5))
+    await store.save([one])
+    await store.save([two, three])
+    await store.rewrite([replace(two, input="common another")])
+    await store.save([four])
+    await store.forget([three.id])
+    await store.save([five])
+
+    async def found(word: str) -> list[str]:
+        return sorted(await ids_of(store, Filter(words=(word,))))
+
+    assert await found("common") == [one.id, two.id, four.id, five.id]
+    assert await found("another") == [two.id]
+    assert await found("word4") == [five.id]
+    assert await found("word1") == await found("word2") == []
+    assert await found("word0") == [one.id]
+
+
+async def test_a_save_that_is_undone_leaves_nothing_of_what_it_said(store):
+    await store.save([a_task(1, created_at=NOON, input="kept")])
+    with pytest.raises(StoreRejected):
+        await store.save([a_task(2, created_at=NOON + 1, input="undone", own_id=None, metadata={"x": object()})])
+    await store.save([a_task(3, created_at=NOON + 2, input="kept too")])
+
+    assert sorted(await ids_of(store, Filter(words=("kept",)))) == ["id-1", "id-3"]
+    assert await ids_of(store, Filter(words=("undone",))) == []
 
 
 def _at_words(text: str, begin: int, end: int) -> bool:
