@@ -155,7 +155,7 @@ def looks(keys: Keys, history: History) -> Looks | None:
                 places.append(Place(chain.key(REPLY), count))
         return Looks(places=tuple(reversed(places)))
     told = [*(keys.told_of(history.system) if history.system is not None else ())]
-    for text in summaries.places(remarks):
+    for text in summaries.places(remarks, history.summing):
         told += summaries.pieces(text, summaries.LOOKED_UP)
     pieces = keys.quoted(scope, dict.fromkeys(told))
     if history.last is None:
