@@ -1,7 +1,7 @@
-"""Compiles the path of bytes with mypyc while a wheel is built, where it is asked for: `TASKTAP_COMPILE=1 pip install .`
+"""Compiles the path of bytes, and what the desk works with, where it is asked for: `TASKTAP_COMPILE=1 pip install .`
 
-The source is the same, and works as it is. It is compiled in a directory of its own: a stale object file beside its module would
-be run in its place.
+mypyc does it while a wheel is built. The source is the same, and works as it is. It is compiled in a directory of its own: a
+stale object file beside its module would be run in its place.
 """
 
 from __future__ import annotations
@@ -56,10 +56,49 @@ COMPILED = [
     "upstream",
     "usage_asked",
 ]
+OF_THE_DESK = [
+    "price/charge",
+    "price/pricer",
+    "record/conversation",
+    "record/keys",
+    "record/pace",
+    "record/reading",
+    "record/segments",
+    "record/threads",
+    "store/additions",
+    "store/chain",
+    "store/difference",
+    "store/histogram",
+    "store/keys",
+    "store/language",
+    "store/marks",
+    "store/measures",
+    "store/phrases",
+    "store/pieces",
+    "store/rollup",
+    "store/rows",
+    "store/shelf",
+    "store/told",
+    "wire/answer",
+    "wire/answered",
+    "wire/calls",
+    "wire/chat",
+    "wire/dialogue",
+    "wire/lenient",
+    "wire/remark",
+    "wire/saying",
+    "wire/text",
+    "wire/turns",
+    "wire/usage",
+]
+"""What the desk spends its time in, apart, so that no relay loads it. A class that is made `quickly` cannot be compiled."""
+
 SETUP = """
 from mypyc.build import mypycify
 from setuptools import setup
-setup(name="tasktap", packages=[], ext_modules=mypycify({modules!r}, opt_level="3", group_name="tasktap"))
+relay = mypycify({relay!r}, opt_level="3", group_name="tasktap")
+desk = mypycify({desk!r}, opt_level="2", multi_file=True, group_name="tasktap_desk")
+setup(name="tasktap", packages=[], ext_modules=[*relay, *desk])
 """
 
 
@@ -80,7 +119,8 @@ class CompileHook(BuildHookInterface[Any]):
         place = Path(tempfile.mkdtemp(prefix="tasktap-compile-"))
         self._place = place
         shutil.copytree(Path(self.root) / "proxy", place / "proxy", ignore=shutil.ignore_patterns("*.so", "__pycache__"))
-        (place / "setup.py").write_text(SETUP.format(modules=[f"proxy/record/{name}.py" for name in COMPILED]))
+        relay, desk = [f"proxy/record/{name}.py" for name in COMPILED], [f"proxy/{name}.py" for name in OF_THE_DESK]
+        (place / "setup.py").write_text(SETUP.format(relay=relay, desk=desk))
         (place / "mypy.ini").write_text("[mypy]\nstrict = true\nwarn_unused_ignores = false\n")
         subprocess.run([sys.executable, "setup.py", "-q", "build_ext", "--inplace"], cwd=place, check=True)
         for file in place.rglob("*.so"):

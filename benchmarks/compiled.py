@@ -2,7 +2,7 @@
 
     python -m benchmarks.compiled        # makes it, and prints its Python
 
-Needs a C compiler and Python's headers; takes about a minute.
+Needs a C compiler and Python's headers; takes three minutes.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def python(place: Path | None = None) -> Path:
     found, mark = place / "bin" / "python", place / "state"
     if mark.exists() and mark.read_text() == state():
         return found
-    print("compiling tasktap into an environment of its own; this takes about a minute", file=sys.stderr, flush=True)
+    print("compiling tasktap into an environment of its own; this takes three minutes", file=sys.stderr, flush=True)
     shutil.rmtree(place, ignore_errors=True)
     subprocess.run([sys.executable, "-m", "venv", str(place)], check=True)
     command = [str(found), "-m", "pip", "install", "-q", "--disable-pip-version-check", f"{ROOT}[redact]"]

@@ -138,9 +138,9 @@ def tasktap(
     """`tasktap serve` as it is by default, its relay on `core`, its desk and supervisor left where we run.
 
     `python` is one that has tasktap installed; without it this source tree is run. `options` are lines
-    of TOML before the upstream's, e.g. `journal.durability = "none"`.
+    of TOML before the upstream's, e.g. `journal.durability = "none"`. `folder` may hold its data already.
     """
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     (folder / "conf.toml").write_text(options + TASKTAP.format(upstream=upstream))
     data = folder / "data"
     command = [
