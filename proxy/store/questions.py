@@ -112,8 +112,15 @@ def users(project_id: str | None, *, limit: int, after: tuple[int, int] | None, 
     Only by last_seen an index is walked; by others the table of users is sorted, which has no more rows than there are users.
     """
     where = {} if project_id is None else {"user.project_id": project_id}
-    place = _USER_PLACES.get(sort, f"+user.{sort}") if sort is not None and sort in USER_SORTS else "user.last_seen"
-    return _rollups(place, "user.key", _USER, "user", where, limit=limit, after=after)
+    if sort is None or sort not in USER_SORTS or sort == "last_seen":
+        return _rollups("user.last_seen", "user.key", _USER, "user", where, limit=limit, after=after)
+    first = _rollups(_USER_PLACES.get(sort, f"user.{sort}"), "user.key", "0", "user", where, limit=limit, after=after)
+    return Question(  # what is sorted is narrow: places and keys
+        f"WITH first (place, user, rest) AS ({first.sql})"
+        f" SELECT first.place, user.key, {_USER} FROM first CROSS JOIN user ON user.key = first.user"
+        " ORDER BY first.place DESC, user.key DESC",
+        first.values,
+    )
 
 
 def user(id: str, project_id: str | None) -> Question:
