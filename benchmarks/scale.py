@@ -222,13 +222,14 @@ async def questions(store: Store, shape: Shape) -> dict[str, Callable[[], Awaita
         page = await store.find(Filter(), limit=50, cursor=page.next)
     known = [user.id for user in (await store.users(limit=500)).items]
     end = START + shape.tasks * shape.step
+    lasting = shape.sessions * 9 // 10  # those behind may be forgotten, by this run or an earlier one
 
     def week() -> Filter:
         until = end - dice.randrange(shape.tasks) * shape.step // 2
         return Filter(since=until - 7 * 24 * 3_600_000_000, until=until)
 
     async def forget() -> object:
-        what = Forget(session_id=f"session-{dice.randrange(shape.sessions)}")
+        what = Forget(session_id=f"session-{dice.randrange(lasting, shape.sessions)}")
         return await store.forget(await store.doomed(what, limit=500))
 
     found: dict[str, Callable[[], Awaitable[object]]] = {
@@ -238,7 +239,7 @@ async def questions(store: Store, shape: Shape) -> dict[str, Callable[[], Awaita
         "metadata, a range": lambda: answers.tasks(store, asked(metadata="score>=0.5,score<0.51")),
         "page 1,000": lambda: answers.tasks(store, Asked(cursor=page.next)),
         "one task": lambda: answers.task(store, f"task-{dice.randrange(shape.tasks)}"),
-        "one session": lambda: answers.session(store, f"session-{dice.randrange(shape.sessions)}", asked()),
+        "one session": lambda: answers.session(store, f"session-{dice.randrange(lasting)}", asked()),
         "one user": lambda: answers.user(store, dice.choice(known), asked(), Thresholds()),
         "sessions": lambda: answers.sessions(store, asked()),
         "users": lambda: answers.users(store, asked(), Thresholds()),
