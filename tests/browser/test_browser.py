@@ -303,6 +303,7 @@ def first_paint(page: Any) -> float:
     return float(page.evaluate("performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? 0"))
 
 
+@pytest.mark.timed
 def test_pages_are_light_and_quick(tab: Open, house: Tasktap, paths: dict[str, str], capsys: pytest.CaptureFixture[str]):
     told, paints, assets = [], [], 0
     for name, path in paths.items():

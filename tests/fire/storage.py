@@ -161,15 +161,15 @@ class Finding:
         return (*self.complaints, *self.verdict.complaints)
 
 
-async def disturb(folder: Path, trouble: Trouble, seconds: float, *, alone: bool) -> Finding:
-    """Calm, trouble, calm again; then the verdict. `alone`: nothing else was started beside it. Raises places.Refused."""
+async def disturb(folder: Path, trouble: Trouble, seconds: float) -> Finding:
+    """Calm, trouble, calm again; then the verdict. Raises places.Refused."""
     with trouble.ground(folder) as place:
         environment, shift = places.clock(folder) if trouble.shifted else ({}, None)
         async with load(place, Ground(segment=trouble.segment, environment=environment, more=trouble.more)) as running:
-            return await _disturb(running, Scene(running.house, place, shift), trouble, seconds, alone)
+            return await _disturb(running, Scene(running.house, place, shift), trouble, seconds)
 
 
-async def _disturb(running: Load, scene: Scene, trouble: Trouble, seconds: float, alone: bool) -> Finding:
+async def _disturb(running: Load, scene: Scene, trouble: Trouble, seconds: float) -> Finding:
     loop, house, world = asyncio.get_running_loop(), running.house, running.world
     await asyncio.sleep(1.0)  # the first calls pay for what is made once
     calm = loop.time()
@@ -199,7 +199,7 @@ async def _disturb(running: Load, scene: Scene, trouble: Trouble, seconds: float
     if not during:
         found.append("no answer came meanwhile")
     # where much else runs, the slowest calls of a few seconds tell of that: there it is the usual ones that are looked at
-    share = 0.99 if alone and slack() < BUSY else 0.5
+    share = 0.99 if slack() < BUSY else 0.5
     more = percentile(during, share) - percentile(before, share)
     if more > PATIENCE_SECONDS * slack() + 0.02:
         found.append(f"answers took {more * 1000:.0f} ms more, at p{share * 100:.0f}")
@@ -257,7 +257,7 @@ def main(long: bool, only: str = "") -> int:
             continue
         with tempfile.TemporaryDirectory(prefix="tasktap-fire-") as folder:
             try:
-                finding = asyncio.run(disturb(Path(folder), trouble, 60.0 if long else 3.0, alone=True))
+                finding = asyncio.run(disturb(Path(folder), trouble, 60.0 if long else 3.0))
             except places.Refused as refused:
                 print(f"skipped {trouble.name:<10} {refused}", flush=True)
                 continue

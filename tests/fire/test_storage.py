@@ -18,11 +18,12 @@ from tests.proc import alive, serving, soon
 SECONDS = 2.0
 
 
+@pytest.mark.timed
 @pytest.mark.timeout(150)
 @pytest.mark.parametrize("trouble", TROUBLES, ids=lambda trouble: trouble.name)
 async def test_calls_flow_and_all_is_stored_or_counted_while(trouble: Trouble, tmp_path: Path) -> None:
     try:
-        finding = await disturb(tmp_path, trouble, SECONDS, alone=False)
+        finding = await disturb(tmp_path, trouble, SECONDS)
     except places.Refused as refused:
         pytest.skip(str(refused))
     assert not finding.all_complaints, str(finding)
