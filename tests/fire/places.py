@@ -39,7 +39,7 @@ def mounted(at: Path, *how: str) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def small(folder: Path, megabytes: int = 96) -> Iterator[Path]:
+def small(folder: Path, megabytes: int = 48) -> Iterator[Path]:
     """A file system in memory of so many MiB."""
     with mounted(folder / "small", "-t", "tmpfs", "-o", f"size={megabytes}m", "tasktap-fire") as place:
         yield place

@@ -10,6 +10,7 @@ import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +125,7 @@ def _back_an_hour(scene: Scene) -> Iterator[None]:
 
 
 TROUBLES = (
-    Trouble("full", "the disk is full", _full, places.small),
+    Trouble("full", "the disk is full", _full, partial(places.small, megabytes=96)),  # a minute's calls need more than 48
     Trouble("read-only", "the journal cannot be written", _read_only),
     Trouble("frozen", "the disk hangs", _frozen, places.device),
     Trouble("locked", "another process has locked the store", _locked),
