@@ -211,7 +211,7 @@ class Journal:
             self._patience = self._loop.call_later(max(0.001, self._waiters[0][1] - now), self._lose_patience)
 
     async def close(self, seconds: float) -> bool:
-        """Write what is left; False where that took longer than `seconds`."""
+        """Write what is left and let go of the segment; False where writing it took longer than `seconds`."""
         deadline = self._loop.time() + seconds
         while self._later:
             self._later.popleft()[1]()
@@ -223,6 +223,7 @@ class Journal:
             self._busy = True
             self._batch = None
             self._wake.release()
+            await asyncio.to_thread(self._scribe.join, max(0.0, deadline - self._loop.time()))
         return done
 
     # -- the thread's side

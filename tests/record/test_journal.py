@@ -1,13 +1,16 @@
 """The journal: in the file before anyone is told, never in anyone's way."""
 
 import asyncio
+import fcntl
 import os
 import random
 import shutil
+import time
 from bisect import bisect_right
 
 import pytest
 
+from proxy.record import journal as journal_room
 from proxy.record.board import Board, Column
 from proxy.record.frames import HEADER_SIZE, Kind, frame, records
 from proxy.record.journal import FIRST_BYTES, Journal, JournalSettings
@@ -91,6 +94,18 @@ async def test_a_segment_that_was_made_blank_is_written_again(tmp_path, row):
     assert (path.name, path.stat().st_ino) == (f"{NEXT}-00000001.journal", file)
     assert [number for _, number, _ in on_disk(tmp_path)] == [2, 3]
     assert not path.read_bytes().count(b"o")
+
+
+async def test_a_journal_that_has_closed_has_let_go_of_its_segment_however_slow_its_thread_is(tmp_path, row, monkeypatch):
+    let_go = journal_room._Writer.close
+    monkeypatch.setattr(journal_room._Writer, "close", lambda writer: (time.sleep(0.2), let_go(writer)))
+    made = Journal(JournalSettings(directory=tmp_path, segment_bytes=64 * 1024, patience=30), EPOCH, row)
+    await written(made, made.append(Kind.DATA, 1, b"a piece"))
+    assert await made.close(30)
+
+    (path,) = tmp_path.glob("*.journal")
+    with path.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 async def test_the_first_segment_is_small_and_those_behind_it_are_what_was_asked_for(tmp_path, row):
