@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Final
 
 import orjson
@@ -35,12 +36,18 @@ def pack_whole(head: bytes, body: bytes, end: bytes) -> bytes:
 def pack_pieces(times: list[int], pieces: list[bytes]) -> bytes:
     """The payload of a PIECES record; `times` are microseconds of the relay's clock."""
     count = len(pieces)
-    return b"".join((_SIZE.pack(count), struct.pack(f"<{count}Q{count}I", *times, *map(len, pieces)), *pieces))
+    return b"".join((_numbers(count).pack(count, *times, *map(len, pieces)), *pieces))
+
+
+@lru_cache(maxsize=128)
+def _numbers(count: int) -> struct.Struct:
+    """How many pieces there are, when each came, and how long each is."""
+    return struct.Struct(f"<I{count}Q{count}I")
 
 
 def _pieces(begun: int, payload: bytes) -> Iterator[Piece]:
     count = _SIZE.unpack_from(payload)[0]
-    numbers = struct.unpack_from(f"<{count}Q{count}I", payload, 4)
+    numbers = _numbers(count).unpack_from(payload)[1:]
     at = 4 + 12 * count
     for time, size in zip(numbers[:count], numbers[count:], strict=True):
         yield Piece((time - begun) / 1e6, payload[at : at + size])

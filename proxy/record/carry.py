@@ -9,7 +9,6 @@ patience.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final
 
@@ -56,7 +55,7 @@ class Carry(Exchange):
     _done = False  # the answer's last bytes have been written or are held
     _broken = False
     _tunnel: Tunnel | None = None
-    _write: Callable[[bytes], None] | None = None  # the way to the caller while nothing can hold bytes back
+    _clear: Caller | None = None  # the caller, while nothing can hold bytes back
     _paused = False
     _continued = False
     _timer: asyncio.TimerHandle | None = None
@@ -183,7 +182,7 @@ class Carry(Exchange):
         """The caller's connection is gone, or its bytes can no longer be followed."""
         if self.over:
             return
-        self._write = None
+        self._clear = None
         marked = bool(self._mark) and self._outlet.is_empty  # the end marker has gone out, not only come in
         self._outlet.shut()
         if self._connection is not None:
@@ -254,9 +253,9 @@ class Carry(Exchange):
             return
         self._since = self._house.soon
         sequence = self._tap.data(payload)
-        write = self._write
-        if write is not None and not sequence:
-            write(raw)  # as nearly all events go
+        clear = self._clear
+        if clear is not None and not sequence:
+            clear.write(raw)  # as nearly all events go
             return
         if sequence and self._tap.marked and not self._mark:
             self._mark = sequence
@@ -264,9 +263,8 @@ class Carry(Exchange):
         self._forward(raw, payload, sequence or self._gate)
         if outlet.held_bytes > HELD_BYTES and self._connection is not None:
             self._connection.pause()
-        caller = outlet.caller
-        clear = outlet.is_empty and self._gate <= self._journal.durable and not self._dechunk and not faults.ARMED
-        self._write = caller.transport.write if clear and caller is not None and caller.transport is not None else None
+        nothing_holds = outlet.is_empty and self._gate <= self._journal.durable and not self._dechunk and not faults.ARMED
+        self._clear = outlet.caller if nothing_holds else None
 
     def _last(self, raw: bytes, payload: bytes) -> None:
         """The last bytes of the answer: they wait for its end to be in the journal, unless the mark is there already."""

@@ -245,14 +245,24 @@ class Chunked:
 
     def one(self, data: bytes) -> bytes | None:
         """The payload where `data` is just one whole chunk, as most events come; None where `feed` has to look."""
-        if self._tail or self._left or self._inside or self._trailing:
-            return None
-        end = data.find(b"\r\n", 0, 18)
-        size = _SIZES.get(data[:end])
         length = len(data)
-        if not size or length != end + 4 + size or data[length - 2] != 13 or data[length - 1] != 10:
+        if self._left or self._inside or self._trailing or self._tail or length < 6:
             return None
-        return data[end + 2 : length - 2]
+        size = at = 0
+        while at < 5:  # digit by digit: compiled, that is a tenth of what a search and a look-up cost
+            digit = data[at]
+            if 48 <= digit <= 57:
+                size = size * 16 + digit - 48
+            elif 97 <= digit <= 102:
+                size = size * 16 + digit - 87
+            else:
+                break
+            at += 1
+        if at == 0 or size == 0 or length != at + 4 + size:
+            return None
+        if data[at] != 13 or data[at + 1] != 10 or data[length - 2] != 13 or data[length - 1] != 10:
+            return None
+        return data[at + 2 : length - 2]
 
     def feed(self, data: bytes) -> tuple[bytes, int]:
         """The payload in `data`, and how many of its bytes belong to this message. Raises BadMessage."""

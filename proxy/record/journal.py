@@ -31,7 +31,7 @@ from proxy.record.frames import HEADER_SIZE, Kind, frame
 LAZY_SECONDS: Final = 0.02  # a record that nobody waits for is written at most this late, plus a batch
 SOFT_BACKLOG: Final = 32 * 1024 * 1024  # bytes in memory: above, bodies are dropped
 HARD_BACKLOG: Final = 64 * 1024 * 1024  # above, new calls are not recorded
-LATER_SECONDS: Final = 0.08  # pieces of a stream are gathered for so long before they are one record
+LATER_SECONDS: Final = 0.12  # pieces of a stream are gathered for so long before they are one record
 _ENDS = (int(Kind.END), int(Kind.WHOLE))
 _JOURNALLED, _HELD, _HELD_MICROSECONDS = map(int, (Column.JOURNALLED, Column.HELD, Column.HELD_MICROSECONDS))
 _WATCH: Final = SOFT_BACKLOG // 2  # bytes in memory at which every record looks whether there is room

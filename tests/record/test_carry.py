@@ -35,6 +35,8 @@ class Wire:
 
     def abort(self) -> None: ...
 
+    def get_extra_info(self, name: str) -> None: ...
+
     close = pause_reading = resume_reading = abort
 
 
