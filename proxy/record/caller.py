@@ -17,6 +17,7 @@ WATERMARK: Final = 64 * 1024  # bytes waiting for a caller at which the upstream
 MOST_AHEAD: Final = 128 * 1024  # bytes read ahead of a call that is not served yet
 LEAVING_SECONDS: Final = 2.0  # for a caller to take its answer and stop sending, when we are done with it
 HALF_CLOSE_SECONDS: Final = 2.0  # a far caller that ends its side so soon after asking has only ended its side
+_write: Final = os.write
 
 
 class Caller(asyncio.Protocol):
@@ -29,6 +30,7 @@ class Caller(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self.transport: asyncio.Transport | None = None
         self._fd = -1
+        self._behind = False  # bytes may wait in the transport
         self._call: Exchange | None = None
         self._buffer = b""
         self._left = 0
@@ -200,12 +202,13 @@ class Caller(asyncio.Protocol):
         transport = self.transport
         if transport is None:
             return
-        if self._fd >= 0 and transport.get_write_buffer_size() == 0:
+        if self._fd >= 0 and not (self._behind and transport.get_write_buffer_size()):
             try:
-                sent = os.write(self._fd, data)
+                sent = _write(self._fd, data)
             except OSError:  # full, or gone: the transport meets the same, and knows what to do
                 sent = 0
-            if sent == len(data):
+            self._behind = sent < len(data)
+            if not self._behind:
                 return
             data = data[sent:]
         transport.write(data)

@@ -39,6 +39,7 @@ RETRY_SECONDS: Final = 0.25  # between two tries to write
 FIRST_BYTES: Final = 1 << 20  # of the first segment: a relay that dies soon, again and again, does not fill the journal
 MEASURE_SECONDS: Final = 1.0  # how often a nearly full journal looks whether the recorder has made room
 UNFINISHED: Final = ".new"  # behind the name of a segment that is still being made
+_MOST_FLUSHES: Final = 32  # of gathered pieces in one go: a millisecond's work
 _MOST_BUFFERS: Final = 1000  # Linux takes 1024 in one pwritev
 
 
@@ -136,11 +137,17 @@ class Journal:
 
     def _tick(self) -> None:
         """Write what nobody waits for; goes on as long as there is something to write."""
-        if self._later:
-            now = self._loop.time()
-            while self._later and self._later[0][0] <= now:
-                self._later.popleft()[1]()
-        if self._pending or self._busy or self._later:
+        later = self._later
+        if later:
+            now, left = self._loop.time(), _MOST_FLUSHES
+            while later and later[0][0] <= now:
+                if not left:  # what has come meanwhile goes first
+                    self._hand_over()
+                    self._loop.call_soon(self._tick)
+                    return
+                left -= 1
+                later.popleft()[1]()
+        if self._pending or self._busy or later:
             self._hand_over()
             self._loop.call_later(LAZY_SECONDS, self._tick)
         else:

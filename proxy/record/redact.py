@@ -142,7 +142,7 @@ class _Spelled:
             begun = _BEGUN_ESCAPE.search(data, max(0, len(data) - 64))
             if begun is not None:
                 self._rest, data = data[begun.start(1) :], data[: begun.start(1)]
-        if data.find(b"\\u00") >= 0 and _LETTER.search(data) is not None:
+        if data.find(b"\\") >= 0 and data.find(b"\\u00") >= 0 and _LETTER.search(data) is not None:  # one byte is found fastest
             plain = _ESCAPE.sub(_letter, data)
             if plain != data:
                 self._text.redacted = True  # it is not what it was

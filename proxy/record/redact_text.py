@@ -41,6 +41,7 @@ _SPACES = b" \t\r\n"
 _USERINFO = re.compile(rb':(?:\\?/){2}[^\s/"\\@?#<>]{1,256}@')  # RFC 3986 section 3.2.1; some write / as \/ in JSON
 _OPEN_URL = re.compile(rb':(?:\\|\\?/(?:\\|\\?/[^\s/"\\@?#<>]{0,256})?)?\Z')  # where an @ that is still to come may end one
 _URL = 272  # bytes: no longer one is looked for
+_SELDOM = b"QZXJKVWYUHGFPBMDLNROSCTIAE"
 _BACKSLASH, _QUOTE = b'\\"'
 _OUTER, _CLOSES, _INSIDE = range(3)
 
@@ -50,6 +51,7 @@ class Plan:
     """Known values, made ready for the search."""
 
     needles: tuple[bytes, ...]  # none of them inside another
+    searches: tuple[tuple[bytes, bytes], ...]  # each with a byte of it that texts seldom have: one byte is found fastest
     pattern: re.Pattern[bytes] | None
     tails: frozenset[int]  # bytes that a proper prefix of one may end with
     longest: int
@@ -60,7 +62,8 @@ def plan(needles: tuple[bytes, ...]) -> Plan:
     """The search for `needles`. One that contains another is left out: the shorter one finds it."""
     few = tuple(n for n in dict.fromkeys(needles) if n and n not in REDACTED and not any(o != n and o in n for o in needles if o))
     pattern = re.compile(b"|".join(map(re.escape, few))) if few else None
-    return Plan(few, pattern, frozenset(b"".join(n[:-1] for n in few)), max(map(len, few), default=0))
+    searches = tuple((n, next((_SELDOM[i : i + 1] for i in range(len(_SELDOM)) if _SELDOM[i] in n), b"")) for n in few)
+    return Plan(few, searches, pattern, frozenset(b"".join(n[:-1] for n in few)), max(map(len, few), default=0))
 
 
 class _Value:
@@ -132,8 +135,8 @@ class TextRedactor:
             return data
         if self._value is not None or self._held:
             return self._scan(data, False)
-        for needle in self._plan.needles:
-            if data.find(needle) >= 0:  # half the price of `in`
+        for needle, seldom in self._plan.searches:
+            if data.find(seldom) >= 0 and data.find(needle) >= 0:  # half the price of `in`
                 return self._scan(data, False)
         end = data[-1]
         if (data.find(b"@") >= 0 and _USERINFO.search(data)) or (end > 34 and _OPEN_URL.search(data, max(0, len(data) - _URL))):

@@ -219,7 +219,7 @@ class Tap:
             and 2 <= size < _SMALL
             and payload[size - 1] == _LF
             and payload[size - 2] == _LF
-            and self._quick not in payload
+            and payload.find(self._quick) < 0
             and len(pieces) < _MOST_PIECES
         ):
             pieces.append(payload)
