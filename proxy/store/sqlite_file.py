@@ -1,7 +1,5 @@
 """The SQLite file: how it is opened, by whom it can be read, which schema it has, and what its errors mean."""
 
-# ruff: noqa: S608  names of tables and columns are ours; every value is bound
-
 from __future__ import annotations
 
 import errno
@@ -26,6 +24,11 @@ OWN_NAME = "tasktap.db"
 
 _MAGIC = b"SQLite format 3\0"
 _SCHEMA = Path(__file__).parent / "schema" / "sqlite"
+
+VERSIONS = (
+    "CREATE TABLE IF NOT EXISTS schema_version (version INTEGER PRIMARY KEY, name TEXT NOT NULL, applied_at INTEGER NOT NULL)"
+)
+"""Which steps have been taken. None has while the file is being made."""
 
 _ADVICE = {
     "SQLITE_BUSY": "another process has locked it. End that process, or wait until it is done",
@@ -154,16 +157,26 @@ def must_exist(path: Path) -> None:
     except FileNotFoundError:
         empty = True
     if empty:
-        raise StoreMissing(f"{path}: there is no database yet. `tasktap serve` makes it at its first start.")
+        raise _missing(path)
+
+
+def _missing(path: Path) -> StoreMissing:
+    return StoreMissing(f"{path}: there is no database yet. `tasktap serve` makes it at its first start.")
 
 
 def must_be_readable(path: Path, application_id: int, version: int | None) -> None:
-    """Raises StoreUnavailable for a file that is not ours, or whose schema is not the one that we read."""
+    """Raises StoreUnavailable for a file that is not ours, or whose schema is not the one that we read.
+
+    Raises StoreMissing where there is no schema so far: it is being made just now.
+    """
     _must_be_ours(path, application_id)
+    if version is None:
+        raise _missing(path)
     if version != (newest := migrations()[-1][0]):
-        older = version is None or version < newest
         advice = (
-            "Start `tasktap serve` once: it brings it up to date" if older else "Install that version of tasktap, or a later one"
+            "Start `tasktap serve` once: it brings it up to date"
+            if version < newest
+            else "Install that version of tasktap, or a later one"
         )
         raise StoreUnavailable(f"{path}: its schema is {version}, this version of tasktap reads {newest}. {advice}.")
 
@@ -197,20 +210,24 @@ def _own(db: sqlite3.Connection, path: Path) -> None:
 
 
 def _migrate(db: sqlite3.Connection, path: Path) -> None:
-    """Take the steps that are missing, each in one transaction. Raises StoreUnavailable for a schema from the future."""
-    db.execute(
-        "CREATE TABLE IF NOT EXISTS schema_version (version INTEGER PRIMARY KEY, name TEXT NOT NULL, applied_at INTEGER NOT NULL)"
-    )
+    """Take the steps that are missing: all in one transaction where the file is new, so that whoever reads it meanwhile finds
+    nothing or all of it, and else each in one, as each may move many rows. Raises StoreUnavailable for a schema from the future.
+    """
+    db.execute(VERSIONS)
     have = db.execute("SELECT max(version) FROM schema_version").fetchone()[0] or 0
     steps = migrations()
     if have > steps[-1][0]:
         must_be_readable(path, APPLICATION_ID, have)
-    for number, step in steps:
-        if number > have:
-            # executescript() commits what is open before it starts: so the transaction is in the script
-            mark = f"INSERT INTO schema_version VALUES ({number}, '{step.stem}', {time.time_ns() // 1000})"
-            try:
-                db.executescript(f"BEGIN IMMEDIATE; {step.read_text()}; {mark}; COMMIT")
-            finally:
-                if db.in_transaction:
-                    db.execute("ROLLBACK")
+    missing = [_step(number, step) for number, step in steps if number > have]
+    for script in missing if have else ["".join(missing)]:
+        # executescript() commits what is open before it starts: so the transaction is in the script
+        try:
+            db.executescript(f"BEGIN IMMEDIATE; {script} COMMIT")
+        finally:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+
+
+def _step(number: int, step: Path) -> str:
+    """What takes one step, and notes that it is taken."""
+    return f"{step.read_text()};\nINSERT INTO schema_version VALUES ({number}, '{step.stem}', {time.time_ns() // 1000});\n"

@@ -25,7 +25,7 @@ from proxy.store import (
     sqlite_reader,
 )
 from proxy.store.difference import Packer
-from proxy.store.sqlite_file import APPLICATION_ID, migrations, open_writer
+from proxy.store.sqlite_file import APPLICATION_ID, VERSIONS, migrations, open_writer
 from proxy.store.sqlite_reader import Reader
 from proxy.task import Ending, Filter, Flag, Session, Signs, Task, Trace, Usage, User
 from tests.store.contract import StoreContract, ids_of
@@ -199,6 +199,35 @@ async def test_a_migration_that_fails_leaves_nothing_behind(tmp_path, monkeypatc
         patch.setattr(sqlite_file, "migrations", lambda: [(1, step)])
         with pytest.raises(StoreUnavailable):
             await open_store("sqlite:", tmp_path, write=True)
+    store = await open_store("sqlite:", tmp_path, write=True)
+    assert await store.save([a_task(1)]) == 1
+    await store.close()
+
+
+async def test_a_file_that_is_being_made_is_not_there_yet(tmp_path):
+    """`tail` may look at any moment of a first start."""
+    db = sqlite3.connect(tmp_path / "tasktap.db")
+    for step in (f"PRAGMA application_id = {APPLICATION_ID}", "PRAGMA journal_mode = WAL", VERSIONS):
+        db.execute(step)
+        with pytest.raises(StoreMissing, match="no database yet"):
+            await open_store("sqlite:", tmp_path, write=False)
+    db.close()
+    for write in (True, False):
+        store = await open_store("sqlite:", tmp_path, write=write)
+        assert await ids_of(store, Filter()) == []
+        await store.close()
+
+
+async def test_a_new_file_has_its_whole_schema_or_none(tmp_path, monkeypatch):
+    step = tmp_path / "9999_bad.sql"
+    step.write_text("CREATE TABLE good (a); CREATE TABLE good (a)")
+    steps = migrations()
+    with monkeypatch.context() as patch:
+        patch.setattr(sqlite_file, "migrations", lambda: [*steps, (9999, step)])
+        with pytest.raises(StoreUnavailable):
+            await open_store("sqlite:", tmp_path, write=True)
+    with pytest.raises(StoreMissing):
+        await open_store("sqlite:", tmp_path, write=False)
     store = await open_store("sqlite:", tmp_path, write=True)
     assert await store.save([a_task(1)]) == 1
     await store.close()
