@@ -64,7 +64,7 @@ async def test_a_caller_that_leaves_has_the_whole_answer_only_where_its_marker_w
     caller.connection_lost(None)
     relay.hurry(0)
     await relay.stop()
-    assert await journal.close(1)
+    assert await journal.close(30)
 
     found = [r for path in tmp_path.glob("*.journal") for r in records(path.read_bytes())]
     ends = [orjson.loads(r.payload) for r in found if r.kind is Kind.END]

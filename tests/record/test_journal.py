@@ -31,7 +31,7 @@ def row():
 async def journal(tmp_path, row):
     made = Journal(JournalSettings(directory=tmp_path, segment_bytes=64 * 1024, patience=30), EPOCH, row)
     yield made
-    await made.close(1)
+    await made.close(30)
 
 
 async def written(journal: Journal, sequence: int) -> None:
@@ -79,7 +79,7 @@ async def test_a_segment_that_was_made_blank_is_written_again(tmp_path, row):
     first = Journal(settings, EPOCH, row)
     for length in (FIRST_BYTES - 1000, size - 1000):
         await written(first, first.append(Kind.DATA, 1, b"o" * length))
-    await first.close(1)
+    await first.close(30)
     small, path = sorted(tmp_path.glob("*.journal"))
     small.unlink()
     file = path.stat().st_ino
@@ -88,12 +88,12 @@ async def test_a_segment_that_was_made_blank_is_written_again(tmp_path, row):
     second = Journal(settings, NEXT, row)
     await written(second, second.append(Kind.DATA, 2, b"n" * (FIRST_BYTES - 1000)))
     await written(second, second.append(Kind.DATA, 3, b"n" * 2000))
-    await second.close(1)
+    await second.close(30)
 
     small, path = sorted(tmp_path.iterdir())
     assert (path.name, path.stat().st_ino) == (f"{NEXT}-00000001.journal", file)
     assert [number for _, number, _ in on_disk(tmp_path)] == [2, 3]
-    assert not path.read_bytes().count(b"o")
+    assert b"o" * 16 not in path.read_bytes()  # a time or a checksum may have one
 
 
 async def test_a_journal_that_has_closed_has_let_go_of_its_segment_however_slow_its_thread_is(tmp_path, row, monkeypatch):
@@ -112,7 +112,7 @@ async def test_the_first_segment_is_small_and_those_behind_it_are_what_was_asked
     journal = Journal(JournalSettings(directory=tmp_path, segment_bytes=4 << 20, patience=30), EPOCH, row)
     for _ in range(3):
         await written(journal, journal.append(Kind.DATA, 1, bytes(700_000)))
-    await journal.close(1)
+    await journal.close(30)
     assert [path.stat().st_size for path in sorted(tmp_path.iterdir())] == [FIRST_BYTES, 4 << 20]
 
 
@@ -148,7 +148,7 @@ async def test_a_disk_that_cannot_be_written_costs_a_lapse_and_no_call_and_no_re
     assert not journal.stalled
     assert row[Column.STALLED] == 0
     assert [payload for _, _, payload in on_disk(directory)] == [b"one", b"end"]
-    assert await journal.close(1)
+    assert await journal.close(30)
 
 
 async def test_with_durability_none_nobody_ever_waits(tmp_path, row):
@@ -156,7 +156,7 @@ async def test_with_durability_none_nobody_ever_waits(tmp_path, row):
 
     assert not journal.must_wait(journal.append(Kind.END, 1, b""))
     assert row[Column.LAPSES] == 0
-    assert await journal.close(1)
+    assert await journal.close(30)
     assert len(on_disk(tmp_path)) == 1
 
 
@@ -180,7 +180,7 @@ async def test_a_full_journal_drops_bodies_first_and_takes_them_again_when_it_is
         while not journal.has_room:
             await written(journal, journal.append(Kind.DATA, 1, b"x"))
             await asyncio.sleep(0.05)
-    await journal.close(1)
+    await journal.close(30)
 
 
 async def test_the_reader_gives_a_call_once_its_end_is_there_and_not_before(journal, tmp_path):
@@ -204,7 +204,7 @@ async def test_when_the_writer_is_gone_unfinished_calls_are_given_as_they_are(tm
     tail = Tail(tmp_path, EPOCH)
     assert list(tail.read([0], 1 << 20)) == []
 
-    await journal.close(1)
+    await journal.close(30)
     async with asyncio.timeout(2):
         while not (drafts := list(tail.read([0], 1 << 20))):
             await asyncio.sleep(0.005)
@@ -222,7 +222,7 @@ async def test_a_torn_tail_is_cut_off(tmp_path, row, cut):
     journal = Journal(JournalSettings(directory=tmp_path, patience=30), EPOCH, row)
     journal.append(Kind.BEGIN, 1, b"first")
     await written(journal, journal.append(Kind.BEGIN, 2, b"second payload"))
-    await journal.close(1)
+    await journal.close(30)
     path = tmp_path / f"{EPOCH}-00000000.journal"
     whole = HEADER_SIZE + 5
     data = path.read_bytes()
@@ -256,7 +256,7 @@ async def test_damage_inside_is_counted_and_what_is_behind_it_is_read(tmp_path, 
     for number in range(3):
         journal.append(Kind.BEGIN, number, b"payload %d" % number)
     await written(journal, journal.append(Kind.END, 0, b""))
-    await journal.close(1)
+    await journal.close(30)
     path = tmp_path / f"{EPOCH}-00000000.journal"
     data = bytearray(path.read_bytes())
     data[HEADER_SIZE + 9 + HEADER_SIZE + 3] ^= 0xFF  # in the second record's payload
@@ -290,7 +290,7 @@ async def damageable(tmp_path, row):
         journal.append(Kind.BEGIN, number, b"call %d, " % number * 5)
         last = journal.append(Kind.END, number, b"ended %d" % number)
     await written(journal, last)
-    await journal.close(1)
+    await journal.close(30)
     path = tmp_path / f"{EPOCH}-00000000.journal"
     data = path.read_bytes().rstrip(b"\0")
     return data, [record.offset for record in records(data)], path
@@ -349,7 +349,7 @@ async def three_calls(tmp_path, row, end: bool) -> tuple[Journal, BadDisk]:
         last = journal.append(Kind.END, number, b"{}")
     await written(journal, last)
     if end:
-        await journal.close(1)
+        await journal.close(30)
     place = BIG + BLOCK + (-BIG % BLOCK)
     return journal, BadDisk(place, place + BLOCK)
 
@@ -370,7 +370,7 @@ async def test_a_place_that_cannot_be_read_for_long_costs_the_call_that_is_there
     assert [draft.records[0].payload[:1] for draft in drafts] == [b"0", b"2"]
     assert tail.damaged == HEADER_SIZE + BIG
     tail.close()
-    await journal.close(1)
+    await journal.close(30)
 
 
 async def test_a_place_that_can_be_read_again_in_time_costs_nothing(tmp_path, row):
@@ -399,14 +399,14 @@ async def test_where_a_disk_cannot_read_what_was_never_written_the_reader_waits(
     [draft] = tail.read([0], 1 << 20)
     assert draft.records[0].payload == b"3"
     tail.close()
-    await journal.close(1)
+    await journal.close(30)
 
 
 async def test_a_second_start_writes_files_of_its_own(tmp_path, row):
     for epoch in ("run0w0s1", "run0w0s2"):
         journal = Journal(JournalSettings(directory=tmp_path, patience=30), epoch, row)
         await written(journal, journal.append(Kind.BEGIN, 1, b""))
-        await journal.close(1)
+        await journal.close(30)
 
     assert epochs(tmp_path) == {"run0w0s1": [0], "run0w0s2": [0]}
     shutil.rmtree(tmp_path)

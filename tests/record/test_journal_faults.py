@@ -35,7 +35,7 @@ async def numbers_written(directory, durability: str, batches: list[list[int]]) 
             sequence = journal.append(Kind.DATA, number, BIG)
         journal.wait(sequence, lambda done=done: done.set_result(None))
         await asyncio.wait_for(done, 4)
-    assert await journal.close(1)
+    assert await journal.close(30)
     os.close(board.fd)
     paths = sorted(directory.iterdir())
     assert all(path.suffix == ".journal" for path in paths), paths
@@ -62,7 +62,7 @@ async def test_a_call_that_fails_when_it_is_released_keeps_nobody_else_waiting(t
     journal.wait(sequence, lambda: done.set_result(None))
     await asyncio.wait_for(done, 2)
     assert said == ["what had waited for the journal failed"]
-    await journal.close(1)
+    await journal.close(30)
     os.close(board.fd)
 
 
@@ -72,7 +72,7 @@ async def test_a_reader_that_fails_half_way_takes_every_record_once(strike, tmp_
     for number in range(1, 6):
         journal.append(Kind.BEGIN, number, b"begun")
         journal.append(Kind.END, number, b"{}")
-    await journal.close(1)
+    await journal.close(30)
     os.close(board.fd)
     strike("recorder.record:1:eio,recorder.record:4:raise,recorder.record:8:memory")
     tail = Tail(tmp_path, EPOCH)

@@ -86,14 +86,14 @@ class House:
         await done
 
     async def relay_ends(self) -> None:
-        await self.journal.close(1)
+        await self.journal.close(30)
         self.row[Column.DEAD] = 1
 
     def status(self):
         return status(self.board, self.recorder, RUN, self.recovered)
 
     async def close(self) -> None:
-        await self.journal.close(1)
+        await self.journal.close(30)
         await self.recorder.close()
         os.close(self.board.fd)
 
@@ -245,7 +245,7 @@ async def test_the_status_adds_up_at_every_step(house):
 async def test_calls_of_an_earlier_run_are_recovered_and_counted_apart(house):
     other = Journal(JournalSettings(directory=house.path / "journal", patience=30), "f" * 16 + "w0s1", house.board.row(2))
     other.append(Kind.BEGIN, 1, begin(1, "old"))
-    await other.close(1)
+    await other.close(30)
     await house.carried("new")
     async with asyncio.timeout(3):
         while house.recovered < 1:
@@ -263,7 +263,7 @@ async def test_earlier_runs_are_stored_one_after_the_other_so_that_a_desk_that_d
         for number in range(1, RUN_TASKS + 1):
             other.append(Kind.BEGIN, number, begin(number, f"old-{run}-{number}"))
             other.append(Kind.WHOLE, number, whole())
-        await other.close(1)
+        await other.close(30)
     await house.carried("new")
     for run in range(3):
         await house.recorder.step()
@@ -373,7 +373,7 @@ def test_times_of_a_call_come_from_one_monotonic_clock():
 async def test_a_call_that_runs_for_long_does_not_hold_the_journal_back(tmp_path):
     """A stream goes on over many segments; the desk is even restarted in between; nothing of it is missing or doubled."""
     house = House(tmp_path)
-    await house.journal.close(1)
+    await house.journal.close(30)
     settings = JournalSettings(directory=tmp_path / "journal", segment_bytes=64 * 1024, patience=30)
     house.journal = Journal(settings, EPOCH, house.row)
     house.journal.append(Kind.BEGIN, 1, begin(1, "long"))
@@ -407,7 +407,7 @@ async def test_a_call_that_runs_for_long_does_not_hold_the_journal_back(tmp_path
 
 async def test_a_part_whose_relay_died_becomes_a_task(tmp_path):
     house = House(tmp_path)
-    await house.journal.close(1)
+    await house.journal.close(30)
     house.journal = Journal(
         JournalSettings(directory=tmp_path / "journal", segment_bytes=64 * 1024, patience=30), EPOCH, house.row
     )

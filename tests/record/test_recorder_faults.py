@@ -46,7 +46,7 @@ async def journalled(path, epoch: str, *tasks: str, broken: str = "") -> None:
     for number, task in enumerate(tasks, 1):
         journal.append(Kind.BEGIN, number, b"\1\0\0\0{" if task == broken else begin(number, task))
         journal.append(Kind.WHOLE, number, whole())
-    assert await journal.close(1)
+    assert await journal.close(30)
     os.close(board.fd)
 
 

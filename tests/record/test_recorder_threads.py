@@ -86,7 +86,7 @@ async def house(tmp_path):
     made = House(tmp_path)
     yield made
     for relay in made.relays:
-        await relay.journal.close(1)
+        await relay.journal.close(30)
     await made.recorder.close()
     os.close(made.board.fd)
 
