@@ -149,7 +149,7 @@ class Tasktap:
     def fetch(self, path: str) -> tuple[int, bytes]:
         """GET from the desk: status and body."""
         try:
-            with _straight.open(f"{self.run['desk']}{path}", timeout=5) as answer:
+            with _straight.open(f"{self.run['desk']}{path}", timeout=5 * slack()) as answer:
                 return answer.status, answer.read()
         except urllib.error.HTTPError as refused:
             with refused:
