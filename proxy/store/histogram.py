@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 import struct
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 
 LANE_BITS = 32
@@ -31,6 +32,11 @@ def lane(seconds: float) -> int:
 def one(seconds: float | None) -> int:
     """The histogram of one duration; of nothing where it is not known or is no duration."""
     return ONE[lane(seconds)] if seconds is not None and 0 <= seconds < math.inf else 0
+
+
+def of(seconds: Iterable[float]) -> int:
+    """The histogram of several durations, each of which is one."""
+    return sum([ONE[number] * count for number, count in Counter(map(lane, seconds)).items()])
 
 
 def pack(histogram: int) -> bytes:

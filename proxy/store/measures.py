@@ -41,8 +41,25 @@ class Slice(NamedTuple):
     value: str | None = None  # None: one of too many values
 
 
-class Measured(Protocol):
-    """What tasks are added up by: those fields of a `Summary`."""
+class Counted(Protocol):
+    """What is added up of tasks: those fields of a `Summary`."""
+
+    @property
+    def ending(self) -> Ending: ...
+    @property
+    def flag(self) -> Flag | None: ...
+    @property
+    def usage(self) -> Usage | None: ...
+    @property
+    def cost(self) -> float | None: ...
+    @property
+    def seconds_total(self) -> float | None: ...
+    @property
+    def seconds_to_first_token(self) -> float | None: ...
+
+
+class Measured(Counted, Protocol):
+    """And what they are added up by."""
 
     @property
     def project_id(self) -> str: ...
@@ -59,19 +76,7 @@ class Measured(Protocol):
     @property
     def model(self) -> str | None: ...
     @property
-    def ending(self) -> Ending: ...
-    @property
-    def flag(self) -> Flag | None: ...
-    @property
     def metadata(self) -> JSON: ...
-    @property
-    def usage(self) -> Usage | None: ...
-    @property
-    def cost(self) -> float | None: ...
-    @property
-    def seconds_total(self) -> float | None: ...
-    @property
-    def seconds_to_first_token(self) -> float | None: ...
 
 
 @dataclass(slots=True)
@@ -93,7 +98,7 @@ class Measures:
     seconds: int = 0  # histogram of how long calls took
     first_token: int = 0  # histogram of seconds to the first token
 
-    def count(self, task: Measured) -> None:
+    def count(self, task: Counted) -> None:
         """Add one task."""
         self.tasks += 1
         if task.ending is not Ending.COMPLETED:
@@ -208,10 +213,14 @@ def of_row(row: tuple[Any, ...]) -> Measures:
 def slice_of(task: Measured) -> Slice:
     """What a task is counted under."""
     model = task.model if task.model is not None else task.model_requested
-    version = task.metadata.get("version_id") if task.metadata else None
-    known = version if isinstance(version, str) and len(version) <= LABEL_LENGTH and _is_text(version) else None
     asked = task.model_requested if task.model_requested != model else None
-    return Slice(task.project_id, task.kind, model, asked, str(task.ending), known)
+    return Slice(task.project_id, task.kind, model, asked, str(task.ending), version_of(task.metadata))
+
+
+def version_of(metadata: JSON) -> str | None:
+    """Under which version a task is counted that has this metadata."""
+    version = metadata.get("version_id") if metadata else None
+    return version if isinstance(version, str) and len(version) <= LABEL_LENGTH and _is_text(version) else None
 
 
 def labels_of(task: Summary) -> list[tuple[str, str]]:

@@ -127,6 +127,26 @@ def summary(row: Row) -> Summary:
     return Summary(**summary_fields(row))
 
 
+class Figured(NamedTuple):
+    """What is added up of a task: see `proxy.store.measures.Counted`."""
+
+    ending: Ending
+    flag: Flag | None
+    usage: Usage | None
+    cost: float | None
+    seconds_total: float | None
+    seconds_to_first_token: float | None
+
+
+def figured(ending: str, flag: str | None, more: JSON) -> Figured:
+    """Of columns of a row, and what it tells beyond them."""
+    usage = more.get("usage")
+    return Figured(
+        *(_ENDINGS[ending], _FLAGS[flag], usage and Usage(**usage)),
+        *(more.get("cost"), more.get("seconds_total"), more.get("seconds_to_first_token")),
+    )
+
+
 class Measurable(NamedTuple):
     """What tasks are added up by: see `proxy.store.measures.Measured`."""
 

@@ -4,10 +4,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from proxy.store import keys, measures, questions, rows
+from proxy.store import counting, keys, measures, questions, rows
+from proxy.store.counting import stretch
 from proxy.store.histogram import unpack
 from proxy.store.insight import (
     CUBE,
@@ -41,6 +43,7 @@ _CELL = ", ".join(measures.COLUMNS)
 _CUBE_FILTERS = frozenset({"project_id", "model", "kind", "ending", "version_id", "since", "until"})
 _PLACE_FILTERS = frozenset({"project_id", "since", "until"})
 _LENGTHS = {HOURS: HOUR, DAYS: DAY}
+_MANY = 500  # rows: adding up more is left to a thread, so that other questions are answered meanwhile
 ACTIVE_DAYS = 400
 """Days of a user that are looked up one by one; more are found by going through all."""
 
@@ -70,12 +73,18 @@ class SqliteInsights:
         return groups.done()
 
     async def _scan(self, groups: Groups, filter: Filter) -> None:
-        question = questions.tasks(filter, limit=SCANNED_MOST + 1, after=None, oldest_first=False, select=rows.MEASURED_SELECT)
+        grouping = groups.grouping
+        headed = counting.countable(grouping)
+        select = counting.select(grouping) if headed else rows.MEASURED_SELECT
+        question = questions.tasks(filter, limit=SCANNED_MOST + 1, after=None, oldest_first=False, select=select)
         found = await self._readers.rows(question.sql, question.values) if question else []
         if len(found) > SCANNED_MOST:
             raise TooMuch(str(TooMuch.__doc__))
-        for row in found:
-            groups.count(rows.measurable(row))
+        add = counting.count if headed else _count_each
+        if len(found) > _MANY:
+            await asyncio.to_thread(add, groups, found)
+        else:
+            add(groups, found)
 
     async def _cells(self, groups: Groups, filter: Filter) -> None:
         for first, end, span in _parts(filter, groups.grouping.step):
@@ -87,7 +96,7 @@ class SqliteInsights:
     async def _add_cells(self, groups: Groups, filter: Filter, place: tuple[int, int, int]) -> None:
         """Add cells of a span that begin between two times. Counts are added up by SQLite, histograms here."""
         by, step = groups.grouping.by, groups.grouping.step
-        at = "cell.at" if step == _LENGTHS[place[0]] else _floored("cell.at", step)  # which SQLite knows to come in order
+        at = "cell.at" if step == _LENGTHS[place[0]] else stretch("cell.at", step)  # which SQLite knows to come in order
         named = f"{at}{''.join(f', slice.{name}' for name in by)}"
         where, values = _sliced(filter)
         source = f"FROM cell CROSS JOIN slice ON slice.key = cell.slice WHERE span = ? AND at >= ? AND at < ? AND {where}"
@@ -121,7 +130,7 @@ class SqliteInsights:
         first, end = _days(filter.since, filter.until)
         project, values = ("", ()) if filter.project_id is None else (" WHERE user.project_id = ?", (filter.project_id,))
         summed = ("tasks", "errors", "success", "failure", "input_tokens", "output_tokens", "priced", "cost")
-        step = "0" if groups.grouping.step is None else _floored("day", groups.grouping.step)
+        step = stretch("day", groups.grouping.step)
         if filter.since is filter.until is None and groups.grouping.step is None:
             whole = f"SELECT id, coalesce(cost, 0), {', '.join(summed[:-1])} FROM user{project}"
             for id, cost, *sums in await self._readers.rows(whole, values):
@@ -229,7 +238,7 @@ class SqliteInsights:
         lowest = _LOWEST if range.since is None else range.since
         highest = _HIGHEST if range.until is None else range.until
         project, more = ("", ()) if range.project_id is None else (" AND user.project_id = ?", (range.project_id,))
-        began, came = _floored("user.first_seen", WEEK), _floored("user_day.day", WEEK)
+        began, came = stretch("user.first_seen", WEEK), stretch("user_day.day", WEEK)
         found = await self._readers.rows(
             f"SELECT began, (came - began) / {WEEK}, count(*) FROM (SELECT DISTINCT user.key, {began} AS began, {came} AS came"
             " FROM user_day JOIN user ON user.key = user_day.user"
@@ -281,6 +290,11 @@ _RANKS = {
 """`measures.rank` in SQL."""
 
 
+def _count_each(groups: Groups, found: Sequence[Row]) -> None:
+    for row in found:
+        groups.count(rows.measurable(row))
+
+
 def _measured(sums: Row) -> Measures:
     return Measures(**dict(zip(_EACH_SUMS, sums, strict=True)))
 
@@ -318,14 +332,6 @@ def _sliced(filter: Filter) -> tuple[str, tuple[str, ...]]:
     if filter.model is not None:
         where, values = f"{where} AND (slice.model = ? OR slice.model_requested = ?)", (*values, filter.model, filter.model)
     return where, values
-
-
-def _floored(column: str, step: int | None) -> str:
-    if step is None:
-        return "0"
-    return (
-        f"({column} - (({column} - {4 * DAY}) % {WEEK} + {WEEK}) % {WEEK})" if step == WEEK else f"({column} - {column} % {step})"
-    )
 
 
 def _ended(range: Range) -> tuple[str, tuple[str | int, ...]]:

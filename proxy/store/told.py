@@ -1,5 +1,7 @@
 """What a task's row tells beyond its columns (facts, input, output): JSON, compressed with a dictionary that knows its like.
 
+What it measures stands before that as it is (`heads`), to be added up.
+
 SQL reads it through the function `told`, which every connection has.
 """
 
@@ -11,6 +13,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Final
 
+from proxy.store import heads
 from proxy.store.record import dumps, loads
 
 if sys.version_info >= (3, 14):
@@ -21,6 +24,10 @@ else:
 _DICTIONARY: Final = Path(__file__).parent / "schema" / "row.zdict"
 _MAGIC: Final = b"\x28\xb5\x2f\xfd"  # of every frame: not kept
 _FIRST: Final = b"\x01"  # with the first dictionary; a row of another one would begin with another byte
+HEADED: Final = b"\x02"
+"""How a row begins that has a head, at `HEAD_AT`; the same follows."""
+
+HEAD_AT: Final = 1
 _Option = zstd.CompressionParameter
 
 
@@ -42,9 +49,13 @@ def written(values: dict[str, Any]) -> bytes:
 
 def pack(values: dict[str, Any]) -> str | bytes:
     """What is kept of `values`: text where compression does not make it less. Raises as `written` does."""
-    plain = written(values)
-    packed = _FIRST + _compressor().compress(plain, zstd.ZstdCompressor.FLUSH_FRAME)[len(_MAGIC) :]
-    return packed if len(packed) < len(plain) else plain.decode()
+    if (head := heads.write(values)) is None:
+        plain = written(values)
+        packed = _FIRST + _compressed(plain)
+    else:
+        plain = written({name: value for name, value in values.items() if name not in heads.MOVED})
+        packed = HEADED + head + _compressed(plain)
+    return packed if len(packed) < len(plain) else written(values).decode()
 
 
 def said(input: str | None, output: str | None) -> bytes:
@@ -64,12 +75,17 @@ def said_by(kept: str | bytes) -> bytes:
 @lru_cache(4)  # a statement asks for one thing after another of a row
 def text(kept: str | bytes | None) -> str | None:
     """The JSON. Raises ValueError, zstd.ZstdError for what `pack` did not make."""
-    return _plain(kept).decode() if isinstance(kept, bytes) else kept
+    if not isinstance(kept, bytes):
+        return kept
+    plain, moved = _opened(kept)
+    return (plain[:-1] + b"," + dumps(moved)[1:] if moved else plain).decode()  # nothing so short as `{}` is compressed
 
 
 def unpack(kept: str | bytes) -> dict[str, Any]:
     """The values. Raises ValueError, zstd.ZstdError for what `pack` did not make."""
-    values: dict[str, Any] = loads(_plain(kept) if isinstance(kept, bytes) else kept)
+    plain, moved = _opened(kept) if isinstance(kept, bytes) else (kept, {})
+    values: dict[str, Any] = loads(plain)
+    values |= moved
     return values
 
 
@@ -85,7 +101,14 @@ def teach(db: sqlite3.Connection) -> None:
     db.create_function("told", 1, text, deterministic=True)
 
 
-def _plain(kept: bytes) -> bytes:
+def _compressed(plain: bytes) -> bytes:
+    return _compressor().compress(plain, zstd.ZstdCompressor.FLUSH_FRAME)[len(_MAGIC) :]
+
+
+def _opened(kept: bytes) -> tuple[bytes, dict[str, Any]]:
+    """The JSON of what stands behind the head, and what the head says."""
+    if kept[:1] == HEADED:
+        return zstd.decompress(_MAGIC + kept[heads.end(kept, HEAD_AT) :], _dictionary()), heads.moved(kept, HEAD_AT)
     if kept[:1] != _FIRST:
         raise ValueError("a row that a later version of tasktap wrote")
-    return zstd.decompress(_MAGIC + kept[1:], _dictionary())
+    return zstd.decompress(_MAGIC + kept[1:], _dictionary()), {}

@@ -34,7 +34,7 @@ def some_tasks(seed: int, count: int = 120) -> list[Task]:
                 model_requested=dice.choice(("m", None)),
                 ending=dice.choice((Ending.COMPLETED, Ending.COMPLETED, Ending.TIMED_OUT)),
                 flag=dice.choice((None, Flag.SUCCESS, Flag.FAILURE)),
-                cost=dice.choice((None, 0.5, 0.25)),
+                cost=dice.choice((None, 0.5, 0.25, 1)),
                 usage=dice.choice((None, Usage(input_tokens=n, output_tokens=2 * n))),
                 seconds_total=dice.choice((None, dice.expovariate(1))),
                 seconds_to_first_token=dice.choice((None, dice.expovariate(3))),
