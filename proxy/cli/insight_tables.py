@@ -123,14 +123,13 @@ def _groups(paper: Paper, name: str, items: Sequence[JSON]) -> None:
 
 
 def _sessions(paper: Paper, told: JSON) -> None:
+    ended = told["count"] - told["running"]
     facts(
         paper,
         (
             ("sessions", f"{count(told['count'])}, and {count(told['implicit'])} of one call that named none"),
-            (
-                "ended badly",
-                f"{count(told['ended_badly'])} ({share(told['ended_badly'] / told['count'])})" if told["count"] else None,
-            ),
+            ("not ended yet", count(told["running"]) if told["running"] else None),
+            ("ended badly", f"{count(told['ended_badly'])} ({share(told['ended_badly'] / ended)})" if ended else None),
             *(
                 (name, _spread(told[key], how))
                 for name, key, how in (("lasted", "seconds", seconds), ("tasks", "tasks", str), ("turns", "turns", str))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -128,6 +129,9 @@ async def _insights(settings: Settings, what: What, asked: Asked, shape: Shape, 
         try:
             if what is What.USERS:
                 told = await questions.users(store, asked, Thresholds(**settings.insights.model_dump()))
+            elif what is What.SESSIONS:
+                silent_since = time.time_ns() // 1000 - settings.sessions.idle_minutes * 60_000_000
+                told = await questions.sessions(store, asked, silent_since=silent_since)
             else:
                 told = await getattr(questions, what.value)(store, asked)
         except BadFilter as bad:

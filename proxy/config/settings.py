@@ -312,7 +312,10 @@ class Sessions(Section):
 
     infer: bool = Field(default=True, description="Whether their session is found from the history that they bring along.")
     idle_minutes: Count = Field(
-        default=30, ge=1, le=10_080, description="Minutes of silence after which the same opening begins another session."
+        default=30,
+        ge=1,
+        le=10_080,
+        description="Minutes of silence after which a session has ended, and the same opening begins another.",
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -292,7 +293,7 @@ class _Handlers:
         return _json(await insights.breakdown(self.store, asked))
 
     async def session_insights(self, asked: Asked, _id: str) -> web.Response:
-        return _json(await insights.sessions(self.store, asked))
+        return _json(await insights.sessions(self.store, asked, silent_since=self.desk.silent_since(time.time_ns() // 1000)))
 
     async def user_insights(self, asked: Asked, _id: str) -> web.Response:
         return _json(await insights.users(self.store, asked, self.desk.thresholds))

@@ -46,9 +46,14 @@ class Desk:
     loopback: bool  # whether only this machine can reach it
     version: str
     thresholds: Thresholds = field(default_factory=Thresholds)
+    idle_seconds: float = 1800.0  # of silence, after which a session has ended
     feedback_key: str | None = field(default=None, repr=False)  # for browsers: gives feedback, and nothing else
     open_feedback: bool = False  # feedback is taken from anybody
     calls_loopback: bool = True  # whether only this machine can reach the calls door, which leads to `/tasktap/...`
+
+    def silent_since(self, now: int) -> int:
+        """The moment since which nothing is to be heard of a session that has ended by `now`."""
+        return now - round(self.idle_seconds * 1e6)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

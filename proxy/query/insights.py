@@ -139,16 +139,19 @@ async def _timed(store: Store, asked: Asked, by: str, groups: Sequence[Group]) -
     return found
 
 
-async def sessions(store: Store, asked: Asked, sample: int = HEARD) -> JSON:
+async def sessions(store: Store, asked: Asked, sample: int = HEARD, silent_since: int | None = None) -> JSON:
     """How long sessions last and how they end. Those of one call that named none are counted apart, as `implicit`.
+
+    How they end is told of those that have ended: that were said to be over, or of which nothing was heard since `silent_since`
+    (microseconds; `None`: all have ended). The others are counted as `running`, with what they have so far.
 
     Filters beyond project and time leave tasks, of which sessions are made as if there were no others.
     """
     kept, range = await _narrowed_to(store, asked.filter)
     every = await kept.spans(range)
     spans = [span for span in every if not span.implicit]
-    facets = await kept.facets(range)
-    heard = await kept.heard(range, sample)
+    facets = await kept.facets(range, silent_since)
+    heard = await kept.heard(range, sample, silent_since)
     rated = await kept.rated(range, RATED)
     positions: dict[int, list[bool]] = defaultdict(list)
     for one in rated:
@@ -157,9 +160,10 @@ async def sessions(store: Store, asked: Asked, sample: int = HEARD) -> JSON:
         **_times(asked.filter),
         "count": len(spans),
         "implicit": len(every) - len(spans),
-        "ended_badly": sum(span.ended_badly for span in spans),
+        "running": sum(not _has_ended(span, silent_since) for span in spans),
+        "ended_badly": sum(span.ended_badly for span in spans if _has_ended(span, silent_since)),
         **_distributions(spans),
-        "over_time": _over_time(spans, STEPS[asked.step]),
+        "over_time": _over_time(spans, STEPS[asked.step], silent_since),
         "ends": endings.ends(facets),
         "abandoned": endings.abandoned(facets),
         "terms": endings.terms(heard.lasts, heard.others),
@@ -310,7 +314,11 @@ def _distributions(spans: Sequence[Span]) -> JSON:
     }
 
 
-def _over_time(spans: Sequence[Span], step: int) -> list[JSON]:
+def _has_ended(span: Span, silent_since: int | None) -> bool:
+    return span.over or silent_since is None or span.ended_at < silent_since
+
+
+def _over_time(spans: Sequence[Span], step: int, silent_since: int | None) -> list[JSON]:
     stretches: dict[int, list[Span]] = defaultdict(list)
     for span in spans:
         stretches[floor(span.ended_at, step)].append(span)
@@ -318,7 +326,8 @@ def _over_time(spans: Sequence[Span], step: int) -> list[JSON]:
         {
             "at": document.moment(at),
             "sessions": len(found),
-            "ended_badly": sum(span.ended_badly for span in found),
+            "running": sum(not _has_ended(span, silent_since) for span in found),
+            "ended_badly": sum(span.ended_badly for span in found if _has_ended(span, silent_since)),
             **{name: _short(told) for name, told in _distributions(found).items()},
         }
         for at, found in sorted(stretches.items())

@@ -108,11 +108,14 @@ SCHEMAS: dict[str, JSON] = {
         **TIMES,
         count=COUNT,
         implicit={**COUNT, "description": "Sessions of one call that named none: in no other figure here."},
-        ended_badly={**COUNT, "description": "Whose last task failed, was refused or flagged a failure."},
+        running={**COUNT, "description": "Of `count`, those that have not ended: no `final`, and too short a silence."},
+        ended_badly={**COUNT, "description": "Ended, and the last task failed, was refused or flagged a failure."},
         seconds=DISTRIBUTION,
         tasks=DISTRIBUTION,
         turns=DISTRIBUTION,
-        over_time=_list(_object(at=MOMENT, sessions=COUNT, ended_badly=COUNT, seconds=SHORT, tasks=SHORT, turns=SHORT)),
+        over_time=_list(
+            _object(at=MOMENT, sessions=COUNT, running=COUNT, ended_badly=COUNT, seconds=SHORT, tasks=SHORT, turns=SHORT)
+        ),
         ends={
             **_list(
                 _object(

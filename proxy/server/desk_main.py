@@ -70,6 +70,7 @@ def _desk(told: Told) -> Desk:
         open_feedback=said["open_feedback"],
         calls_loopback=said["calls_loopback"],
         thresholds=Thresholds(**said["insights"]),
+        idle_seconds=said["sessions"]["idle_seconds"],
     )
 
 

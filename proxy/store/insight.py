@@ -72,6 +72,7 @@ class Span(NamedTuple):
     turns: int
     implicit: bool
     ended_badly: bool
+    over: bool  # it was said to be, by `X-Session-Final`, and its last task was completed
 
 
 class Rated(NamedTuple):
@@ -197,8 +198,11 @@ class Insights(Protocol):
         """
         ...
 
-    async def facets(self, range: Range) -> list[FacetSum]:
-        """What tasks of the days (UTC) of `range` tell, and so the last ones of sessions; see `marks.facets`."""
+    async def facets(self, range: Range, silent_since: int | None = None) -> list[FacetSum]:
+        """What tasks of the days (UTC) of `range` tell, and so the last ones of sessions; see `marks.facets`.
+
+        Of sessions that are not over, and ended at `silent_since` or later, the last tasks are left out: who knows what follows.
+        """
         ...
 
     async def spans(self, range: Range) -> list[Span]:
@@ -209,8 +213,11 @@ class Insights(Protocol):
         """The newest tasks with a flag and a session."""
         ...
 
-    async def heard(self, range: Range, limit: int) -> Heard:
-        """The inputs, in their first words, that sessions ended with, and inputs of other tasks; the newest of each."""
+    async def heard(self, range: Range, limit: int, silent_since: int | None = None) -> Heard:
+        """The inputs, in their first words, that sessions ended with, and inputs of other tasks; the newest of each.
+
+        `silent_since`: as for `facets`.
+        """
         ...
 
     async def present(self, range: Range) -> Present: ...

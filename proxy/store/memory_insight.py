@@ -83,16 +83,19 @@ class MemoryInsights:
         found.sort(key=lambda group: (-rank(group.measures, sort), group.values[0] or ""))
         return Ranking(found[:limit], total, len(found))
 
-    async def facets(self, range: Range) -> list[FacetSum]:
+    async def facets(self, range: Range, silent_since: int | None = None) -> list[FacetSum]:
         found: dict[tuple[str, str], FacetSum] = {}
         whole = _whole_days(Filter(project_id=range.project_id, since=range.since, until=range.until))
-        lasts = {(s.project_id, s.id): None for s in self._added().sessions.values()}
+        sessions = self._added().sessions
         told = sorted(self._added().told, key=lambda each: (each[0].created_at, each[0].id))
         last_of = {(task.project_id, task.session_id): task.id for task, _, _ in told}
         for task, _, facets in told:
             if not self._holds(whole, task):
                 continue
-            last = (task.project_id, task.session_id) in lasts and last_of[task.project_id, task.session_id] == task.id
+            session = None if task.session_id is None else sessions.get((task.project_id, task.session_id))
+            last = session is not None and last_of[task.project_id, task.session_id] == task.id
+            if last and session is not None and _runs(session, silent_since):
+                continue
             for name, value in facets:
                 sum = found.setdefault((name, value), FacetSum(name, value))
                 sum.tasks += 1
@@ -104,7 +107,7 @@ class MemoryInsights:
 
     async def spans(self, range: Range) -> list[Span]:
         return [
-            Span(s.ended_at, s.ended_at - s.started_at, s.tasks, s.turns, s.implicit, s.ended_badly)
+            Span(s.ended_at, s.ended_at - s.started_at, s.tasks, s.turns, s.implicit, s.ended_badly, _is_over(s))
             for s in self._sessions(range)
         ]
 
@@ -122,8 +125,9 @@ class MemoryInsights:
             for task in found[:limit]
         ]
 
-    async def heard(self, range: Range, limit: int) -> Heard:
-        said = [s.last_input for s in reversed(self._sessions(range)) if s.last_input is not None]
+    async def heard(self, range: Range, limit: int, silent_since: int | None = None) -> Heard:
+        ended_ones = [s for s in reversed(self._sessions(range)) if not _runs(s, silent_since)]
+        said = [s.last_input for s in ended_ones if s.last_input is not None]
         ended = [text for text in said if not text.startswith("[tool]")]
         told = sorted(self._added().told, key=lambda each: (each[0].created_at, each[0].id))
         lasts: dict[tuple[str, str | None], str] = {(task.project_id, task.session_id): task.id for task, _, _ in told}
@@ -188,6 +192,14 @@ class MemoryInsights:
 
     def _last_seen(self, range: Range) -> list[User]:
         return [user for user in self._added().users.values() if _within(user.project_id, user.last_seen, range)]
+
+
+def _is_over(session: Session) -> bool:
+    return session.final and session.last_ending is Ending.COMPLETED
+
+
+def _runs(session: Session, silent_since: int | None) -> bool:
+    return silent_since is not None and session.ended_at >= silent_since and not _is_over(session)
 
 
 def _within(project_id: str, at: int, range: Range) -> bool:

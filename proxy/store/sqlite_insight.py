@@ -163,22 +163,27 @@ class SqliteInsights:
         [(count, *sums)] = await self._readers.rows(whole, values)
         return Ranking(shown, _measured(tuple(sums)), count)
 
-    async def facets(self, range: Range) -> list[FacetSum]:
+    async def facets(self, range: Range, silent_since: int | None = None) -> list[FacetSum]:
         first, end = _days(range.since, range.until)
         project, values = ("", ()) if range.project_id is None else (" AND project_id = ?", (range.project_id,))
+        each = f"SELECT name, value, tasks, lasts, errors, success, failure FROM facet WHERE day >= ? AND day < ?{project}"
+        every: tuple[str | int, ...] = (first, end, *values)
+        if silent_since is not None:
+            each += f" UNION ALL {_LAST_OF_RUNNING}{project}"
+            every += (silent_since, first, end, *values)
         found = await self._readers.rows(
-            "SELECT name, value, sum(tasks), sum(lasts), sum(errors), sum(success), sum(failure) FROM facet"
-            f" WHERE day >= ? AND day < ?{project} GROUP BY name, value ORDER BY name, value",
-            (first, end, *values),
+            "SELECT name, value, sum(tasks), sum(lasts), sum(errors), sum(success), sum(failure)"
+            f" FROM ({each}) GROUP BY name, value ORDER BY name, value",
+            every,
         )
         return [FacetSum(*row) for row in found if any(row[2:])]
 
     async def spans(self, range: Range) -> list[Span]:
         where, values = _ended(range)
         bad = "last_ending <> 'completed' OR last_flag IS 'failure' OR last_refusal"
-        select = f"SELECT ended_at, ended_at - started_at, tasks, turns, {_IMPLICIT}, {bad} FROM session WHERE {where}"
+        select = f"SELECT ended_at, ended_at - started_at, tasks, turns, {_IMPLICIT}, {bad}, {_OVER} FROM session WHERE {where}"
         found = await self._readers.rows(f"{select} ORDER BY ended_at, key", values)
-        return [Span(at, micros, tasks, turns, bool(one), bool(bad)) for at, micros, tasks, turns, one, bad in found]
+        return [Span(*row[:4], *map(bool, row[4:])) for row in found]
 
     async def rated(self, range: Range, limit: int) -> list[Rated]:
         first, last = _key_span(range)
@@ -191,8 +196,10 @@ class SqliteInsights:
         )
         return [Rated(position, bool(success)) for position, success in found]
 
-    async def heard(self, range: Range, limit: int) -> Heard:
+    async def heard(self, range: Range, limit: int, silent_since: int | None = None) -> Heard:
         where, values = _ended(range)
+        if silent_since is not None:
+            where, values = f"{where} AND (ended_at < ? OR {_OVER})", (*values, silent_since)
         said = "last_input IS NOT NULL AND last_input NOT LIKE '[tool]%'"
         lasts = await self._readers.rows(
             f"SELECT last_input FROM session WHERE {where} AND {said} ORDER BY ended_at DESC LIMIT {int(limit)}", values
@@ -318,6 +325,16 @@ def _each(range: Range, by: str) -> tuple[str, tuple[str | int, ...]]:
 _OF_DAYS = ", ".join(f"sum(d.{name}) AS {name}" for name in _EACH_SUMS)
 _POSITION = "(SELECT count(*) FROM task AS e WHERE e.session_id = t.session_id AND e.key <= t.key"
 """Without its end. Where only one project has a session of the name, it is counted in the index alone."""
+
+_OVER = "final AND last_ending = 'completed'"
+"""See `Span.over`."""
+
+_LAST_OF_RUNNING = (
+    "SELECT json_extract(told.value, '$[0]'), json_extract(told.value, '$[1]'), -1, -1, -(last_ending <> 'completed'),"
+    " -(last_flag IS 'success'), -(last_flag IS 'failure') FROM session CROSS JOIN json_each(session.last_facets) AS told"
+    f" WHERE ended_at >= ? AND NOT ({_OVER}) AND last_at >= ? AND last_at < ?"
+)
+"""What the last tasks of sessions tell that are not over, to be taken out."""
 
 _IMPLICIT = "tasks = 1 AND NOT explicit"
 

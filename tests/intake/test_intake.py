@@ -218,7 +218,7 @@ def test_a_patch_wins_and_null_takes_away(house):
 
 def test_events_are_an_apps_a_persons_or_a_rules_and_say_so(house):
     said = ["refund", {"name": "toxic", "source": "rule"}]
-    log(house, {"task_id": "ev-1", "input": "q", "output": "a", "session_id": "ev", "events": said})
+    log(house, {"task_id": "ev-1", "input": "q", "output": "a", "session_id": "ev", "session_final": True, "events": said})
     assert house.task("ev-1")["events"] == [{"name": "refund", "source": "app"}, {"name": "toxic", "source": "rule"}]
     assert send(f"{house.run['desk']}/api/tasks/ev-1", {"events": ["churn"]}, "PATCH")[0] == 200
     soon(lambda: house.task("ev-1")["events"] == [{"name": "churn", "source": "person"}])

@@ -1,7 +1,11 @@
 """Insights over HTTP, held against tasks counted in plain Python; and their statistics against known figures."""
 
+import csv
+import io
 import math
+import time
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -12,6 +16,7 @@ from proxy.store import histogram, open_store
 from proxy.store.memory import MemoryStore
 from proxy.store.segment import tops
 from proxy.task import Ending, Flag, Signs, User
+from tests.query.examples import OPEN
 from tests.store.insight_contract import some_tasks
 from tests.store.tasks import NOON, a_task
 
@@ -88,6 +93,37 @@ async def test_a_failure_that_ends_sessions_shows_as_one(ask, store):
     assert (worst["lasts"], worst["others"], worst["share_of_lasts"]) == (50, 0, 1.0)
     assert worst["p"] < 1e-6
     assert told["ended_badly"] == 50
+
+
+async def test_what_ends_sessions_is_told_of_those_that_have_ended(ask, store):
+    now = time.time_ns() // 1000
+    ago = {"just now": 60_000_000, "silent": 31 * 60_000_000, "over": 30_000_000}
+    await store.save(
+        [
+            a_task(
+                30_000 + n,
+                project_id="mine",
+                session_id=name,
+                session_final=name == "over",
+                created_at=now - before - (1 - n % 2) * 1_000_000,
+                ended_at=now - before,
+                ending=Ending.TIMED_OUT if n % 2 and name != "over" else Ending.COMPLETED,
+            )
+            for n, (name, before) in enumerate((name, before) for name, before in ago.items() for _ in range(2))
+        ]
+    )
+    told = await answer(ask, "sessions?project_id=mine")
+    assert (told["count"], told["running"], told["ended_badly"]) == (3, 1, 1)
+    assert [sum(at[name] for at in told["over_time"]) for name in ("sessions", "running", "ended_badly")] == [3, 1, 1]
+    ends = {each["value"]: (each["lasts"], each["others"]) for each in told["ends"] if each["name"] == "ending"}
+    assert ends == {"timed_out": (1, 0), "completed": (1, 3)}
+    page = await (await ask()).get("/insights/sessions?project_id=mine")
+    assert "1 not ended yet" in await page.text()
+    file = await (await ask()).get("/insights/sessions.csv?project_id=mine")
+    row = next(row for row in csv.DictReader(io.StringIO(await file.text())) if row["value"] == "timed_out")
+    assert row["lasts"] == "1"
+    patient = await (await ask(replace(OPEN, idle_seconds=3600.0))).get("/api/insights/sessions?project_id=mine")
+    assert (await patient.json())["running"] == 2
 
 
 async def test_users_have_segments_with_their_evidence(ask, store):

@@ -205,6 +205,42 @@ class InsightContract:
         assert (await store.insights.present(Range(project_id="p"))).sessions == len(spans)
         assert (await store.insights.present(Range())).users == len({(t.project_id, t.user_id) for t in kept if t.user_id})
 
+    async def test_how_sessions_end_is_told_of_those_that_have_ended(self, store: Store):
+        end = {"created_at": NOON + 60_000_000, "ended_at": NOON + 61_000_000}
+        await store.save(
+            [
+                a_task(1, session_id="silent", input="text 1", ending=Ending.TIMED_OUT),
+                a_task(2, session_id="running", input="text 2"),
+                a_task(3, session_id="running", input="text 3", ending=Ending.TIMED_OUT, flag=Flag.FAILURE, **end),
+                a_task(4, session_id="over", input="text 4", session_final=True, **end),
+                a_task(5, session_id="not quite", input="text 5", session_final=True, ending=Ending.TIMED_OUT, **end),
+                a_task(6, session_id=None, input="text 6", **end),
+                a_task(7, session_id="elsewhere", project_id="other", input="text 7", flag=Flag.SUCCESS, **end),
+            ]
+        )
+
+        async def told(range: Range, since: int | None):
+            found = await store.insights.facets(range, since)
+            ends = {f.value: (f.tasks, f.lasts, f.errors) for f in found if f.name == "ending"}
+            flags = {f.value: (f.tasks, f.success, f.failure) for f in found if f.name == "flag"}
+            return ends, flags, (await store.insights.heard(range, 10, since)).lasts
+
+        whole = {"completed": (4, 2, 0), "timed_out": (3, 3, 3)}
+        flags = {"none": (5, 0, 0), "failure": (1, 0, 1), "success": (1, 1, 0)}
+        every = ("text 7", "text 5", "text 4", "text 3", "text 1")
+        for since in (None, NOON + 61_000_001):
+            ends, flagged, lasts = await told(Range(), since)
+            assert (ends, flagged, set(lasts)) == (whole, flags, set(every))
+        ends, flagged, lasts = await told(Range(), NOON + 61_000_000)
+        assert ends == {"completed": (3, 1, 0), "timed_out": (1, 1, 1)}
+        assert (flagged, set(lasts)) == ({"none": (4, 0, 0)}, {"text 4", "text 1"})
+        ends, flagged, lasts = await told(Range(project_id="other"), NOON + 61_000_000)
+        assert (ends, flagged, lasts) == ({}, {}, ())
+        ends, *_ = await told(Range(until=NOON - DAY), NOON + 61_000_000)
+        assert ends == {}
+        assert {span.over for span in await store.insights.spans(Range()) if span.ended_badly} == {False}
+        assert sum(span.over for span in await store.insights.spans(Range())) == 1
+
     async def test_a_rated_task_is_the_how_manieth_of_its_session(self, store: Store):
         await store.save([a_task(n, session_id="s", flag=Flag.SUCCESS if n == 3 else None) for n in range(5)])
         await store.save([a_task(9, session_id="t", flag=Flag.FAILURE), a_task(10, session_id=None, flag=Flag.FAILURE)])

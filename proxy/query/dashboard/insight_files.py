@@ -51,7 +51,8 @@ async def sessions(room: Room, request: web.Request) -> web.StreamResponse:
     """What last messages of sessions are like, all of it: what is sure and what could be chance."""
     now = room.now()
     asked = view.read("/insights/sessions", request.query.items(), FILTERS, now, ("period",))
-    found = await insights.sessions(room.store, standing_span(asked, now).asked(asked))
+    question, silent = standing_span(asked, now).asked(asked), room.desk.silent_since(now)
+    found = await insights.sessions(room.store, question, silent_since=silent)
     return await _sent(request, "last-messages", endings.rows(found), {})
 
 

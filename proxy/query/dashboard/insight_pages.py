@@ -140,7 +140,8 @@ async def sessions(room: Room, request: web.Request) -> web.StreamResponse:
     asked = view.read("/insights/sessions", request.query.items(), FILTERS, now, ("period",))
     over = standing_span(asked, now)
     question = replace(over.asked(asked), step="day" if over.step <= span.DAY else "week")
-    found = await room.kept.get(("sessions", question), lambda: insights.sessions(room.store, question, SAMPLE))
+    silent = room.desk.silent_since(now)
+    found = await room.kept.get(("sessions", question), lambda: insights.sessions(room.store, question, SAMPLE, silent))
     return await room.show(
         request,
         "insight_sessions.html",
@@ -183,9 +184,11 @@ def _bin(one: JSON, unit: plot.Unit) -> str:
 def _sessions_over_time(items: Sequence[JSON]) -> Markup:
     slots = [plot.Slot(f"{span.parsed(one['at']):%-d %b}", f"{span.parsed(one['at']):%a %-d %b}") for one in items]
     series = [
-        plot.Series("ended well", tuple(one["sessions"] - one["ended_badly"] for one in items), "1"),
+        plot.Series("ended well", tuple(one["sessions"] - one["running"] - one["ended_badly"] for one in items), "1"),
         plot.Series("given up", tuple(one["ended_badly"] for one in items), "2"),
     ]
+    if any(one["running"] for one in items):
+        series.append(plot.Series("not ended yet", tuple(one["running"] for one in items), "3"))
     return plot.bars(slots, series, title="Sessions over time", height=150)
 
 
