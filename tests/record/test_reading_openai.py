@@ -136,7 +136,7 @@ def call(kind, request, pieces, **given):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)  # of each kind
 @given(
     request=objects | bodies,
     response=streams | objects.map(lambda body: [body]),

@@ -76,6 +76,16 @@ def test_no_record_leaves_a_count_and_nothing_else(tmp_path: Path, upstream: Ups
         assert b"nobody-5ab0" not in written(house)
 
 
+@pytest.fixture(scope="module")
+def one_for_all(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Tasktap, Upstream]]:
+    """For tests that look at nothing but their own task."""
+    upstream = Upstream()
+    with serving(tmp_path_factory.mktemp("house"), config(upstream, '[capture]\nprivate_projects = ["hushed"]\n')) as house:
+        yield house, upstream
+    upstream.check()
+    upstream.close()
+
+
 @pytest.mark.parametrize(
     ("field", "out"),
     [
@@ -87,13 +97,12 @@ def test_no_record_leaves_a_count_and_nothing_else(tmp_path: Path, upstream: Ups
         (b"X-Task-Privacy: hush", {"request.body", "response.body"}),
     ],
 )
-def test_other_words_for_it(tmp_path: Path, upstream: Upstream, field: bytes, out: set[str]) -> None:
-    with serving(tmp_path / "house", config(upstream, '[capture]\nprivate_projects = ["hushed"]\n')) as house:
-        task = kept(house, upstream, field)
-        assert set(task["redactions"]) == out
-        assert (task["input"] is None) == ("request.body" in out)
-        assert (task["output"] is None) == ("response.body" in out)
-        assert bool(task["problems"]) == (field == b"X-Task-Privacy: hush")
+def test_other_words_for_it(one_for_all: tuple[Tasktap, Upstream], field: bytes, out: set[str]) -> None:
+    task = kept(*one_for_all, field)
+    assert set(task["redactions"]) == out
+    assert (task["input"] is None) == ("request.body" in out)
+    assert (task["output"] is None) == ("response.body" in out)
+    assert bool(task["problems"]) == (field == b"X-Task-Privacy: hush")
 
 
 def test_a_setting_holds_for_every_call_and_a_caller_cannot_loosen_it(tmp_path: Path, upstream: Upstream) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -21,8 +22,9 @@ ASKED = CHAT_STREAM[:-1] + b',"stream_options":{"include_usage":true}}'
 REFUSAL = ok(b'{"error":{"message":"unknown field stream_options"}}', status=b"400 Bad Request")
 
 
-@pytest.fixture
-def asking(tmp_path: Path) -> Iterator[tuple[Tasktap, Upstream]]:
+@contextmanager
+def started(place: Path) -> Iterator[tuple[Tasktap, Upstream]]:
+    """A tasktap that asks, and its upstream."""
     upstream = Upstream()
     config = f"""
         default_upstream = "main"
@@ -33,12 +35,37 @@ def asking(tmp_path: Path) -> Iterator[tuple[Tasktap, Upstream]]:
         [capture]
         inject_usage = true
     """
-    with serving(tmp_path, config) as house:
+    with serving(place, config) as house:
         yield house, upstream
-        status = house.quiet()
-        assert (status["lost"], status["carried"]) == (0, status["stored"])
-    upstream.check()
     upstream.close()
+
+
+def well(house: Tasktap, upstream: Upstream) -> None:
+    """All that was played was asked for, and nothing was lost."""
+    status = house.quiet()
+    assert (status["lost"], status["carried"]) == (0, status["stored"])
+    upstream.check()
+
+
+@pytest.fixture(scope="module")
+def all_the_while(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Tasktap, Upstream]]:
+    with started(tmp_path_factory.mktemp("asking")) as both:
+        yield both
+
+
+@pytest.fixture
+def asking(all_the_while: tuple[Tasktap, Upstream]) -> Iterator[tuple[Tasktap, Upstream]]:
+    """One that was never refused what it asked for."""
+    yield all_the_while
+    well(*all_the_while)
+
+
+@pytest.fixture
+def refused(tmp_path: Path) -> Iterator[tuple[Tasktap, Upstream]]:
+    """One for a test alone: it remembers who refused."""
+    with started(tmp_path) as both:
+        yield both
+        well(*both)
 
 
 def test_the_task_knows_the_usage_and_the_caller_sees_nothing_of_it(asking: tuple[Tasktap, Upstream]) -> None:
@@ -107,14 +134,14 @@ def test_a_stream_that_ends_with_its_connection_is_sifted_too(asking: tuple[Task
 
 @pytest.mark.parametrize("status", [b"400 Bad Request", b"422 Unprocessable Entity"])
 def test_an_upstream_that_refuses_is_called_once_more_and_never_asked_again(
-    asking: tuple[Tasktap, Upstream], status: bytes
+    refused: tuple[Tasktap, Upstream], status: bytes
 ) -> None:
-    house, upstream = asking
-    refused = upstream.play(ok(b"no such field", status=status))
+    house, upstream = refused
+    first = upstream.play(ok(b"no such field", status=status))
     again = upstream.play(chunked([WITHOUT], kind=b"text/event-stream"))
     answer = once(house.calls, chat(b"Accept-Encoding: gzip", body=CHAT_STREAM))
     assert (answer.status, answer.body.data) == (200, WITHOUT)
-    assert (refused.body.data, again.body.data) == (ASKED, CHAT_STREAM)
+    assert (first.body.data, again.body.data) == (ASKED, CHAT_STREAM)
     assert again.head.value(b"accept-encoding") == b"gzip"
     task = house.task(answer.id)
     assert (task["http_status"], task["ending"], task["usage"]) == (200, "completed", None)
@@ -127,8 +154,8 @@ def test_an_upstream_that_refuses_is_called_once_more_and_never_asked_again(
     assert other.body.data == ASKED
 
 
-def test_a_request_that_is_bad_by_itself_does_not_count_against_its_upstream(asking: tuple[Tasktap, Upstream]) -> None:
-    house, upstream = asking
+def test_a_request_that_is_bad_by_itself_does_not_count_against_its_upstream(refused: tuple[Tasktap, Upstream]) -> None:
+    house, upstream = refused
     upstream.play(REFUSAL)
     upstream.play(ok(b'{"error":"bad model"}', status=b"400 Bad Request"))
     answer = once(house.calls, chat(body=CHAT_STREAM))

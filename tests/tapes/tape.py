@@ -7,7 +7,9 @@ call ended on the wire, and the parts of the task that are expected.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields, replace
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +37,7 @@ class Tape:
     def call(self, *pieces: bytes, **changes: Any) -> Call:
         """The call in which this came, in `pieces` (whole where none are given)."""
         parts = pieces or (self.body,)
-        fields = self.doc.get("response_fields", self.fields)
+        named = self.doc.get("response_fields", self.fields)
         request = self.doc.get("request")
         given: dict[str, Any] = {
             "kind": self.kind,
@@ -44,11 +46,20 @@ class Tape:
             "request_body": b"" if request is None else json.dumps(request).encode(),
             "ending": Ending(self.doc.get("ending", "completed")),
             "http_status": self.doc.get("status", 200),
-            "response_fields": tuple((name.encode(), value.encode()) for name, value in fields.items()),
-            "response": tuple(Piece(float(at), data) for at, data in enumerate(parts)),
+            "response_fields": tuple((name.encode(), value.encode()) for name, value in named.items()),
+            "response": _pieces(parts),
             "response_size": sum(map(len, parts)),
         }
         return make_call(**given | changes)
+
+
+def again(call: Call, *pieces: bytes) -> Call:
+    """A call whose same bytes came in other pieces."""
+    return replace(call, response=_pieces(pieces))
+
+
+def _pieces(parts: tuple[bytes, ...]) -> tuple[Piece, ...]:
+    return tuple(Piece(float(at), data) for at, data in enumerate(parts))
 
 
 def make_call(**given: Any) -> Call:
@@ -77,23 +88,23 @@ def tapes(kind: str = "*") -> list[Tape]:
 def _tape(path: Path) -> Tape:
     stem = path.name.removesuffix(".task.json")
     (body,) = (other for other in path.parent.glob(f"{stem}.*") if other != path)
-    fields = LINES if body.suffix == ".ndjson" else FIELDS
-    return Tape(path.parent.name, stem, body.read_bytes(), json.loads(path.read_text()), fields)
+    named = LINES if body.suffix == ".ndjson" else FIELDS
+    return Tape(path.parent.name, stem, body.read_bytes(), json.loads(path.read_text()), named)
+
+
+LATER = {
+    "pieces": (), "seconds_to_first_token": None, "longest_stall": None, "tokens_per_second": None, "response_size": None,
+    "response_body": b"", "response_coding": None, "response_headers": (),
+}  # fmt: skip
+"""What depends on when the bytes of a task came, and on how they were coded."""
+
+words: Callable[[Task], tuple[Any, ...]] = attrgetter(*(field.name for field in fields(Task) if field.name not in LATER))
+"""The values of all the rest, made in a tenth of the time that `said` takes."""
 
 
 def said(task: Task) -> Task:
     """A task without what depends on when its bytes came, and on how they were coded."""
-    return replace(
-        task,
-        pieces=(),
-        seconds_to_first_token=None,
-        longest_stall=None,
-        tokens_per_second=None,
-        response_size=None,
-        response_body=b"",
-        response_coding=None,
-        response_headers=(),
-    )
+    return replace(task, **LATER)
 
 
 def parts(task: Task, names: Any) -> dict[str, Any]:

@@ -199,7 +199,7 @@ any_event = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.lists(any_event, max_size=5), any_json)
 def test_no_stream_and_no_request_make_the_reader_raise(events, request):
     read(body_of(events), request=request)
