@@ -19,6 +19,7 @@ from proxy.record.parts import Draft
 
 NAME: Final = re.compile(r"(?P<epoch>[A-Za-z0-9]+)-(?P<index>[0-9]{8})\.journal")
 CHUNK: Final = 1 << 20  # bytes read at a time
+MOST_CALLS: Final = 500  # read at a time: thousands at once leave the memory in shreds
 MOST_HELD: Final = 4  # segments that calls which are still running may hold back
 BLOCK: Final = 4096  # bytes that a disk fails to read at once, at least
 BAD_SECONDS: Final = 5.0  # a place that cannot be read for so long is passed by
@@ -71,8 +72,8 @@ class Tail:
         self.behind = False  # there is more than was read so far
         self.reached = 0  # the time of the last record that was read, in microseconds of the relay's clock
 
-    def read(self, indexes: list[int], most: int) -> Iterator[Draft]:
-        """The calls that have ended, as their ends are read; stops after about `most` bytes."""
+    def read(self, indexes: list[int], most: int, calls: int = MOST_CALLS) -> Iterator[Draft]:
+        """The calls that have ended, as their ends are read; stops after about `most` bytes, or so many `calls`."""
         self.behind = False
         known = self._segments[-1].index if self._segments else -1
         for index in indexes:
@@ -84,7 +85,12 @@ class Tail:
                 continue
             sealed = position < len(self._segments) - 1 or self._is_gone(segment)
             before = segment.offset
-            yield from self._read(segment, sealed)
+            for draft in self._read(segment, sealed):
+                yield draft
+                calls -= 1
+                if calls <= 0 or segment.offset - before >= most:
+                    self.behind = True
+                    return
             most -= segment.offset - before
             if not sealed:
                 return

@@ -28,7 +28,7 @@ _LATEST = (
     "SELECT task.key FROM task JOIN record USING (key) WHERE task.session_id = ? AND +task.project_id = ?"
     " ORDER BY task.key DESC LIMIT 2"
 )
-_HELD_BYTES = 64 * 2**20  # of the latest records, in memory
+_HELD_BYTES = 32 * 2**20  # of the latest records, in memory
 _BESIDE = 1024  # bytes that one takes beside its record; small ones are most of them
 _LONGEST_HELD = 8 * 2**20
 _HELD_EACH = 3  # of one session: side questions (a title, a sub-agent) come between the turns of a chat

@@ -14,7 +14,7 @@ from proxy.record import journal as journal_room
 from proxy.record.board import Board, Column
 from proxy.record.frames import HEADER_SIZE, Kind, frame, records
 from proxy.record.journal import FIRST_BYTES, Journal, JournalSettings
-from proxy.record.segments import BLOCK, Tail, epochs
+from proxy.record.segments import BLOCK, MOST_CALLS, Tail, epochs
 from proxy.record.spares import retire
 
 EPOCH, NEXT = "run0w0s1", "run0w0s2"
@@ -248,6 +248,23 @@ def test_a_journal_has_ended_when_the_last_of_it_was_all_that_was_to_be_read_at_
     assert [draft.records[0].payload for draft in drafts] == [payload]
     assert tail.ended
     assert not tail.behind
+    tail.close()
+
+
+def test_a_long_segment_is_read_some_calls_at_a_time_and_each_call_once(tmp_path):
+    count = 2 * MOST_CALLS + 7
+    records = [(kind, number, b"%d" % number) for number in range(count) for kind in (Kind.BEGIN, Kind.END)]
+    data = b"".join(frame(kind, number, 7, payload) + payload for kind, number, payload in records)
+    (tmp_path / f"{EPOCH}-00000000.journal").write_bytes(data)
+
+    tail = Tail(tmp_path, EPOCH)
+    reads = []
+    while not tail.ended:
+        reads.append([draft.records[0].number for draft in tail.read([0], 1 << 30)])
+        assert tail.behind is (not tail.ended)
+
+    assert [len(numbers) for numbers in reads] == [MOST_CALLS, MOST_CALLS, 7]
+    assert [number for numbers in reads for number in numbers] == list(range(count))
     tail.close()
 
 
