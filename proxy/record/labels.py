@@ -6,7 +6,7 @@ back to another one (DESIGN.md 4, reference/headers.md). What cannot be used is 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -41,6 +41,9 @@ FALSE = frozenset(("false", "0", "no", "off"))
 
 Found = tuple[Source, str, Any]
 """Where a label stands, what that place is called, and what stands there."""
+
+IN_BODY = frozenset((*aliases.BODY_SESSION, "litellm_metadata", "safety_identifier", "user"))
+"""Members of a body that may hold a label, its metadata aside."""
 
 
 @quickly
@@ -108,11 +111,12 @@ class _Finder:
             self._problems.append("the body's metadata is not a JSON object")
         self._metadata: JSON = metadata if isinstance(metadata, dict) else {}
         self._objects: dict[bytes, JSON | None] = {}
-        self._others = any(name not in OURS for name in given)
+        self._others = not OURS.issuperset(given)
+        self._elsewhere = self._others or bool(self._metadata) or not IN_BODY.isdisjoint(body)
 
     def labels(self) -> Labels:
-        session_id, session_source = self._label(self._sessions())
-        user_id, user_source = self._label(self._users())
+        session_id, session_source = self._first(b"x-session-id", self._sessions)
+        user_id, user_source = self._first(b"x-user-id", self._users)
         return Labels(
             session_id=session_id,
             session_source=session_source,
@@ -121,12 +125,21 @@ class _Finder:
             user_source=user_source,
             project_id=self._only(b"x-project-id"),
             name=self._only(b"x-task-name"),
-            parent_task_id=self._label(self._parents())[0],
+            parent_task_id=self._first(b"x-parent-task-id", self._parents)[0],
             metadata=self._all_metadata(),
             problems=tuple(self._problems),
         )
 
     # -- one label --------------------------------------------------------------------------------------------------------
+
+    def _first(self, name: bytes, places: Callable[[], Iterator[Found]]) -> tuple[str | None, Source | None]:
+        """What the first of `places` says, which is our field `name`; the others are not looked for where they cannot be."""
+        values = self._given.get(name)
+        if values is None:
+            return self._label(places()) if self._elsewhere else (None, None)
+        if len(values) == 1 and fault(value := text(values[0]).strip(" \t")) is None:
+            return value, Source.HEADER
+        return self._label(places())
 
     def _label(self, places: Iterable[Found]) -> tuple[str | None, Source | None]:
         """The first place that says something decides."""
@@ -198,7 +211,7 @@ class _Finder:
                 yield Source.BAGGAGE, f"baggage {key}", members[key]
 
     def _final(self) -> bool:
-        if not self._given:
+        if not self._others and b"x-session-final" not in self._given:
             return False
         for _, place, value in self._fields(Source.HEADER, (b"x-session-final", *aliases.SESSION_FINAL)):
             word = value.lower()

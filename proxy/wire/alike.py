@@ -19,7 +19,7 @@ LESSONS = 6
 """How often in a stream an event is taken for the pattern of others and none comes that is alike."""
 
 _PLAIN = re.compile(rb'[^"\\\x00-\x1f]*')
-_PROBE = "\x7f?"  # no text that a model says
+_PROBE = b"\x7f?"  # no text that a model says
 
 
 class Alike:
@@ -82,6 +82,7 @@ def alike(data: bytes, chunk: Any, said: str, noise: str | None, into: list[str]
     start = data.find(plain) + 1
     before, behind = data[:start], data[start + len(plain) - 2 :]
     between: bytes | None = None
+    padding = b""
     if noise is not None:
         padding = b'"%b"' % noise.encode("utf-8", "surrogatepass")
         if behind.count(padding) != 1 or not noise.isalnum() or not noise.isascii():
@@ -89,20 +90,11 @@ def alike(data: bytes, chunk: Any, said: str, noise: str | None, into: list[str]
         at = behind.find(padding) + 1
         between, behind = behind[:at], behind[at + len(padding) - 2 :]
     try:
-        other = orjson.loads(before + _PROBE.encode() + (b"" if between is None else between + b"p") + behind)
-    except ValueError:
+        other = orjson.dumps(orjson.loads(before + _PROBE + (b"" if between is None else between + b"p") + behind))
+        swapped = orjson.dumps(chunk).replace(plain, b'"%b"' % _PROBE)
+    except (ValueError, TypeError):  # the second for what orjson cannot write
         return None
-    if _swapped(chunk, said, _PROBE, noise) != other:
+    # Where `plain` is found, but not as a string, what comes of it is no JSON, and so not what `other` is.
+    if (swapped.replace(padding, b'"p"') if padding else swapped) != other:
         return None
     return Alike(b"data: " + before, between, behind, into)
-
-
-def _swapped(value: Any, said: str, probe: str, noise: str | None) -> Any:
-    """A copy with the probe in the place of the text, and `p` in that of the noise."""
-    if isinstance(value, dict):
-        return {key: _swapped(item, said, probe, noise) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_swapped(item, said, probe, noise) for item in value]
-    if isinstance(value, str):
-        return probe if value == said else "p" if value == noise else value
-    return value

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import orjson
@@ -72,32 +71,30 @@ def message_text(message: JSON) -> str:
     return "\n".join(_lines(message))
 
 
-def _content(message: JSON) -> Iterator[str]:
+def _content(message: JSON) -> list[str]:
     """What a message says, and a mark for each image beside it (Ollama, and OpenRouter's models that draw)."""
     text = content_text(message.get("content"))
-    if text:
-        yield text
+    said = [text] if text else []
     images = message.get("images")
-    for image in images if isinstance(images, list) else ():
-        yield (None if isinstance(image, str) else _part_text(image)) or MEDIA["image"]
+    if isinstance(images, list):
+        said += [(None if isinstance(image, str) else _part_text(image)) or MEDIA["image"] for image in images]
+    return said
 
 
-def _lines(message: JSON) -> Iterator[str]:
-    content = tuple(_content(message))
+def _lines(message: JSON) -> list[str]:
+    said = _content(message)
     audio = message.get("audio")
-    if not content and isinstance(audio, dict) and isinstance(audio.get("transcript"), str) and audio["transcript"]:
-        content = (audio["transcript"],)
-    yield from content
+    if not said and isinstance(audio, dict) and isinstance(audio.get("transcript"), str) and audio["transcript"]:
+        said.append(audio["transcript"])
     if isinstance(message.get("refusal"), str) and message["refusal"]:
-        yield message["refusal"]
+        said.append(message["refusal"])
     calls = message.get("tool_calls")
-    for call in calls if isinstance(calls, list) else ():
-        if isinstance(call, dict):
-            body = call.get("function") or call.get("custom")
-            if isinstance(body, dict):
-                yield call_text(body)
+    if isinstance(calls, list):
+        bodies = [call.get("function") or call.get("custom") for call in calls if isinstance(call, dict)]
+        said += [call_text(body) for body in bodies if isinstance(body, dict)]
     if isinstance(message.get("function_call"), dict):
-        yield call_text(message["function_call"])
+        said.append(call_text(message["function_call"]))
+    return said
 
 
 def call_text(body: JSON) -> str:

@@ -99,6 +99,16 @@ def test_the_best_place_decides(places, label):
         assert found.problems == ()
 
 
+@pytest.mark.parametrize(("places", "label"), [(SESSION_PLACES, "session"), (USER_PLACES, "user")])
+def test_each_place_is_found_where_it_is_the_only_one(places, label):
+    for place in places:
+        fields, body = _given([place], ["100"])
+        found = of(*fields, body=body)
+
+        assert (getattr(found, f"{label}_id"), getattr(found, f"{label}_source")) == ("100", place[2]), place
+        assert found.problems == ()
+
+
 BAD = {
     "is empty": "",
     "is longer than 512 characters": "x" * 513,

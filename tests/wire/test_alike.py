@@ -55,6 +55,8 @@ TEXTS = (
     "stop",
     "content",
     "m",
+    ",",
+    ":",
 )
 
 
@@ -75,6 +77,17 @@ def test_events_that_are_alike_are_not_read():
         False,
         False,
     ]
+    assert (pattern.flush(), into) == ([], ["two"])
+
+
+def test_events_that_are_alike_save_for_their_padding_are_not_read():
+    data = b'{"choices": "one", "obfuscation": "x1y2"}'
+    pattern = alike(data, json.loads(data), "one", "x1y2", into := [])
+    assert pattern is not None
+    assert [
+        pattern.take(block)
+        for block in (b'data: {"choices": "two", "obfuscation": "z"}', b'data: {"choices": "two", "obfuscation": "\""}')
+    ] == [True, False]
     assert (pattern.flush(), into) == ([], ["two"])
 
 
