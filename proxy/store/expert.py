@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from proxy.store import StoreUnavailable, told
+from proxy.store import StoreUnavailable, rows, told
 from proxy.store.sqlite_file import must_be_readable, must_exist, reader_uri, unavailable
 
 PICO = "1000000000000.0"
@@ -65,7 +65,8 @@ VIEWS = {
         " (ended_at - started_at) / 1e6 AS seconds, tasks AS task_count, errors AS error_count,"
         " turns, input_tokens, output_tokens,"
         f" CASE WHEN priced THEN cost / {PICO} END AS cost, {_SIGNS}, silence / 1e6 AS silence_seconds, model, models,"
-        " first_input, last_input, last_output, last_ending, last_flag, final, tasks = 1 AND NOT explicit AS implicit,"
+        f" first_input, {rows.LAST_INPUT} AS last_input, last_output, last_ending, last_flag, final,"
+        " tasks = 1 AND NOT explicit AS implicit,"
         " (last_ending <> 'completed' OR last_flag IS 'failure' OR last_refusal) AS ended_badly FROM session"
     ),
     "users": (

@@ -48,6 +48,9 @@ SESSION_COLUMNS = (
     *("models", "first_input", "last_at", "last_id", "last_ending", "last_flag", "last_refusal", "last_input", "last_output"),
     "last_facets",
 )
+LAST_INPUT = "CASE WHEN tasks = 1 THEN first_input ELSE last_input END"
+"""A session's, in SQL: of one task it is the first one, and not kept again."""
+
 USER_COLUMNS = (
     *("project_id", "id", "first_seen", "last_seen", "sessions", *FIGURES),
     *("active_days", "owned", "owned_micros", "ended_badly", "busiest_minute"),
@@ -218,7 +221,8 @@ def session_row(sum: SessionSum) -> Row:
             sum.longest_silence,
         ),
         *(sum.final, sum.explicit, sum.user_id, sum.model, dumps(sum.models).decode(), sum.first_input, sum.last_at, sum.last_id),
-        *(sum.last_ending, sum.last_flag, sum.last_refusal, sum.last_input, sum.last_output, dumps(sum.last_facets).decode()),
+        *(sum.last_ending, sum.last_flag, sum.last_refusal, None if sum.figures.tasks == 1 else sum.last_input),
+        *(sum.last_output, dumps(sum.last_facets).decode()),
     )
 
 
@@ -238,7 +242,7 @@ def session(row: Row) -> SessionSum:
             last_ending,
             last_flag,
             bool(last_refusal),
-            last_input,
+            first_input if sums.tasks == 1 else last_input,
             last_output,
         ),
         [(name, value) for name, value in loads(last_facets)],

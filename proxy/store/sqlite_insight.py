@@ -200,9 +200,10 @@ class SqliteInsights:
         where, values = _ended(range)
         if silent_since is not None:
             where, values = f"{where} AND (ended_at < ? OR {_OVER})", (*values, silent_since)
-        said = "last_input IS NOT NULL AND last_input NOT LIKE '[tool]%'"
+        said = "last IS NOT NULL AND last NOT LIKE '[tool]%'"
         lasts = await self._readers.rows(
-            f"SELECT last_input FROM session WHERE {where} AND {said} ORDER BY ended_at DESC LIMIT {int(limit)}", values
+            f"SELECT {rows.LAST_INPUT} AS last FROM session WHERE {where} AND {said} ORDER BY ended_at DESC LIMIT {int(limit)}",
+            values,
         )
         first, last = _key_span(range)
         project, more = ("", ()) if range.project_id is None else (" AND +t.project_id = ?", (range.project_id,))

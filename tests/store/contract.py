@@ -337,6 +337,20 @@ class StoreContract(AbsorbingContract, RewritingContract, TracingContract, Forge
         assert session.first_input == session.last_input == ("long " * 1000)[:300]
         assert (await store.get("id-1")).input == "long " * 1000
 
+    async def test_a_sessions_last_input_is_its_last_whether_it_has_one_task_or_more(self, store: Store):
+        async def texts() -> tuple[str | None, str | None]:
+            session = await store.session("s")
+            return session.first_input, session.last_input
+
+        await store.save([a_task(1, session_id="s", input="one")])
+        assert await texts() == ("one", "one")
+        await store.save([a_task(2, session_id="s", input="two")])
+        assert await texts() == ("one", "two")
+        await store.save([a_task(3, session_id="s", input=None)])
+        assert await texts() == ("one", None)
+        await store.forget(["id-2", "id-3"])
+        assert await texts() == ("one", "one")
+
     async def test_sums_stop_where_64_bits_end(self, store: Store):
         huge = replace(a_task(0).usage, input_tokens=2**62, output_tokens=2**62)
         await store.save([a_task(0, usage=huge, cost=1e300), a_task(6, usage=huge), a_task(12, usage=huge)])

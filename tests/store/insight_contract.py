@@ -255,6 +255,12 @@ class InsightContract:
         assert heard.lasts == ("text 5", "text 2")
         assert heard.others == ("text 4", "text 3", "text 1", "text 0")
 
+    async def test_the_only_input_of_a_session_is_its_last_one(self, store: Store):
+        said = ("one", None, "[tool] two", "three")
+        await store.save([a_task(n, session_id=f"s{n}", input=text) for n, text in enumerate(said)])
+        heard = await store.insights.heard(Range(), 10)
+        assert (heard.lasts, heard.others) == (("three", "one"), ())
+
     async def test_cohorts_say_who_came_again(self, store: Store):
         weeks = {"a": (0, 1, 3), "b": (0,), "c": (1, 2)}
         tasks = [(user, week) for user, all_weeks in weeks.items() for week in all_weeks]

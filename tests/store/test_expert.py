@@ -38,6 +38,11 @@ def test_each_view_reads_what_was_kept(path):
         ("s1", 2, 0),
         ("s2", 1, 0),
     ]
+    assert ask(path, "select first_input, last_input from sessions order by id")[1] == [
+        ("question 0", "question 9"),
+        ("question 1", "question 4"),
+        ("question 2", "question 2"),
+    ]
     assert ask(path, "select id, task_count, success from users order by id")[1] == [("u0", 3, 0), ("u1", 3, 1)]
     each = "select tasks.id, value ->> 'name' from tasks, json_each(tasks.events)"
     assert ask(path, each)[1] == [("id-9", "refund")]
