@@ -54,7 +54,19 @@ def chat(
         sent = {"messages": messages, "model": "gpt-4o-mini", "temperature": 0.7, **({"stream": True} if stream else {})}
         request = json.dumps(sent, separators=(",", ":")).encode()
         at = NOON + (session * 997 + turn * 20_000 + session % 31) * 1000
-        yield _task(words, at, f"{session}-{turn}", session, prompt, asked, said, json.loads(request), request, stream)
+        yield _task(
+            words,
+            at,
+            f"{session}-{turn}",
+            session * 1000 + turn,
+            session,
+            prompt,
+            asked,
+            said,
+            json.loads(request),
+            request,
+            stream,
+        )
         messages.append({"role": "assistant", "content": said})
 
 
@@ -62,6 +74,7 @@ def _task(
     words: Words,
     at: int,
     name: str,
+    number: int,
     session: int,
     prompt: str,
     asked: str,
@@ -94,7 +107,7 @@ def _task(
         pieces = tuple((round(0.4 + n * 0.02 + rng.random() * 0.005, 6), len(event)) for n, event in enumerate(events))
     return Task(
         id=f"019b5000-{at & 0xFFFF:04x}-7{session & 0xFFF:03x}-8000-{random.Random(name + 'i').getrandbits(48):012x}",
-        origin=f"0006a5d2f1c2b3a4w0s1.{name.replace('-', '')}",
+        origin=f"0006a5d2f1c2b3a4w0s1.{number}",
         created_at=at,
         ended_at=at + 4_000_000,
         kind="chat",

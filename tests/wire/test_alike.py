@@ -86,7 +86,7 @@ def test_events_that_are_alike_save_for_their_padding_are_not_read():
     assert pattern is not None
     assert [
         pattern.take(block)
-        for block in (b'data: {"choices": "two", "obfuscation": "z"}', b'data: {"choices": "two", "obfuscation": "\""}')
+        for block in (b'data: {"choices": "two", "obfuscation": "z"}', b'data: {"choices": "two", "obfuscation": """}')
     ] == [True, False]
     assert (pattern.flush(), into) == ([], ["two"])
 
