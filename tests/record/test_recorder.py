@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import statistics
 import time
 from collections.abc import Sequence
 
@@ -157,14 +158,14 @@ async def test_while_relays_do_nothing_their_journals_are_looked_at_a_few_times_
     await counted.reached(4)
     assert time.monotonic() - begun >= LONGEST_REST
 
-    waited = 0.0
+    waits = []
     for number in range(2, 8):  # which it feels
         await counted.reached(2 * number)
         begun = time.monotonic()
         await house.carried(f"t{number}")
         await counted.reached(2 * number + 1)
-        waited += time.monotonic() - begun
-    assert waited < 6 * LONGEST_REST / 2
+        waits.append(time.monotonic() - begun)
+    assert statistics.median(waits) < LONGEST_REST / 2  # unfelt, each would have been a whole one
     job.cancel()
     assert await house.store.get("t2")
 

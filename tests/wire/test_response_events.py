@@ -181,10 +181,10 @@ def test_a_long_stream_costs_what_its_length_costs():
     def seconds(count):
         delta = {"type": "response.output_text.delta", "item_id": "m", "output_index": 0, "content_index": 0, "logprobs": []}
         events = [delta | {"delta": "word "} for _ in range(count)]
-        whole, start = Events(), time.perf_counter()
+        whole, start = Events(), time.process_time()
         for event in events:
             whole.add(b"", event)
         assert len(whole.result()["output"][0]["content"][0]["text"]) == 5 * count
-        return time.perf_counter() - start
+        return time.process_time() - start
 
     assert min(seconds(40_000) for _ in range(3)) < 20 * min(seconds(4_000) for _ in range(3))
