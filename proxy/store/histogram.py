@@ -35,8 +35,9 @@ def one(seconds: float | None) -> int:
 
 
 def of(seconds: Iterable[float]) -> int:
-    """The histogram of several durations, each of which is one."""
-    return sum([ONE[number] * count for number, count in Counter(map(lane, seconds)).items()])
+    """The histogram of several durations from 0 to 1e9 seconds; `lane` at once."""
+    lanes = Counter([int(PER_OCTAVE * math.log2(each / SHORTEST)) if each > SHORTEST else 0 for each in seconds])
+    return sum([ONE[min(number, LANES - 1)] * count for number, count in lanes.items()])
 
 
 def pack(histogram: int) -> bytes:
