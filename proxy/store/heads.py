@@ -14,19 +14,26 @@ from proxy.store import histogram
 from proxy.store.measures import PICODOLLARS, Measures, version_of
 from proxy.task import JSON
 
-_TOKENS: Final = ("input_tokens", "output_tokens", "cached_input_tokens")
+_TOKENS: Final = ((1, "input_tokens"), (2, "output_tokens"), (4, "cached_input_tokens"))
 MOVED: Final = ("cost", "seconds_total", "seconds_to_first_token")
 """The values that are in a head and not beside it."""
 
-_LEAST: Final = (-1e5, 0.0, 0.0)
-_MOST: Final = (1e5, 1e9, 1e9)
-"""Past these a figure is not added up as it is: what `Measures.count` holds back has no head."""
+_FIGURES: Final = ((8, MOVED[0], -1e5, 1e5), (16, MOVED[1], 0.0, 1e9), (32, MOVED[2], 0.0, 1e9))
+"""Their flags, and from where to where each is added up as it is: what `Measures.count` holds back has no head."""
 
 _VERSION: Final = 64
 _COUNTS: Final = 7  # the flags of tokens
 _LAYOUTS: Final = tuple(
     struct.Struct("<" + "I" * (kind & _COUNTS).bit_count() + "d" * (kind >> 3).bit_count()) for kind in range(_VERSION)
 )
+_KEPT: Final = tuple(
+    (
+        tuple(name for place, name in enumerate(MOVED) if kind & 8 << place),
+        struct.Struct("<" + "4x" * (kind & _COUNTS).bit_count() + "d" * (kind >> 3).bit_count()),
+    )
+    for kind in range(_VERSION)
+)
+"""Of each kind of head, the values that are only there, and what reads them."""
 
 
 def write(values: JSON) -> bytes | None:
@@ -34,17 +41,17 @@ def write(values: JSON) -> bytes | None:
     flags = 0
     figures: list[int | float] = []
     usage = values.get("usage") or {}
-    for place, name in enumerate(_TOKENS):
+    for flag, name in _TOKENS:
         if (count := usage.get(name)) is not None:
             if type(count) is not int or not 0 <= count < 2**32:
                 return None
-            flags |= 1 << place
+            flags |= flag
             figures.append(count)
-    for place, name in enumerate(MOVED):
+    for flag, name, least, most in _FIGURES:
         if (value := values.get(name)) is not None:
-            if type(value) is not float or not _LEAST[place] <= value < _MOST[place]:
+            if type(value) is not float or not least <= value < most:
                 return None
-            flags |= 8 << place
+            flags |= flag
             figures.append(value)
     head = _LAYOUTS[flags].pack(*figures)
     if (version := version_of(values.get("metadata") or {})) is None:
@@ -53,17 +60,12 @@ def write(values: JSON) -> bytes | None:
     return None if len(text) > 255 else bytes((flags | _VERSION,)) + head + bytes((len(text),)) + text
 
 
-def end(data: bytes, at: int) -> int:
-    """Where the head ends that begins at a place."""
-    past = at + 1 + _LAYOUTS[data[at] & ~_VERSION].size
-    return past + 1 + data[past] if data[at] & _VERSION else past
-
-
-def moved(data: bytes, at: int) -> JSON:
-    """The values of `MOVED` that are known."""
-    flags = data[at] & ~_VERSION
-    figures = _LAYOUTS[flags].unpack_from(data, at + 1)[(flags & _COUNTS).bit_count() :]
-    return dict(zip([name for place, name in enumerate(MOVED) if flags & 8 << place], figures, strict=True))
+def read(data: bytes, at: int) -> tuple[JSON, int]:
+    """The values of `MOVED` that are known, of the head that begins at a place; and where it ends."""
+    flags = data[at]
+    names, layout = _KEPT[flags & ~_VERSION]
+    past = at + 1 + layout.size
+    return dict(zip(names, layout.unpack_from(data, at + 1), strict=True)), past + 1 + data[past] if flags & _VERSION else past
 
 
 def version(data: bytes, at: int) -> str | None:

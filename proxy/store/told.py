@@ -53,7 +53,10 @@ def pack(values: dict[str, Any]) -> str | bytes:
         plain = written(values)
         packed = _FIRST + _compressed(plain)
     else:
-        plain = written({name: value for name, value in values.items() if name not in heads.MOVED})
+        rest = values.copy()
+        for name in heads.MOVED:
+            rest.pop(name, None)
+        plain = written(rest)
         packed = HEADED + head + _compressed(plain)
     return packed if len(packed) < len(plain) else written(values).decode()
 
@@ -108,7 +111,8 @@ def _compressed(plain: bytes) -> bytes:
 def _opened(kept: bytes) -> tuple[bytes, dict[str, Any]]:
     """The JSON of what stands behind the head, and what the head says."""
     if kept[:1] == HEADED:
-        return zstd.decompress(_MAGIC + kept[heads.end(kept, HEAD_AT) :], _dictionary()), heads.moved(kept, HEAD_AT)
+        moved, end = heads.read(kept, HEAD_AT)
+        return zstd.decompress(_MAGIC + kept[end:], _dictionary()), moved
     if kept[:1] != _FIRST:
         raise ValueError("a row that a later version of tasktap wrote")
     return zstd.decompress(_MAGIC + kept[1:], _dictionary()), {}

@@ -49,7 +49,7 @@ def test_heads_add_up_to_what_tasks_count_one_by_one(those: list[Task]):
     for task in those:
         head = heads.write(values(task))
         assert head is not None
-        assert heads.end(b"x" + head, 1) == 1 + len(head)
+        assert heads.read(b"x" + head, 1)[1] == 1 + len(head)
         assert heads.version(b"x" + head, 1) == task.metadata.get("version_id")
         lots.setdefault(head[0], []).append(task)
     for lot in lots.values():
@@ -145,7 +145,7 @@ def earlier(facts: bytes) -> bytes:
 
 def behead(facts: bytes) -> bytes:
     """A row of which only the head is left, where it has one."""
-    return facts[: heads.end(facts, told.HEAD_AT)] if facts[:1] == told.HEADED else facts
+    return facts[: heads.read(facts, told.HEAD_AT)[1]] if facts[:1] == told.HEADED else facts
 
 
 def test_rows_of_before_there_were_heads_are_read_and_added_up_the_same():
