@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from proxy.store import Store, heads, open_store, rows, told
 from proxy.store.counting import stretch
 from proxy.store.insight import CUBE, WEEK, Group, Grouping, floor
-from proxy.store.measures import DAY, HOUR, Measures
+from proxy.store.measures import COLUMNS, DAY, HOUR, Measures
 from proxy.task import Filter, Flag, Task, Usage
 from tests.store.insight_contract import some_tasks
 from tests.store.tasks import NOON, a_task, moments, tasks
@@ -57,7 +57,7 @@ def test_heads_add_up_to_what_tasks_count_one_by_one(those: list[Task]):
         for task in lot:
             one_by_one.count(task)
         sums = heads.add_up([b"x" + (heads.write(values(task)) or b"") for task in lot], 1)
-        for name in Measures.__slots__:
+        for name in COLUMNS:
             found, wanted = getattr(sums, name), getattr(one_by_one, name)
             assert found == pytest.approx(wanted, rel=1e-12) if name.endswith("_square") else found == wanted, name
 
@@ -165,4 +165,4 @@ def test_adding_up_reads_nothing_of_a_row_but_its_head():
 
 
 def counted(sums: Measures) -> tuple:
-    return tuple(getattr(sums, name) for name in Measures.__slots__ if not name.endswith("_square"))
+    return tuple(getattr(sums, name) for name in COLUMNS if not name.endswith("_square"))
