@@ -25,7 +25,7 @@ _PROBE = b"\x7f?"  # no text that a model says
 class Alike:
     """The bytes around a text, and the texts that came between them since."""
 
-    __slots__ = ("_before", "_behind", "_end", "_into", "_least", "_noise", "_start", "taken")
+    __slots__ = ("_before", "_behind", "_end", "_into", "_noise", "_start", "taken")
 
     def __init__(self, before: bytes, noise: bytes | None, behind: bytes, into: list[str]) -> None:
         self._before = before
@@ -33,22 +33,24 @@ class Alike:
         self._behind = behind
         self._start = len(before)
         self._end = len(behind)
-        self._least = len(before) + len(behind)
         self._into = into
         self.taken: list[bytes] = []
 
     def take(self, block: bytes) -> bool:
         """Whether an event (without its empty line) is alike; if it is, its text is taken."""
-        if not (block.startswith(self._before) and block.endswith(self._behind)):
+        last = len(block) - self._end
+        # first of all, since mypyc cannot take a slice that ends before it starts
+        if last < self._start or not (block.startswith(self._before) and block.endswith(self._behind)):
             return False
         if self._noise is None:
-            text = block[self._start : -self._end]
+            text = block[self._start : last]
         else:
             end = block.find(self._noise, self._start)
-            if end < 0 or not block[end + len(self._noise) : -self._end].isalnum():
+            padding = end + len(self._noise)
+            if end < 0 or padding > last or not block[padding:last].isalnum():
                 return False
             text = block[self._start : end]
-        if text.find(b"\\") >= 0 or len(block) < self._least:
+        if text.find(b"\\") >= 0:
             return False
         self.taken.append(text)
         return True

@@ -86,8 +86,13 @@ def test_events_that_are_alike_save_for_their_padding_are_not_read():
     assert pattern is not None
     assert [
         pattern.take(block)
-        for block in (b'data: {"choices": "two", "obfuscation": "z"}', b'data: {"choices": "two", "obfuscation": """}')
-    ] == [True, False]
+        for block in (
+            b'data: {"choices": "two", "obfuscation": "z"}',
+            b'data: {"choices": "two", "obfuscation": """}',
+            b'data: {"choices": "two", "obfuscation": "}',  # one quote for two
+            b'data: {"choices": "two"}',
+        )
+    ] == [True, False, False, False]
     assert (pattern.flush(), into) == ([], ["two"])
 
 
