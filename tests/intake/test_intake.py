@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sqlite3
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 
 from tests.intake.talk import log, send
 from tests.proc import Tasktap, serving, soon
+from tests.test_cli import tasktap
 from tests.upstream import Upstream
 
 ANSWER = b'{"id":"chatcmpl-7","object":"chat.completion","model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"yo"},"finish_reason":"stop"}]}'  # noqa: E501
@@ -226,6 +228,18 @@ def test_events_are_an_apps_a_persons_or_a_rules_and_say_so(house):
     assert ends["event", "churn"] == 1
     assert ("event", "refund") not in ends
     assert send(f"{house.run['desk']}/api/tasks/ev-1", {"events": "churn"}, "PATCH")[0] == 400
+
+
+def test_a_session_has_ended_after_the_silence_that_the_configuration_says(tmp_path):
+    with serving(tmp_path, "[sessions]\nidle_minutes = 60\n") as house:
+        began = [(name, time.time() - minutes * 60) for name, minutes in (("recent", 50), ("past", 70))]
+        log(house, [{"input": "q", "output": "a", "session_id": name, "created_at": at, "ended_at": at} for name, at in began])
+        told = soon(lambda: found if (found := house.get("/api/insights/sessions"))["count"] == 2 else None)
+        assert told["running"] == 1
+        assert [each["lasts"] for each in told["ends"] if each["name"] == "ending"] == [1]
+    words = ("insights", "sessions", "--config", str(house.config), "--data-dir", str(house.data))
+    assert json.loads(tasktap(*words, "--json"))["running"] == 1
+    assert "not ended yet" in tasktap(*words)
 
 
 @pytest.mark.parametrize("name", ["task", "response"])
