@@ -62,6 +62,14 @@ class FacetSum:
     success: int = 0
     failure: int = 0
 
+    def leave_out(self, tasks: int, lasts: int, errors: int, success: int, failure: int) -> None:
+        """Count these no more."""
+        self.tasks -= tasks
+        self.lasts -= lasts
+        self.errors -= errors
+        self.success -= success
+        self.failure -= failure
+
 
 class Span(NamedTuple):
     """One session, as far as distributions need it."""

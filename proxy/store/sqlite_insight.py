@@ -32,6 +32,7 @@ from proxy.store.insight import (
     floor,
 )
 from proxy.store.measures import DAY, HOUR, PICODOLLARS, Measures
+from proxy.store.record import loads
 from proxy.store.rows import Row
 from proxy.store.segment import Members, Segment, Tops
 from proxy.store.sqlite_cells import DAYS, HOURS
@@ -166,17 +167,19 @@ class SqliteInsights:
     async def facets(self, range: Range, silent_since: int | None = None) -> list[FacetSum]:
         first, end = _days(range.since, range.until)
         project, values = ("", ()) if range.project_id is None else (" AND project_id = ?", (range.project_id,))
-        each = f"SELECT name, value, tasks, lasts, errors, success, failure FROM facet WHERE day >= ? AND day < ?{project}"
+        counts = "sum(tasks), sum(lasts), sum(errors), sum(success), sum(failure)"
+        select = f"SELECT name, value, {counts} FROM facet WHERE day >= ? AND day < ?{project} GROUP BY name, value"
         every: tuple[str | int, ...] = (first, end, *values)
-        if silent_since is not None:
-            each += f" UNION ALL {_LAST_OF_RUNNING}{project}"
+        if silent_since is not None:  # in the same statement, so that no save comes between
+            select += f" UNION ALL {_LAST_OF_RUNNING}{project}"
             every += (silent_since, first, end, *values)
-        found = await self._readers.rows(
-            "SELECT name, value, sum(tasks), sum(lasts), sum(errors), sum(success), sum(failure)"
-            f" FROM ({each}) GROUP BY name, value ORDER BY name, value",
-            every,
-        )
-        return [FacetSum(*row) for row in found if any(row[2:])]
+        found = await self._readers.rows(select, every)
+        sums = {row[:2]: FacetSum(*row) for row in found if row[0] is not None}
+        for _, facets, *less in (row for row in found if row[0] is None):
+            for name, value in loads(facets):  # not by SQLite, for which a text ends with a NUL in it
+                if (sum := sums.get((name, value))) is not None:
+                    sum.leave_out(*less)
+        return [sum for _, sum in sorted(sums.items()) if any((sum.tasks, sum.lasts, sum.errors, sum.success, sum.failure))]
 
     async def spans(self, range: Range) -> list[Span]:
         where, values = _ended(range)
@@ -331,8 +334,7 @@ _OVER = "final AND last_ending = 'completed'"
 """See `Span.over`."""
 
 _LAST_OF_RUNNING = (
-    "SELECT json_extract(told.value, '$[0]'), json_extract(told.value, '$[1]'), -1, -1, -(last_ending <> 'completed'),"
-    " -(last_flag IS 'success'), -(last_flag IS 'failure') FROM session CROSS JOIN json_each(session.last_facets) AS told"
+    "SELECT NULL, last_facets, 1, 1, last_ending <> 'completed', last_flag IS 'success', last_flag IS 'failure' FROM session"
     f" WHERE ended_at >= ? AND NOT ({_OVER}) AND last_at >= ? AND last_at < ?"
 )
 """What the last tasks of sessions tell that are not over, to be taken out."""

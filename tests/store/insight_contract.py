@@ -211,7 +211,7 @@ class InsightContract:
             [
                 a_task(1, session_id="silent", input="text 1", ending=Ending.TIMED_OUT),
                 a_task(2, session_id="running", input="text 2"),
-                a_task(3, session_id="running", input="text 3", ending=Ending.TIMED_OUT, flag=Flag.FAILURE, **end),
+                a_task(3, session_id="running", input="text 3", ending=Ending.TIMED_OUT, flag=Flag.FAILURE, model="a\0b", **end),
                 a_task(4, session_id="over", input="text 4", session_final=True, **end),
                 a_task(5, session_id="not quite", input="text 5", session_final=True, ending=Ending.TIMED_OUT, **end),
                 a_task(6, session_id=None, input="text 6", **end),
@@ -223,6 +223,8 @@ class InsightContract:
             found = await store.insights.facets(range, since)
             ends = {f.value: (f.tasks, f.lasts, f.errors) for f in found if f.name == "ending"}
             flags = {f.value: (f.tasks, f.success, f.failure) for f in found if f.name == "flag"}
+            assert (("model", "a\0b") in {(f.name, f.value) for f in found}) == (since != NOON + 61_000_000)
+            assert all(0 <= f.lasts <= f.tasks for f in found)
             return ends, flags, (await store.insights.heard(range, 10, since)).lasts
 
         whole = {"completed": (4, 2, 0), "timed_out": (3, 3, 3)}
