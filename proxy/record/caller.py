@@ -238,7 +238,8 @@ class Caller(asyncio.Protocol):
         if self._uploading:
             self._leave()
             return
-        if close or not self.keep_alive or (self._half_closed and not self._buffer) or self._house.stopping:
+        # whose answer had not said that it was the last one, when we began to leave, may have sent the next call already
+        if close or not self.keep_alive or (self._half_closed and not self._buffer) or self._house.refusing:
             self.close()
             return
         self.idle_since = self._loop.time()

@@ -36,7 +36,8 @@ class House:
     soon: float  # the time of the next look at time limits: what happens now is timed as then, never too early
     journal: Journal
     row: memoryview
-    stopping: bool  # no caller's connection serves another call
+    stopping: bool  # each answer is the last on its connection, and says so
+    refusing: bool  # ... and no call is carried any more
     upstreams: dict[str, Upstream]
     rules: Rules
     tap_settings: TapSettings

@@ -24,6 +24,7 @@ class Wire:
 
     def __init__(self) -> None:
         self.written = b""
+        self.closed = False
 
     def write(self, data: bytes) -> None:
         self.written += data
@@ -37,7 +38,10 @@ class Wire:
 
     def get_extra_info(self, name: str) -> None: ...
 
-    close = pause_reading = resume_reading = abort
+    def close(self) -> None:
+        self.closed = True
+
+    pause_reading = resume_reading = abort
 
 
 @pytest.mark.parametrize(("delivered", "ending"), [(True, "completed"), (False, "caller_left")])
@@ -71,4 +75,39 @@ async def test_a_caller_that_leaves_has_the_whole_answer_only_where_its_marker_w
     assert [end["ending"] for end in ends] == [ending]
     assert ends[0].get("marked", False) is delivered
     assert ends[0].get("drained", False) is not delivered
+    os.close(board.fd)
+
+
+async def test_an_answer_that_did_not_say_it_was_the_last_is_not_when_the_relay_leaves_meanwhile(tmp_path):
+    board = Board.made()
+    row = board.row(1)
+    journal = Journal(JournalSettings(directory=tmp_path, patience=30), "run0w0s1", row)
+    upstreams = (UpstreamSettings("openai", "http://127.0.0.1:1"),)
+    relay = Relay(RelaySettings("run0w0s1", upstreams, "openai", TapSettings(1 << 20, b"p" * 32), Rules()), journal, row)
+    up, down = Wire(), Wire()
+    connection = Connection(relay.upstreams["openai"])
+    connection.connection_made(up)
+    relay.upstreams["openai"].keep(connection)
+    caller = relay.protocol()
+    caller.connection_made(down)
+
+    async def answered(times: int) -> None:
+        async with asyncio.timeout(2):
+            while down.written.count(b"}") < times:
+                await asyncio.sleep(0)
+
+    caller.data_received(ASKED)
+    connection.data_received(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")  # held until the journal has its end
+    relay.stopping = True
+    await answered(1)
+    assert b"connection: close" not in down.written.lower()
+    assert not down.closed
+    caller.data_received(ASKED)
+    connection.data_received(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+    await answered(2)
+    assert b"connection: close" in down.written.lower()
+    assert down.closed
+    caller.connection_lost(None)
+    await relay.stop()
+    assert await journal.close(1)
     os.close(board.fd)
