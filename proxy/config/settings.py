@@ -312,10 +312,7 @@ class Sessions(Section):
 
     infer: bool = Field(default=True, description="Whether their session is found from the history that they bring along.")
     idle_minutes: Count = Field(
-        default=30,
-        ge=1,
-        le=10_080,
-        description="Minutes of silence after which a session has ended, and the same opening begins another.",
+        default=30, ge=1, le=10_080, description="Minutes of silence that end a session: the same opening begins another."
     )
 
 

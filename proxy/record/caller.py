@@ -238,7 +238,7 @@ class Caller(asyncio.Protocol):
         if self._uploading:
             self._leave()
             return
-        # whose answer had not said that it was the last one, when we began to leave, may have sent the next call already
+        # not where we only leave: a caller whose answer did not say that it was the last may have sent its next call already
         if close or not self.keep_alive or (self._half_closed and not self._buffer) or self._house.refusing:
             self.close()
             return

@@ -39,7 +39,7 @@ RETRY_SECONDS: Final = 0.25  # between two tries to write
 FIRST_BYTES: Final = 1 << 20  # of the first segment: a relay that dies soon, again and again, does not fill the journal
 MEASURE_SECONDS: Final = 1.0  # how often a nearly full journal looks whether the recorder has made room
 UNFINISHED: Final = ".new"  # behind the name of a segment that is still being made
-_MOST_FLUSHES: Final = 32  # of gathered pieces in one go: a millisecond's work
+MOST_FLUSHES: Final = 32  # of gathered pieces in one go: a millisecond's work
 _MOST_BUFFERS: Final = 1000  # Linux takes 1024 in one pwritev
 
 
@@ -139,7 +139,7 @@ class Journal:
         """Write what nobody waits for; goes on as long as there is something to write."""
         later = self._later
         if later:
-            now, left = self._loop.time(), _MOST_FLUSHES
+            now, left = self._loop.time(), MOST_FLUSHES
             while later and later[0][0] <= now:
                 if not left:  # what has come meanwhile goes first
                     self._hand_over()

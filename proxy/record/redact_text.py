@@ -41,7 +41,7 @@ _SPACES = b" \t\r\n"
 _USERINFO = re.compile(rb':(?:\\?/){2}[^\s/"\\@?#<>]{1,256}@')  # RFC 3986 section 3.2.1; some write / as \/ in JSON
 _OPEN_URL = re.compile(rb':(?:\\|\\?/(?:\\|\\?/[^\s/"\\@?#<>]{0,256})?)?\Z')  # where an @ that is still to come may end one
 _URL = 272  # bytes: no longer one is looked for
-_SELDOM = b"QZXJKVWYUHGFPBMDLNROSCTIAE"
+_SELDOM = b"QZXJKVWYUHGFPBMDLNROSCTIAE"  # the least frequent in English first; an answer has few capitals
 _BACKSLASH, _QUOTE = b'\\"'
 _OUTER, _CLOSES, _INSIDE = range(3)
 

@@ -17,6 +17,7 @@ from proxy.record.upstream import UpstreamSettings
 
 ASKED = b"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}"
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\ne\r\ndata: [DONE]\n\n\r\n"
+PLAIN = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
 
 class Wire:
@@ -44,70 +45,68 @@ class Wire:
     pause_reading = resume_reading = abort
 
 
+class House:
+    """A relay with a connection to a caller and one to an upstream, neither of which is there."""
+
+    def __init__(self, path) -> None:
+        self.board = Board.made()
+        row = self.board.row(1)
+        self.journal = Journal(JournalSettings(directory=path, patience=30), "run0w0s1", row)
+        upstreams = (UpstreamSettings("openai", "http://127.0.0.1:1"),)
+        settings = RelaySettings("run0w0s1", upstreams, "openai", TapSettings(1 << 20, b"p" * 32), Rules())
+        self.relay = Relay(settings, self.journal, row)
+        self.down = Wire()
+        self.connection = Connection(self.relay.upstreams["openai"])
+        self.connection.connection_made(Wire())
+        self.relay.upstreams["openai"].keep(self.connection)
+        self.caller = self.relay.protocol()
+        self.caller.connection_made(self.down)
+
+    async def close(self) -> None:
+        self.caller.connection_lost(None)
+        self.relay.hurry(0)
+        await self.relay.stop()
+        assert await self.journal.close(1)
+        os.close(self.board.fd)
+
+
 @pytest.mark.parametrize(("delivered", "ending"), [(True, "completed"), (False, "caller_left")])
 async def test_a_caller_that_leaves_has_the_whole_answer_only_where_its_marker_went_out(tmp_path, delivered, ending):
-    board = Board.made()
-    row = board.row(1)
-    journal = Journal(JournalSettings(directory=tmp_path, patience=30), "run0w0s1", row)
-    upstreams = (UpstreamSettings("openai", "http://127.0.0.1:1"),)
-    relay = Relay(RelaySettings("run0w0s1", upstreams, "openai", TapSettings(1 << 20, b"p" * 32), Rules()), journal, row)
-    up, down = Wire(), Wire()
-    connection = Connection(relay.upstreams["openai"])
-    connection.connection_made(up)
-    relay.upstreams["openai"].keep(connection)
-    caller = relay.protocol()
-    caller.connection_made(down)
-
-    caller.data_received(ASKED)
-    connection.data_received(ANSWER)  # held until the journal has the mark
-    assert down.written == b""
+    house = House(tmp_path)
+    house.caller.data_received(ASKED)
+    house.connection.data_received(ANSWER)  # held until the journal has the mark
+    assert house.down.written == b""
     if delivered:
         async with asyncio.timeout(2):
-            while b"[DONE]" not in down.written:
+            while b"[DONE]" not in house.down.written:
                 await asyncio.sleep(0)
-    caller.connection_lost(None)
-    relay.hurry(0)
-    await relay.stop()
-    assert await journal.close(30)
+    await house.close()
 
     found = [r for path in tmp_path.glob("*.journal") for r in records(path.read_bytes())]
     ends = [orjson.loads(r.payload) for r in found if r.kind is Kind.END]
     assert [end["ending"] for end in ends] == [ending]
     assert ends[0].get("marked", False) is delivered
     assert ends[0].get("drained", False) is not delivered
-    os.close(board.fd)
 
 
 async def test_an_answer_that_did_not_say_it_was_the_last_is_not_when_the_relay_leaves_meanwhile(tmp_path):
-    board = Board.made()
-    row = board.row(1)
-    journal = Journal(JournalSettings(directory=tmp_path, patience=30), "run0w0s1", row)
-    upstreams = (UpstreamSettings("openai", "http://127.0.0.1:1"),)
-    relay = Relay(RelaySettings("run0w0s1", upstreams, "openai", TapSettings(1 << 20, b"p" * 32), Rules()), journal, row)
-    up, down = Wire(), Wire()
-    connection = Connection(relay.upstreams["openai"])
-    connection.connection_made(up)
-    relay.upstreams["openai"].keep(connection)
-    caller = relay.protocol()
-    caller.connection_made(down)
+    house = House(tmp_path)
+    down = house.down
 
     async def answered(times: int) -> None:
         async with asyncio.timeout(2):
             while down.written.count(b"}") < times:
                 await asyncio.sleep(0)
 
-    caller.data_received(ASKED)
-    connection.data_received(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")  # held until the journal has its end
-    relay.stopping = True
+    house.caller.data_received(ASKED)
+    house.connection.data_received(PLAIN)  # held until the journal has its end
+    house.relay.stopping = True
     await answered(1)
     assert b"connection: close" not in down.written.lower()
     assert not down.closed
-    caller.data_received(ASKED)
-    connection.data_received(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+    house.caller.data_received(ASKED)
+    house.connection.data_received(PLAIN)
     await answered(2)
     assert b"connection: close" in down.written.lower()
     assert down.closed
-    caller.connection_lost(None)
-    await relay.stop()
-    assert await journal.close(1)
-    os.close(board.fd)
+    await house.close()

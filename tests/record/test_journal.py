@@ -5,15 +5,13 @@ import fcntl
 import os
 import random
 import shutil
-import time
 from bisect import bisect_right
 
 import pytest
 
-from proxy.record import journal as journal_room
 from proxy.record.board import Board, Column
 from proxy.record.frames import HEADER_SIZE, Kind, frame, records
-from proxy.record.journal import FIRST_BYTES, Journal, JournalSettings
+from proxy.record.journal import FIRST_BYTES, MOST_FLUSHES, Journal, JournalSettings
 from proxy.record.segments import BLOCK, MOST_CALLS, Tail, epochs
 from proxy.record.spares import retire
 
@@ -96,16 +94,35 @@ async def test_a_segment_that_was_made_blank_is_written_again(tmp_path, row):
     assert b"o" * 16 not in path.read_bytes()  # a time or a checksum may have one
 
 
-async def test_a_journal_that_has_closed_has_let_go_of_its_segment_however_slow_its_thread_is(tmp_path, row, monkeypatch):
-    let_go = journal_room._Writer.close
-    monkeypatch.setattr(journal_room._Writer, "close", lambda writer: (time.sleep(0.2), let_go(writer)))
+async def test_a_journal_that_has_closed_has_let_go_of_its_segment(tmp_path, row):
     made = Journal(JournalSettings(directory=tmp_path, segment_bytes=64 * 1024, patience=30), EPOCH, row)
     await written(made, made.append(Kind.DATA, 1, b"a piece"))
-    assert await made.close(30)
-
     (path,) = tmp_path.glob("*.journal")
     with path.open("rb") as file:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        assert await made.close(30)
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # at once: its thread has had no time since
+
+
+async def test_of_many_flushes_that_are_due_what_has_come_meanwhile_is_not_kept_waiting(journal):
+    turns: list[int] = [0]
+    running = True
+
+    def turn() -> None:
+        turns.append(0)
+        if running:
+            asyncio.get_running_loop().call_soon(turn)
+
+    def flush() -> None:
+        turns[-1] += 1
+
+    for _ in range(100):
+        journal.later(flush)
+    turn()
+    async with asyncio.timeout(30):
+        while sum(turns) < 100:
+            await asyncio.sleep(0.005)
+    running = False
+    assert max(turns) <= MOST_FLUSHES
 
 
 async def test_the_first_segment_is_small_and_those_behind_it_are_what_was_asked_for(tmp_path, row):
