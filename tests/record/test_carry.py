@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import socket
 
 import orjson
 import pytest
@@ -109,4 +110,35 @@ async def test_an_answer_that_did_not_say_it_was_the_last_is_not_when_the_relay_
     await answered(2)
     assert b"connection: close" in down.written.lower()
     assert down.closed
+    await house.close()
+
+
+async def test_bytes_for_a_caller_keep_their_order_however_full_its_socket_is(tmp_path):
+    house = House(tmp_path)
+    loop = asyncio.get_running_loop()
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        theirs = socket.socket()
+        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        theirs.connect(door.getsockname())
+        ours, _ = door.accept()
+    with theirs:
+        theirs.setblocking(False)
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16384)
+        caller = house.relay.protocol()
+        transport, _ = await loop.connect_accepted_socket(lambda: caller, ours)
+        pieces = [b"%08d" % number * 10_000 for number in range(60)]
+        written = 0
+        while transport.get_write_buffer_size() == 0:  # until some of a piece went straight, and the rest has to wait
+            caller.write(pieces[written])
+            written += 1
+        got = theirs.recv(1 << 24)  # there is room again, and the transport has had no turn to use it
+        for piece in pieces[written:]:
+            caller.write(piece)
+        everything = b"".join(pieces)
+        async with asyncio.timeout(30):
+            while len(got) < len(everything):
+                got += await loop.sock_recv(theirs, 1 << 20)
+        assert got == everything
+        assert transport.get_write_buffer_size() == 0
+        transport.abort()
     await house.close()
