@@ -225,13 +225,20 @@ def test_a_span_is_looked_at_closer_by_dragging(tab: Open):
     assert page.locator("figure svg").count() >= 4
 
 
-def test_a_call_is_copied_as_curl(tab: Open, paths: dict[str, str]):
-    page = tab(permissions=["clipboard-read", "clipboard-write"]).go(paths["task"])
+KEYS = {"gpt-5-mini": "Authorization: Bearer $OPENAI_API_KEY", "claude-sonnet-4-5": "x-api-key: $ANTHROPIC_API_KEY"}
+"""How a call says who pays for it, by the model it asks."""
+
+
+@pytest.mark.parametrize("model", KEYS)
+def test_a_call_is_copied_as_curl(tab: Open, house: Tasktap, model: str):
+    items = house.get(f"/api/tasks?model={model}&limit=50")["items"]
+    task = next(item["id"] for item in items if not item["id"].startswith("hostile"))
+    page = tab(permissions=["clipboard-read", "clipboard-write"]).go(f"/tasks/{quote(task, safe='')}")
     page.locator("[data-copy-from]", has_text="curl").click()
     page.wait_for_selector("text=Copied")
     copied = page.evaluate("navigator.clipboard.readText()")
     assert copied.startswith("curl ")
-    assert "Authorization: Bearer $" in copied
+    assert KEYS[model] in copied
 
 
 def test_the_key_signs_in_and_out(tmp_path: Path, chromium):  # type: ignore[no-untyped-def]
