@@ -138,6 +138,7 @@ def test_every_setting_can_be_set_by_a_variable(monkeypatch):
         "privacy": "metadata-only",
         "strip_aliases": "true",
         "inject_usage": "true",
+        "vectors": "true",
         "estimate": "true",
         "open_feedback": "true",
         "infer": "false",

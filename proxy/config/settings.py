@@ -197,6 +197,9 @@ class Capture(Section):
         default=False,
         description="Ask streams of chat and text completions for their usage; the chunk with it is taken out again.",
     )
+    vectors: bool = Field(
+        default=False, description="Whether `raw_output` of an embedding has its vectors; the kept bytes have them anyway."
+    )
 
 
 Patterns = Annotated[tuple[str, ...], BeforeValidator(_comma_list), AfterValidator(redaction.patterns)]

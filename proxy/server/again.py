@@ -19,6 +19,7 @@ from proxy.query.parameters import AGAIN, TASK, understand_body
 from proxy.record.reprice import reprice
 from proxy.record.reread import reread
 from proxy.record.second_look import without_secrets
+from proxy.record.vectors import with_vectors
 from proxy.store import Store
 from proxy.task import Task
 
@@ -30,13 +31,17 @@ class Rules:
     pricer: Pricer
     pepper: bytes
     estimate: bool
+    vectors: bool
 
     @classmethod
     def of(cls, said: Mapping[str, Any], data_dir: Path) -> Rules:
         """The rules in what a desk is told (`proxy.server.parts.desk_part`)."""
         pepper = data_dir / "pepper"
         return cls(
-            pricer_of(said["prices"], said["upstreams"]), pepper.read_bytes() if pepper.exists() else b"", said["estimate"]
+            pricer_of(said["prices"], said["upstreams"]),
+            pepper.read_bytes() if pepper.exists() else b"",
+            said["estimate"],
+            said["vectors"],
         )
 
     def complete(self, task: Task) -> Task:
@@ -44,7 +49,9 @@ class Rules:
         return self.valued(without_secrets(task, self.pepper))
 
     def valued(self, task: Task) -> Task:
-        """`task` with what it cost; with an estimate of its tokens first, where that is asked for."""
+        """`task` with what it cost; with its vectors, and with an estimate of its tokens first, where those are asked for."""
+        if self.vectors:
+            task = with_vectors(task)
         return self.pricer.price(estimated(task) if self.estimate else task)
 
 

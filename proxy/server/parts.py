@@ -83,6 +83,7 @@ def desk_part(settings: Settings) -> dict[str, Any]:
         "feedback_key": None if settings.desk.feedback_key is None else settings.desk.feedback_key.get_secret_value(),
         "open_feedback": settings.desk.open_feedback,
         "estimate": settings.usage.estimate,
+        "vectors": settings.capture.vectors,
         "retention": {
             "max_age": settings.retention.max_age,
             "max_bytes": settings.retention.max_bytes,
