@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from proxy.server.checkup import _open_files
 from tests.proc import clean_environment, serving
 from tests.relay.caller import chat, once
 from tests.relay.elsewhere import closed_port
@@ -112,3 +113,12 @@ def test_where_nothing_was_started_it_says_how(tmp_path: Path, upstream: Upstrea
     found = doctor(tmp_path, ill=False)
     assert verdicts(found, "data directory") == {"care"}
     assert found["running"][0]["advice"] == "tasktap serve"
+
+
+def test_few_open_files_are_found() -> None:
+    few, enough = _open_files(1024, 10_000), _open_files(524_288, 10_000)
+    assert (few.verdict, few.seen) == ("care", "enough for 448 callers at once")
+    assert few.advice is not None
+    assert "LimitNOFILE" in few.advice
+    assert (enough.verdict, enough.seen) == ("well", "enough for 10,000 callers at once")
+    assert _open_files(1024, 400).verdict == "well"

@@ -13,7 +13,7 @@ MARKS = {"well": ("✓", "green"), "care": ("!", "yellow"), "ill": ("✗", "bold
 
 
 def doctor(config: Config = None, data_dir: DataDir = None, json: Json = False) -> None:
-    """Check this deployment: permissions, disk, clock, doors, recording, store, upstreams.
+    """Check this deployment: permissions, disk, clock, open files, doors, recording, store, upstreams.
 
     Changes nothing and sends no key. Exit code 1 where something is ill.
     """

@@ -111,6 +111,11 @@ class Listen(Section):
         default=16 * KIB, ge=256, le=16 * MIB, description="Longest path and query; a longer one is answered 414."
     )
     max_calls: Count = Field(default=10_000, ge=1, description="Calls that run at once in one relay; one more is answered 503.")
+    max_connections: Count = Field(
+        default=10_000,
+        ge=1,
+        description="Callers connected at once to one relay, fewer where it may open few files; one more is answered 503.",
+    )
 
 
 class Timeouts(Section):

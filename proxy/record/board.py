@@ -47,6 +47,7 @@ class Column(IntEnum):
     UNDECODED = 44
     UNRECORDED = 45  # calls that were to leave no record
     SLOW_UPLOAD = 46  # see LIMITS
+    CROWDED = 47
 
 
 HELD_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1)
@@ -57,6 +58,7 @@ LIMITS = {
     "journal.max_bytes": Column.BODIES_DROPPED,
     "journal.patience_ms": Column.LAPSES,
     "listen.max_calls": Column.TOO_MANY,
+    "listen.max_connections": Column.CROWDED,
     "listen.max_head_bytes": Column.LONG_HEAD,
     "listen.max_target_bytes": Column.LONG_TARGET,
     "listen.header_seconds": Column.SLOW_HEAD,

@@ -52,7 +52,9 @@ class Caller(asyncio.Protocol):
         made.set_write_buffer_limits(high=WATERMARK)
         sock = made.get_extra_info("socket")
         self._fd = -1 if sock is None else sock.fileno()
-        self._house.arrived(self)
+        if not self._house.arrived(self):
+            why = "Too many callers are connected (listen.max_connections). Try again."
+            self._reject(BadMessage(why, 503, "too_many_connections"))
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.transport = None
@@ -175,7 +177,8 @@ class Caller(asyncio.Protocol):
 
     def _reject(self, error: BadMessage) -> None:
         self._house.rejected(error.code)
-        self.write(refusal(error.status, error.code, str(error), close=True))
+        retry = 1 if error.status == 503 else None
+        self.write(refusal(error.status, error.code, str(error), close=True, retry_after=retry))
         self._leave()
 
     def _leave(self) -> None:

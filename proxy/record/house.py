@@ -49,8 +49,9 @@ class House:
         """Serve a call, of whose body `payload` is here already; None where it is over at once."""
         raise AssertionError
 
-    def arrived(self, caller: Caller) -> None:
-        """A connection has been accepted."""
+    def arrived(self, caller: Caller) -> bool:
+        """A connection has been accepted; whether there is room for it."""
+        raise AssertionError
 
     def gone(self, caller: Caller) -> None:
         """... and is no more."""

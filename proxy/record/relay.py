@@ -21,6 +21,7 @@ from proxy.record.untold import DESK
 from proxy.record.upstream import Upstream, UpstreamSettings
 
 SWEEP_SECONDS: Final = 0.25  # how coarse every time limit is
+SENT_AWAY_AT_ONCE: Final = 64  # connections too many that are told why; more than these are only closed
 LAST_WORDS_SECONDS: Final = 0.2  # for calls that are cut to be told so, once the journal knows it
 
 
@@ -28,6 +29,7 @@ _COUNTED: Final = {
     "head_too_large": Column.LONG_HEAD,
     "target_too_long": Column.LONG_TARGET,
     "header_timeout": Column.SLOW_HEAD,
+    "too_many_connections": Column.CROWDED,
 }
 
 
@@ -45,6 +47,7 @@ class RelaySettings:
     max_head: int = 65536
     max_target: int = 16384
     max_calls: int = 10000
+    max_connections: int = 10000
 
 
 class Relay(House):
@@ -89,9 +92,15 @@ class Relay(House):
         """A protocol for a connection that was accepted."""
         return Caller(self, self.settings.max_head, self.settings.max_target)
 
-    def arrived(self, caller: Caller) -> None:
+    def arrived(self, caller: Caller) -> bool:
         self._callers.add(caller)
         self.row[Column.CONNECTIONS] += 1
+        beyond = len(self._callers) - self.settings.max_connections
+        if beyond > SENT_AWAY_AT_ONCE and caller.transport is not None:
+            self.rejected("too_many_connections")
+            caller.transport.abort()
+            return True  # nothing is to be said
+        return beyond <= 0
 
     def gone(self, caller: Caller) -> None:
         self._callers.discard(caller)

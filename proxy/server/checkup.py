@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import socket
 import sqlite3
 import ssl
@@ -19,6 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
+from proxy.server import allowance
+
 if TYPE_CHECKING:
     from proxy.config import Settings, Upstream
 
@@ -26,6 +29,7 @@ UPSTREAM_SECONDS: Final = 4.0
 SKEW_SECONDS: Final = 30.0  # between our clock and an upstream's, before times in the record mislead
 LAG_SECONDS: Final = 10.0
 SPARE_BYTES: Final = 512 * 1024 * 1024  # of disk, beside what the journal may take
+FEW_CALLERS: Final = 1000  # at once
 SHORT_KEY: Final = 16  # characters of a key that guessing can find
 
 
@@ -56,6 +60,7 @@ def checkup(settings: Settings, status: dict[str, Any] | str | None, database: P
         *_directory(settings.data_dir),
         *_disk(settings),
         *_clock(settings.data_dir),
+        _open_files(resource.getrlimit(resource.RLIMIT_NOFILE)[1], settings.listen.max_connections),
         *_doors(settings),
         *_running(status, settings),
         *_store(database),
@@ -115,6 +120,16 @@ def _clock(path: Path) -> Iterator[Finding]:
         yield Finding("clock", Verdict.CARE, f"{path} was written {ahead:,.0f} s in the future: the clock has gone back", advice)
     elif times:
         yield Finding("clock", Verdict.WELL, "it has not gone back since the last record")
+
+
+def _open_files(most: int, wanted: int) -> Finding:
+    """Whether callers may be as many as the settings let in. `most`: the hard limit of open files, which a relay takes."""
+    room = allowance.connections(wanted, most)
+    seen = f"enough for {room:,} callers at once"
+    if room < min(wanted, FEW_CALLERS):
+        advice = "Raise the limit of open files (ulimit -Hn, LimitNOFILE=, --ulimit nofile=): callers beyond it are answered 503."
+        return Finding("open files", Verdict.CARE, seen, advice)
+    return Finding("open files", Verdict.WELL, seen)
 
 
 def _file_system(path: Path) -> str | None:

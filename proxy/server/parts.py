@@ -22,6 +22,7 @@ def relay_part(settings: Settings) -> dict[str, Any]:
         "max_head": listen.max_head_bytes,
         "max_target": listen.max_target_bytes,
         "max_calls": listen.max_calls,
+        "max_connections": listen.max_connections,
         "max_body": settings.capture.max_body,
         "inject_usage": settings.capture.inject_usage,
         "privacy": str(settings.capture.privacy),

@@ -25,7 +25,7 @@ from proxy.record.relay import Relay, RelaySettings
 from proxy.record.tap import TapSettings
 from proxy.record.untold import DESK
 from proxy.record.upstream import Timeouts, UpstreamSettings
-from proxy.server import logs
+from proxy.server import allowance, logs
 from proxy.server.told import Told, hear, say_ready, settle
 
 ORPHAN_SECONDS: Final = 0.5  # for calls to end once the supervisor is gone
@@ -57,6 +57,7 @@ def relay_settings(told: Told) -> RelaySettings:
         max_head=said["max_head"],
         max_target=said["max_target"],
         max_calls=said["max_calls"],
+        max_connections=allowance.connections(said["max_connections"]),
     )
 
 

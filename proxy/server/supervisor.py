@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from proxy.record.board import Board, Column
-from proxy.server import data_dir, doors, logs, relay_main
+from proxy.server import allowance, data_dir, doors, logs, relay_main
 from proxy.server.change import Change, Refused, fresh
 from proxy.server.child import Child
 from proxy.server.plan import Given, Plan
@@ -53,6 +53,7 @@ class Supervisor:
         from setproctitle import setproctitle
 
         setproctitle("tasktap: supervisor")
+        allowance.take()
         plan = self._plan
         logs.begin("supervisor", plan.log)
         path = self._path

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import signal
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -80,6 +83,53 @@ def test_rejected_when_too_many_calls_run(tmp_path_factory: pytest.TempPathFacto
                 assert one.ask(chat()).body.data == b"second"
     upstream.check()
     upstream.close()
+
+
+def test_no_more_callers_than_there_are_files_for_are_let_in_and_who_is_there_is_served(tmp_path: Path) -> None:
+    """200 files: 36 callers with a call each. One more is told so, and neither calls nor the journal lack a file."""
+    upstream = Upstream()
+    with contextlib.ExitStack() as stack:
+        house = Tasktap(tmp_path, f'default_upstream = "main"\n[upstreams.main]\nurl = "{upstream.url}"\n')
+        plain = house.command()
+        shell = ["sh", "-c", 'ulimit -Sn 128 && ulimit -Hn 200 && exec "$@"', "sh"]
+        house.command = lambda: [*shell, *plain]  # type: ignore[method-assign]  # it is ours alone
+        stack.callback(house.kill_all)
+        house.start()
+        may = threading.Event()
+        tapes = [upstream.play(STREAM_HEAD + chunk(event("a")), gate(may), chunk(DONE) + b"0\r\n\r\n") for _ in range(36)]
+        callers = [stack.enter_context(Caller(house.calls)) for _ in tapes]
+        for caller in callers:
+            caller.send(chat(body=CHAT_STREAM))
+        for caller in callers:
+            while b'"a"' not in caller.wire.buffer:
+                caller.wire.need()
+        for _ in range(70):  # ... and whoever comes when there are too many even of these is only shown the door
+            stack.enter_context(Caller(house.calls))
+        with Caller(house.calls) as late, contextlib.suppress(Cut, ConnectionError):
+            late.wire.rest()
+        soon(lambda: house.get("/api/status")["open_connections"] == 36, 10)
+        told = stack.enter_context(Caller(house.calls))
+        answer = told.answer()
+        assert (answer.status, answer.error) == (503, b"too_many_connections")
+        assert answer.head.values(b"retry-after")
+        told.ended()
+        assert house.fetch("/readyz")[0] == 200
+        may.set()
+        assert all(caller.answer().body.data.endswith(DONE) for caller in callers)
+        upstream.play(ok(b"one more"))
+        assert callers[0].ask(chat()).body.data == b"one more"
+        status = house.quiet()
+        assert (status["stored"], status["lost"]) == (37, 0)
+        assert house.get("/api/status")["limits"]["listen.max_connections"] >= 70
+    upstream.check()
+    upstream.close()
+
+
+def test_no_process_of_ours_writes_a_core_file_and_all_may_open_what_the_system_allows(house: Tasktap) -> None:
+    for pid in house.pids():
+        limits = Path(f"/proc/{pid}/limits").read_text()
+        assert re.search(r"Max core file size +0 +0 ", limits), limits
+        assert re.search(r"Max open files +(\d+) +\1 ", limits), limits
 
 
 def test_stopped_by_sigterm_in_the_middle_of_a_stream(tmp_path_factory: pytest.TempPathFactory) -> None:
