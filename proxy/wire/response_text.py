@@ -5,18 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import orjson
+
 from proxy.task import JSON
 from proxy.wire.dialect import text_of
-from proxy.wire.text import INSTRUCTING, call_text, content_text
+from proxy.wire.text import INSTRUCTING, content_text
 
-CALLS = ("function_call", "custom_tool_call")
-"""Items that ask the app to run a tool of its own."""
+SAID = ("arguments", "input", "code", "action", "actions", "operation")
+"""Members of which one is what a call of a tool says: an app's function, the provider's search, code, click or patch."""
 
-GIVEN = frozenset(("reasoning", "compaction", "item_reference", "mcp_list_tools", "mcp_approval_request"))
+GAVE = ("output", "result", "outputs", "error")
+"""Members in which stands what a tool gave back, in an item of its own or in that of its call."""
+
+GIVEN = frozenset(("reasoning", "compaction", "item_reference", "mcp_list_tools", "mcp_approval_request", "program"))
 """Items of an input that were output before, beside the calls. A reference is nearly always to such an item."""
 
-MARK_LENGTH = 200
-"""Characters of what a mark tells of an item."""
+PRINTED = ("stdout", "stderr", "logs", "message")
+"""Members of what code, a shell or an error said."""
 
 
 def input_of(given: Any) -> str | None:
@@ -60,44 +65,57 @@ def given_text(item: JSON) -> str:
     if "role" in item or not isinstance(kind, str):
         return content_text(item.get("content"))
     if kind.endswith("_output"):
-        return f"[tool] {_result_text(item.get('output'))}"
+        return f"[tool] {_gave(item)}"
     if kind == "mcp_approval_response":
         return "[approved]" if item.get("approve") is True else "[not approved]"
     return content_text([item])
 
 
+def _gave(item: JSON) -> str:
+    """What a tool gave back; of a search for tools, which it found."""
+    found = next((item[member] for member in GAVE if item.get(member)), None)
+    if found is None and isinstance(item.get("tools"), list):
+        return ", ".join(filter(None, (text_of(tool, "name") for tool in item["tools"] if isinstance(tool, dict))))
+    return _result_text(found)
+
+
 def _result_text(result: Any) -> str:
-    """What a tool gave back: text, parts, what a shell printed, or one object such as a screenshot."""
+    """Text, parts, what code or a shell printed, an error, or one object such as a screenshot."""
     if isinstance(result, dict):
-        result = [result]
-    if isinstance(result, list):
-        printed = [part[key] for part in result if isinstance(part, dict) for key in ("stdout", "stderr") if text_of(part, key)]
-        return "\n".join(printed) or content_text(result)
-    return content_text(result)
+        result = result["content"] if isinstance(result.get("content"), list) else [result]
+    if not isinstance(result, list):
+        return content_text(result)
+    printed = [text for part in result if isinstance(part, dict) for key in PRINTED if (text := text_of(part, key))]
+    return "\n".join(printed) or content_text(result)
 
 
 def _lines(item: JSON) -> Iterator[str]:
     kind = item.get("type")
+    if not isinstance(kind, str) or kind in ("", "reasoning"):
+        return
     if kind == "message":
         text = content_text(item.get("content"))
         if text:
             yield text
-    elif kind in CALLS:
-        yield call_text(item)
     elif kind == "image_generation_call":
         yield "[image]"
-    elif isinstance(kind, str) and kind and kind != "reasoning":
-        told = _told(item)
-        yield f"[{kind.removesuffix('_call')} {told}]" if told else f"[{kind.removesuffix('_call')}]"
+    elif kind.endswith("_output"):
+        yield given_text(item).rstrip("\n")
+    elif kind.endswith("_call") or kind in ("mcp_approval_request", "program"):
+        yield f"{text_of(item, 'name') or kind.removesuffix('_call')}({_asked(item)})"
+        gave = _gave(item).rstrip("\n")
+        if gave:
+            yield f"[tool] {gave}"
+    else:
+        name = text_of(item, "name") or text_of(item, "server_label")
+        yield f"[{kind} {name}]" if name else f"[{kind}]"
 
 
-def _told(item: JSON) -> str:
-    """The word that says which search, click or tool it was."""
-    found: Any = item.get("name") or item.get("queries") or item.get("server_label")
-    action = item.get("action")
-    if not found and isinstance(action, dict):
-        found = next((action[key] for key in ("query", "url", "command", "commands", "type") if action.get(key)), None)
-    if isinstance(found, list):
-        found = ", ".join(part for part in found if isinstance(part, str))
-    text = " ".join(found.split()) if isinstance(found, str) else ""
-    return text if len(text) <= MARK_LENGTH else f"{text[: MARK_LENGTH - 3]}..."
+def _asked(item: JSON) -> str:
+    """What a call says, as it stands where it is a text, else as JSON. Of a search the sources are what it found."""
+    asked = next((item[member] for member in SAID if item.get(member)), None)
+    if asked is None and item.get("queries"):
+        asked = {"queries": item["queries"]}
+    if isinstance(asked, dict) and "sources" in asked:
+        asked = {key: value for key, value in asked.items() if key != "sources"}
+    return asked if isinstance(asked, str) else "" if asked is None else orjson.dumps(asked).decode()

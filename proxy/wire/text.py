@@ -15,6 +15,7 @@ MEDIA = {
     "image_url": "[image]",
     "input_image": "[image]",
     "image": "[image]",
+    "computer_screenshot": "[image]",
     "input_audio": "[audio]",
     "audio": "[audio]",
     "output_audio": "[audio]",

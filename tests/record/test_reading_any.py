@@ -111,7 +111,7 @@ UNDERSTOOD = (
     "ending",
     "problems",
 )
-OWN = ("arguments", "args", "input", "parameters", "metadata", "categories")
+OWN = ("arguments", "args", "input", "action", "operation", "parameters", "metadata", "categories")
 """Members of which every member is somebody's own, and known; so is Gemini's `response`."""
 PLAIN = [
     tape
