@@ -12,7 +12,7 @@ from proxy.query.measured import SECONDS, of_measures, rank
 from proxy.query.parameters import LIMIT_MOST, Asked, BadFilter
 from proxy.query.segments import SEGMENTS, Thresholds, definitions, segments
 from proxy.store import Store
-from proxy.store.insight import CUBE, WEEK, Group, Grouping, Insights, Present, Range, Span, TooMuch, floor
+from proxy.store.insight import CUBE, POSITION_MOST, WEEK, Group, Grouping, Insights, Present, Range, Span, TooMuch, floor
 from proxy.store.measures import DAY, HOUR, PICODOLLARS, Measures
 from proxy.store.memory_insight import insights_of
 from proxy.task import JSON, Filter, Summary
@@ -155,7 +155,7 @@ async def sessions(store: Store, asked: Asked, sample: int = HEARD, silent_since
     rated = await kept.rated(range, RATED)
     positions: dict[int, list[bool]] = defaultdict(list)
     for one in rated:
-        positions[min(one.position, 10)].append(one.success)
+        positions[one.position].append(one.success)
     return {
         **_times(asked.filter),
         "count": len(spans),
@@ -170,7 +170,7 @@ async def sessions(store: Store, asked: Asked, sample: int = HEARD, silent_since
         "positions": [
             {
                 "position": position,
-                "and_later": position == 10,
+                "and_later": position == POSITION_MOST,
                 "rated": len(found),
                 "success": sum(found),
                 "success_rate": sum(found) / len(found),

@@ -28,6 +28,9 @@ USER_SORTS = (
 SCANNED_MOST = 100_000
 """Tasks that are added up one by one where no sums are kept for a question; more are refused."""
 
+POSITION_MOST = 10
+"""Tasks of a session up to which they are counted to say the how-manieth one is: a session may have any number of them."""
+
 
 class TooMuch(ValueError):
     """Too many tasks to add up one by one, and no sums are kept for this. Ask for a shorter time, or one of full hours."""
@@ -84,7 +87,7 @@ class Span(NamedTuple):
 
 
 class Rated(NamedTuple):
-    """One task with a flag: the how-manieth of its session it is, from 1."""
+    """One task with a flag: the how-manieth of its session it is, from 1; `POSITION_MOST`: that or a later one."""
 
     position: int
     success: bool

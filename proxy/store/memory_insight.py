@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from proxy.store.insight import (
     METADATA,
+    POSITION_MOST,
     WEEK,
     Activity,
     Cohort,
@@ -121,7 +122,10 @@ class MemoryInsights:
         for moments in begun.values():
             moments.sort()
         return [
-            Rated(bisect_right(begun[task.project_id, task.session_id], task.created_at), task.flag is Flag.SUCCESS)
+            Rated(
+                min(bisect_right(begun[task.project_id, task.session_id], task.created_at), POSITION_MOST),
+                task.flag is Flag.SUCCESS,
+            )
             for task in found[:limit]
         ]
 

@@ -14,6 +14,7 @@ from proxy.store.histogram import unpack
 from proxy.store.insight import (
     CUBE,
     METADATA,
+    POSITION_MOST,
     SCANNED_MOST,
     WEEK,
     Activity,
@@ -192,8 +193,8 @@ class SqliteInsights:
         first, last = _key_span(range)
         project, values = ("", ()) if range.project_id is None else (" AND +t.project_id = ?", (range.project_id,))
         found = await self._readers.rows(
-            f"SELECT CASE WHEN (SELECT count(*) FROM session WHERE id = t.session_id) = 1 THEN {_POSITION})"
-            f" ELSE {_POSITION} AND +e.project_id = t.project_id) END, t.flag = 'success' FROM task AS t WHERE t.flag IS NOT NULL"
+            f"SELECT CASE WHEN (SELECT count(*) FROM session WHERE id = t.session_id) = 1 THEN {_POSITION.format('')}"
+            f" ELSE {_POSITION.format(_OF_PROJECT)} END, t.flag = 'success' FROM task AS t WHERE t.flag IS NOT NULL"
             f" AND t.key BETWEEN ? AND ? AND t.session_id IS NOT NULL{project} ORDER BY t.key DESC LIMIT {int(limit)}",
             (first, last, *values),
         )
@@ -327,8 +328,15 @@ def _each(range: Range, by: str) -> tuple[str, tuple[str | int, ...]]:
 
 
 _OF_DAYS = ", ".join(f"sum(d.{name}) AS {name}" for name in _EACH_SUMS)
-_POSITION = "(SELECT count(*) FROM task AS e WHERE e.session_id = t.session_id AND e.key <= t.key"
-"""Without its end. Where only one project has a session of the name, it is counted in the index alone."""
+_POSITION = (
+    "(SELECT count(*) FROM (SELECT 1 FROM task AS e WHERE e.session_id = t.session_id AND e.key <= t.key{}"
+    f" LIMIT {POSITION_MOST}))"
+)
+_OF_PROJECT = (
+    " AND +e.project_id = t.project_id AND e.key >="
+    f" {keys.TIES} * (SELECT started_at FROM session WHERE id = t.session_id AND project_id = t.project_id)"
+)
+"""Where only one project has a session of the name, it is counted in the index alone."""
 
 _OVER = "final AND last_ending = 'completed'"
 """See `Span.over`."""

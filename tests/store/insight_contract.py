@@ -250,6 +250,9 @@ class InsightContract:
         assert await store.insights.rated(Range(until=NOON + 4000), 10) == [(4, True)]
         await store.save([a_task(20, session_id="s", project_id="other"), a_task(21, session_id="s", flag=Flag.FAILURE)])
         assert await store.insights.rated(Range(), 10) == [(6, False), (1, False), (4, True)]
+        await store.save([a_task(n, session_id="s", flag=Flag.SUCCESS if n == 39 else None) for n in range(30, 40)])
+        await store.save([a_task(n, session_id="s", project_id="other") for n in range(40, 60)])
+        assert (await store.insights.rated(Range(), 1)) == [(10, True)]  # or a later one: more are not counted
 
     async def test_last_inputs_are_told_from_the_others(self, store: Store):
         await store.save([a_task(n, session_id=f"s{n // 3}", input=f"text {n}") for n in range(6)])
