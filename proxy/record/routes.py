@@ -44,7 +44,7 @@ _CLAUDE = re.compile(
 _CONVERSE = re.compile(rb"/model/[^/]+/converse(?:-stream)?$")
 """Bedrock's own shape, for all its models."""
 
-_RESOURCE = re.compile(rb"/(?:v1|openai)/(responses|files|uploads|batches|models|realtime)(?:/|$)")
+_RESOURCE = re.compile(rb"/(?:v1|openai|v1/messages|v1beta(?=/models))/(responses|files|uploads|batches|models|realtime)(?:/|$)")
 _RESOURCES = {
     b"responses": "response",
     b"files": "file",
@@ -53,7 +53,13 @@ _RESOURCES = {
     b"models": "model",
     b"realtime": "realtime",
 }
-"""What can be listed, fetched and deleted, by any method: the path goes on with its id. Azure has no `/v1` before it."""
+"""What can be listed, fetched and deleted, by any method: the path goes on with its id. Azure has no `/v1` before it.
+
+Anthropic's batches are of messages, and Gemini's models in a version of their own.
+"""
+
+_OLLAMA_MODELS = re.compile(rb"/api/(?:tags|ps|show|pull|push|create|copy|delete|blobs/sha256:[0-9a-f]+)$")
+"""What Ollama does with its models."""
 
 _MARKERS: dict[str, tuple[bytes, ...]] = {
     "response": (b"response.completed", b"response.failed", b"response.incomplete"),
@@ -121,7 +127,7 @@ def kind(method: bytes, target: bytes) -> str:
             return "converse"
     resource = _RESOURCE.search(path)
     if resource is None or (method == b"POST" and resource[1] == b"models"):  # Gemini's own calls are POSTs to a model
-        return "opaque"
+        return "model" if _OLLAMA_MODELS.search(path) is not None else "opaque"
     return _RESOURCES[resource[1]]
 
 

@@ -36,6 +36,9 @@ def anthropic() -> Callable[[Heard], Heard]:
         try:
             if job["call"] == "count":
                 return heard(None, [], (client.messages.count_tokens(**job["with"]).input_tokens, None), None)
+            if job["call"] == "batch":
+                batch = client.messages.batches.create(**job["with"])
+                return heard(f"{batch.id} {batch.processing_status}", [], (None, None), None)
             if job["stream"]:
                 with client.messages.stream(**job["with"]) as stream:
                     message = stream.get_final_message()
@@ -63,6 +66,8 @@ def ollama() -> Callable[[Heard], Heard]:
                 return heard(
                     f"{len(answer.embeddings)} x {len(answer.embeddings[0])}", [], (answer.prompt_eval_count, None), None
                 )
+            if job["call"] in MODELS:
+                return heard(MODELS[job["call"]](client, job), [], (None, None), None)
             act = client.chat if job["call"] == "chat" else client.generate
             parts = list(act(stream=True, **job["with"])) if job["stream"] else [act(**job["with"])]
         except sdk.ResponseError as error:
@@ -74,6 +79,18 @@ def ollama() -> Callable[[Heard], Heard]:
         return heard("".join(filter(None, said)), [[tool.name, dict(tool.arguments)] for tool in tools], usage, last.done_reason)
 
     return say
+
+
+def _details(details: Any) -> str:
+    return f"{details.family} {details.parameter_size} {details.quantization_level}"
+
+
+MODELS: dict[str, Callable[[Any, Heard], str]] = {
+    "list": lambda client, _: "\n".join(model.model for model in client.list().models),
+    "show": lambda client, job: _details(client.show(**job["with"]).details),
+    "pull": lambda client, job: [step.status for step in client.pull(stream=True, **job["with"])][-1],
+}
+"""What Ollama's does with models, and what it understood of the answer."""
 
 
 def langchain() -> Callable[[Heard], Heard]:

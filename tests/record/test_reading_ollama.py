@@ -149,3 +149,9 @@ def test_nothing_makes_it_raise_and_any_cut_says_the_same(response, request, cut
     assert not any("the dialect could not be read" in problem for problem in whole.problems)
     assert said(read(answered(*pieces, kind=kind, fields=fields, request=request, status=status))) == said(whole)
     orjson.dumps([whole.raw_output, whole.input, whole.output, whole.model, whole.finish_reasons])
+
+
+def test_a_model_that_is_copied_says_from_where_to_where_though_nothing_comes_back():
+    task = read(answered(kind="model", request=b'{"source":"llama3.2","destination":"mine"}', fields=()))
+
+    assert (task.input, task.output, task.raw_output, task.problems) == ("llama3.2 to mine", None, None, ())
