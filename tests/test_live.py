@@ -72,6 +72,6 @@ def test_who_looks_on_keeps_no_segment_and_is_told_to_several(tmp_path: Path):
         for caller in callers:
             caller.join(60)
         house.quiet(10)
-        soon(lambda: len(list((house.data / "journal").glob("*.journal"))) <= 1, 10, "one segment, the open one")
+        soon(lambda: len(list((house.data / "journal").glob("*.journal"))) <= 1, "one segment, the open one")
         for one in looking:
             one.close()  # type: ignore[attr-defined]  # a generator

@@ -218,7 +218,9 @@ class Journal:
             self._patience = self._loop.call_later(max(0.001, self._waiters[0][1] - now), self._lose_patience)
 
     async def close(self, seconds: float) -> bool:
-        """Write what is left and let go of the segment; False where writing it took longer than `seconds`."""
+        """Write what is left and let go of the segment; False where writing it took longer than `seconds`. Once is enough."""
+        if not self._scribe.is_alive():
+            return not self._pending
         deadline = self._loop.time() + seconds
         while self._later:
             self._later.popleft()[1]()

@@ -78,7 +78,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tasktap]:
     place = tmp_path_factory.mktemp("dashboard")
     filled(place)
     with serving(place) as running:
-        soon(lambda: running.fetch("/api/tasks?limit=1")[0] == 200, 20, "an open store")
+        soon(lambda: running.fetch("/api/tasks?limit=1")[0] == 200, "an open store")
         yield running
 
 

@@ -67,7 +67,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         filled(Path(place), sessions=900, harm=False)
         with serving(Path(place)) as house, sync_playwright() as engine:
-            soon(lambda: house.fetch("/api/tasks?limit=1")[0] == 200, 20, "an open store")
+            soon(lambda: house.fetch("/api/tasks?limit=1")[0] == 200, "an open store")
             browser = engine.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
             for scheme in ("light", "dark"):
                 for kind, (width, height) in (("", WIDE), ("-phone", PHONE)):

@@ -307,7 +307,7 @@ def test_a_running_call_is_seen_while_it_speaks(tmp_path: Path, chromium):  # ty
         visit.was_quiet()
         page.locator(".call h2 a").click()
         page.wait_for_url("**/tasks/**")
-        soon(lambda: page.reload() and page.locator("text=reads the wall clock").count(), 5)
+        soon(lambda: page.reload() and page.locator("text=reads the wall clock").count())
 
 
 def first_paint(page: Any) -> float:
@@ -329,7 +329,7 @@ def test_pages_are_light_and_quick(tab: Open, house: Tasktap, paths: dict[str, s
             took.append(time.perf_counter() - begun)
             door.close()
         page = tab().go(path)
-        paint = soon(partial(first_paint, page), 10)
+        paint = soon(partial(first_paint, page))
         fetched = page.evaluate("performance.getEntriesByType('resource').reduce((sum, one) => sum + one.encodedBodySize, 0)")
         assets = max(assets, fetched)
         paints.append(paint)

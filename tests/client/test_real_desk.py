@@ -70,7 +70,7 @@ def answer(question):
 answer("why")
 print(json.dumps({"id": tasktap.latest_task_id}))
 """)  # fmt: skip
-    soon(lambda: count(house, "/api/sessions/story") == 3, 5)
+    soon(lambda: count(house, "/api/sessions/story") == 3)
     tasks = house.get("/api/sessions/story")["tasks"]
     whole = next(task for task in tasks if task["name"] == "answer")
     carried = next(task for task in tasks if task["kind"] == "chat")
@@ -100,7 +100,7 @@ answer("why")
         sessions = house.get("/api/sessions")["items"]
         return sessions[0] if [one["task_count"] for one in sessions] == [3] else None
 
-    session = soon(alone, 5)
+    session = soon(alone)
     tasks = house.get(f"/api/sessions/{session['id']}")["tasks"]
     assert [(task["name"] or task["kind"], task["depth"]) for task in tasks] == [("answer", 0), ("look_up", 1), ("chat", 2)]
     assert (session["id"], session["implicit"]) == (f"auto-{tasks[0]['id']}", False)
@@ -136,7 +136,7 @@ assert tasktap.flush(20)
 tasktap.log("q", "a", task_id="later")
 tasktap.user_feedback("later", flag="success")
 """)  # fmt: skip
-    task = soon(lambda: (found := house.task("later")) and len(found["feedback"]) == 2 and found, 5)
+    task = soon(lambda: (found := house.task("later")) and len(found["feedback"]) == 2 and found)
     assert (task["flag"], task["feedback"][0]["comment"], task["feedback"][0]["score"]) == ("success", "no", 0.1)
 
 
@@ -149,7 +149,7 @@ assert tasktap.flush(20)
 print(json.dumps(tasktap.stats()))
 """)  # fmt: skip
     assert (said["sent"], said["rejected"]) == (4, 0)
-    soon(lambda: count(house, "/api/users/odd") == 4, 5)
+    soon(lambda: count(house, "/api/users/odd") == 4)
 
 
 def test_a_desk_that_is_killed_in_the_middle_loses_and_doubles_nothing(house: Tasktap, app: Run):
@@ -165,5 +165,5 @@ print(json.dumps(tasktap.stats()))
 """)  # fmt: skip
     assert house.successor("desk", desk) != desk
     assert (said["sent"], said["dropped"], said["rejected"]) == (3000, 0, 0)
-    soon(lambda: count(house, "/api/users/many") == 3000, 20)
+    soon(lambda: count(house, "/api/users/many") == 3000)
     assert os.getpid() not in house.pids()

@@ -228,9 +228,9 @@ def test_a_spool_keeps_what_waits_and_gives_it_when_the_desk_is_back(away: FakeD
     assert {path.stat().st_mode & 0o777 for path in (tmp_path / "spool").iterdir()} == {0o600}
     back = FakeDesk(away.port)
     one.put(item("new", "t-new"))
-    soon(lambda: len(back.tasks) == 301 and len(back.feedback) == 1, 10)
+    soon(lambda: len(back.tasks) == 301 and len(back.feedback) == 1)
     assert {task["task_id"] for task in back.tasks} == {"t-new", *(f"t-{number}" for number in range(300))}
-    soon(lambda: list((tmp_path / "spool").iterdir()) == [], 5)
+    soon(lambda: list((tmp_path / "spool").iterdir()) == [])
     back.close()
 
 
@@ -267,7 +267,7 @@ os.kill(os.getpid(), 9)
     app(f"""
 tasktap.init(base_url={away.url!r}, spool={str(tmp_path / "spool")!r})
 from tests.proc import soon
-soon(lambda: tasktap.stats()["sent"] == 1, 10)
+soon(lambda: tasktap.stats()["sent"] == 1)
 """)
     assert [task["task_id"] for task in back.tasks] == ["dead"]
     back.close()
@@ -387,5 +387,5 @@ def test_wrong_arguments_of_init_are_told_and_not_raised(desk: FakeDesk, caplog:
 def test_a_port_of_nobody_is_told_of_once_not_each_time(away: FakeDesk, sender: Make, caplog: pytest.LogCaptureFixture):
     one = sender(away.url)
     one.put(item("a"))
-    soon(lambda: one._failures > 1, 10)
+    soon(lambda: one._failures > 1)
     assert caplog.text.count("cannot be reached") == 1

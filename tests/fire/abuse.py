@@ -9,7 +9,7 @@ import re
 import socket
 import struct
 import tempfile
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,13 +20,14 @@ from tests.fire.memory import peak
 from tests.fire.traffic import LENGTH, MARK
 from tests.fire.verdict import every_task
 from tests.proc import Tasktap, slack
+from tests.sockets import PATIENCE
 from tests.upstream import STREAM_HEAD, chunk, event, ok
 
 CONFIG = """
 default_upstream = "fire"
 [upstreams.fire]
 url = "http://127.0.0.1:{port}"
-timeouts = {{ connect = 5, first_byte = 1.0, idle = 1.0 }}
+timeouts = {{ connect = 5, first_byte = 2.0, idle = 2.0 }}
 [upstreams.refused]
 url = "http://127.0.0.1:9"
 [listen]
@@ -59,10 +60,8 @@ async def _break_stream(at: int, writer: asyncio.StreamWriter) -> None:
     writer.close()
 
 
-async def _reset_stream(at: int, writer: asyncio.StreamWriter) -> None:
-    writer.write(STREAM[:at])
-    await asyncio.sleep(0.02)  # what was said is there before the reset, which takes what was not read
-    reset(writer)
+async def _begin_stream(at: int, writer: asyncio.StreamWriter) -> None:
+    writer.write(STREAM[:at])  # and `serve` resets it once the caller has the head: a reset takes what was not read
 
 
 def reset(writer: asyncio.StreamWriter) -> None:
@@ -140,10 +139,13 @@ class Kind:
     sees: frozenset[str]
     endings: frozenset[str]
     path: str = "/v1/chat/completions"
+    resets: bool = False  # the connection, once the caller has a head
 
 
-def kind(say: Say, arguments: range, sees: str, endings: str, path: str = "/v1/chat/completions") -> Kind:
-    return Kind(say, arguments, frozenset(sees.split()), frozenset(endings.split()), path)
+def kind(
+    say: Say, arguments: range, sees: str, endings: str, path: str = "/v1/chat/completions", *, resets: bool = False
+) -> Kind:
+    return Kind(say, arguments, frozenset(sees.split()), frozenset(endings.split()), path, resets)
 
 
 def kinds(long: bool) -> dict[str, Kind]:
@@ -159,7 +161,7 @@ def kinds(long: bool) -> dict[str, Kind]:
         "breaks-in-the-body": kind(_break_plain, range(plain_head, len(PLAIN), step), "cut", "upstream_broke"),
         "breaks-in-the-stream": kind(_break_stream, range(stream_head, marked, step), "cut", "upstream_broke"),
         "breaks-behind-the-marker": kind(_break_stream, range(marked, len(STREAM)), "cut", "upstream_broke completed"),
-        "resets-in-the-stream": kind(_reset_stream, range(stream_head, marked, step), "cut", "upstream_broke"),
+        "resets-in-the-stream": kind(_begin_stream, range(stream_head, marked, step), "cut", "upstream_broke", resets=True),
         "garbage": kind(_garbage, range(50 if long else 10), "502", "upstream_broke unreachable"),
         "wrong-length": kind(_wrong_length, range(3), "cut", "upstream_broke"),
         "endless-line": kind(_endless_line, range(3), "502", "upstream_broke"),
@@ -178,6 +180,7 @@ class Ground:
     house: Tasktap
     kinds: dict[str, Kind]
     called: dict[str, tuple[str, str]] = field(default_factory=dict)  # task id -> kind, what the caller saw
+    answered: dict[str, asyncio.Event] = field(default_factory=lambda: defaultdict(asyncio.Event))  # or never will be, by task id
     complaints: list[str] = field(default_factory=list)
     carried: Counter[str] = field(default_factory=Counter)  # calls that came to the upstream, by kind
 
@@ -189,6 +192,7 @@ class Ground:
                 seen = await self._hear(f"{self.kinds[name].path}", name, at, id)
         except TimeoutError:
             seen = "hung"
+        self.answered[id].set()
         self.called[id] = (name, seen)
         if seen not in self.kinds[name].sees:
             self.complaints.append(f"{id}: the caller saw {seen}")
@@ -199,6 +203,7 @@ class Ground:
             writer.write(request(path, f"X-Does: {name} {at}\r\nX-Task-Id: {id}\r\n"))
             head = await reader.readuntil(b"\r\n\r\n")
             status = head[9:12].decode()
+            self.answered[id].set()
             try:
                 if length := LENGTH.search(head):
                     await reader.readexactly(int(length[1]))
@@ -237,7 +242,11 @@ async def ground(folder: Path, known: dict[str, Kind]) -> AsyncIterator[Ground]:
                 asked = DOES.search(head)
                 assert asked is not None, head
                 found.carried[asked[1].decode()] += 1
-                await known[asked[1].decode()].say(int(asked[2]), writer)
+                wanted = known[name := asked[1].decode()]
+                await wanted.say(int(asked[2]), writer)
+                if wanted.resets:
+                    await found.answered[f"{name}.{int(asked[2])}"].wait()
+                    reset(writer)
         writer.close()
 
     upstream = await asyncio.start_server(serve, "127.0.0.1", 0, limit=1 << 20)
@@ -250,7 +259,7 @@ async def ground(folder: Path, known: dict[str, Kind]) -> AsyncIterator[Ground]:
         await asyncio.to_thread(house.kill_all)
         upstream.close()
         if serving:
-            await asyncio.wait(serving, timeout=5)
+            await asyncio.wait(serving, timeout=PATIENCE)
 
 
 @dataclass(frozen=True, slots=True)

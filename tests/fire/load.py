@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tests.fire.traffic import Caller, World, provide
 from tests.proc import Tasktap
+from tests.sockets import PATIENCE
 
 CONFIG = """
 default_upstream = "fire"
@@ -79,7 +80,7 @@ async def load(place: Path, ground: Ground) -> AsyncIterator[Load]:
         await asyncio.to_thread(house.kill_all)
         upstream.close()
         if serving:
-            await asyncio.wait(serving, timeout=5)  # their connections have ended
+            await asyncio.wait(serving, timeout=PATIENCE)  # their connections have ended
 
 
 def percentile(values: list[float], share: float) -> float:

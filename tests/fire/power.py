@@ -32,7 +32,6 @@ Seen = dict[str, tuple[str, str]]
 SHORT, LONG = 2, 40  # cuts
 BETWEEN_SECONDS = 1.5
 MOST_SECONDS = 480.0  # after which there is no other cut
-STOP_SECONDS = 5.0
 COPIES = 5  # tries to have one of a single moment
 DRAIN_SECONDS = 60.0
 
@@ -98,7 +97,7 @@ async def _copied(house: Tasktap, world: World, image: Path, copy: Path) -> Seen
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGSTOP)
     try:
-        await asyncio.to_thread(soon, lambda: all(map(_rests, everyone)), STOP_SECONDS, "all threads to stop")
+        await asyncio.to_thread(soon, lambda: all(map(_rests, everyone)), "all threads to stop")
         seen = dict(world.seen)
         for _ in range(COPIES):
             await asyncio.to_thread(places.run, "cp", "--sparse=always", str(image), str(copy))
@@ -133,7 +132,7 @@ async def _left(folder: Path, copy: Path, seen: Seen, ground: Ground) -> Cut:
         try:
             await asyncio.to_thread(house.start)
             journal = house.data / "journal"
-            await asyncio.to_thread(soon, lambda: not list(journal.glob("*.journal")), DRAIN_SECONDS, "the journal to be stored")
+            await asyncio.to_thread(soon, lambda: not list(journal.glob("*.journal")), "the journal to be stored", DRAIN_SECONDS)
             code = await asyncio.to_thread(house.stop)
         finally:
             await asyncio.to_thread(house.kill_all)

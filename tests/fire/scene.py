@@ -21,11 +21,11 @@ from proxy.task import Which
 from tests.fire.traffic import MARK, Answer, answer, provide
 from tests.fire.verdict import CUT_ENDINGS, every_task, some
 from tests.proc import Tasktap
-from tests.sockets import Body, Cut, Wire
+from tests.sockets import PATIENCE, Body, Cut, Wire
 
 CALLERS = 3
 PIECE = 9000  # bytes of an upload's piece: a round of uploads fills a journal segment of 64 KiB
-SLOWEST = 8.0  # seconds that a call may take while a relay is killed and started again
+SLOWEST = 20.0  # seconds that a call may take while a relay is killed and started again
 BROKEN_ENDINGS = {"upload_incomplete", "unreachable", "upstream_broke"}
 STUMBLED = "the record is not whole"
 
@@ -42,7 +42,7 @@ def providing() -> Iterator[int]:
     finally:
         server.close()
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(5)
+        thread.join(PATIENCE)
         left = asyncio.all_tasks(loop)
         for task in left:
             task.cancel()

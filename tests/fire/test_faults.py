@@ -30,6 +30,7 @@ def test_every_fault_point_fails_or_is_killed_in_some_plan() -> None:
     assert failed == set(POINTS)
 
 
+@pytest.mark.timed
 def test_calls_flow_and_lapses_are_counted_while_the_journal_hangs(tmp_path: Path) -> None:
     seen = tmp_path / "seen"
     fault = "journal.write:3:hang"

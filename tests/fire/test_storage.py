@@ -38,8 +38,8 @@ def test_a_relay_that_dies_while_the_disk_is_full_is_back_and_its_supervisor_liv
             relay, supervisor = house.pid("relay"), house.pid("supervisor")
             filler = places.fill(place)
             os.kill(relay, signal.SIGKILL)
-            soon(lambda: len([pid for pid in family(supervisor) if alive(pid)]) == 3, 10, "another relay")
-            soon(lambda: scene.one("plain").delivered, 10, "an answer")
+            soon(lambda: len([pid for pid in family(supervisor) if alive(pid)]) == 3, "another relay")
+            soon(lambda: scene.one("plain").delivered, "an answer")
             assert house.pid("relay") == relay, "run.json was written: the disk was not full"
             filler.unlink()
             house.successor("relay", relay)

@@ -21,7 +21,7 @@ CUT_ENDINGS = {"proxy_died", "completed", "upstream_error", "stopped"}  # an end
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """The findings. `complaints` is empty when every promise was kept."""
+    """The findings. `complaints` is empty when every promise was kept but that of time, which `late` is about."""
 
     delivered: int
     stored: int
@@ -30,6 +30,12 @@ class Verdict:
     complaints: tuple[str, ...]
     endings: dict[str, int] = field(default_factory=dict)
     behind: tuple[float, ...] = ()  # seconds that the record of each stream that a kill cut was behind it, sorted
+
+    @property
+    def late(self) -> list[str]:
+        """Empty when no record of a stream was further behind it than is promised."""
+        late = [f"{each:.3f} s" for each in self.behind if each > BEHIND_SECONDS * slack()]
+        return some("records of cut streams are too far behind", late)
 
     def __str__(self) -> str:
         found = f"delivered {self.delivered}, stored {self.stored}, doubled {len(self.doubled)}, lost {len(self.lost)}"
@@ -118,9 +124,6 @@ async def judge(data: Path, world: World, excuse: Excuse | None = None) -> Verdi
     complaints = [
         *some("delivered answers are lost", [id for id in lost if id in begun]),
         *some("tasks are doubled", doubled),
-        *some(
-            "records of cut streams are too far behind", [f"{each:.3f} s" for each in behind if each > BEHIND_SECONDS * slack()]
-        ),
         *some("tasks ended before they began", backwards),
         *some("bodies differ from what was delivered", unlike),
         *some("delivered calls have another ending", ended),

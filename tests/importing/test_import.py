@@ -160,7 +160,7 @@ def test_through_a_running_desk_tasks_are_there_when_the_command_ends(tmp_path: 
     with serving(tmp_path) as house:
         said = report(house.data, "--config", str(house.config), str(file))
         assert (said["stored"], said["rejected"]) == (700, 0)
-        assert soon(lambda: house.fetch("/api/tasks/t-699")[0] == 200, 5)
+        assert soon(lambda: house.fetch("/api/tasks/t-699")[0] == 200)
         again = report(house.data, "--config", str(house.config), str(file))
         assert (again["stored"], again["merged"]) == (0, 700)
         assert house.get("/api/sessions/s-1")["task_count"] == 3
@@ -184,7 +184,7 @@ def test_a_run_that_is_killed_loses_nothing_and_doubles_nothing(tmp_path: Path):
     data = tmp_path / "data"
     command = [sys.executable, "-m", "proxy", "import", str(file), "--data-dir", str(data)]
     process = subprocess.Popen(command, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    soon(lambda: process.poll() is not None or list(data.glob("imports/*.json")), 30)
+    soon(lambda: process.poll() is not None or list(data.glob("imports/*.json")))
     process.kill()
     process.wait()
     said = report(data, str(file))

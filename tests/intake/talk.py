@@ -7,7 +7,8 @@ import urllib.error
 import urllib.request
 from typing import Any
 
-from tests.proc import Tasktap, slack
+from tests.proc import Tasktap
+from tests.sockets import PATIENCE
 
 _straight = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -18,7 +19,7 @@ def send(url: str, body: Any, method: str = "POST", **headers: str) -> tuple[int
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     request = urllib.request.Request(url, data, {"Content-Type": "application/json", **named}, method=method)
     try:
-        with _straight.open(request, timeout=10 * slack()) as answer:
+        with _straight.open(request, timeout=PATIENCE) as answer:
             return answer.status, json.loads(answer.read() or b"null")
     except urllib.error.HTTPError as refused:
         with refused:

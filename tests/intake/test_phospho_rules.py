@@ -28,7 +28,7 @@ def task_of(house: Tasktap, id: str) -> Any:
         status, found = send(f"{house.run['desk']}/api/tasks/{id}", b"", "GET", Authorization="Bearer k")
         return found if status == 200 else None
 
-    return soon(look, 5, f"task {id}")
+    return soon(look, f"task {id}")
 
 
 @pytest.mark.parametrize("path", ["/v2", "//v2", "/v2/v2", "/v0", "/phospho/v2", "/a/b//v2"])

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.intake.talk import send
-from tests.proc import Tasktap, serving, soon
+from tests.proc import Tasktap, files, serving, soon
 from tests.upstream import Upstream
 
 openai = pytest.importorskip("openai", reason="the SDK is needed: pip install -e '.[dev]'")
@@ -31,7 +30,8 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tasktap]:
             messages = [{"role": "system", "content": "S"}, {"role": "user", "content": f"question {number}"}]
             body = {"model": "gpt-x", "messages": messages, "metadata": {"even": str(number % 2 == 0)}, "temperature": 0.5}
             assert send(f"{running.run['calls']}/v1/chat/completions", body)[0] == 200
-        soon(lambda: running.fetch("/readyz")[0] == 200, 10)
+        asked = f"{running.run['desk']}/api/status"
+        soon(lambda: send(asked, None, "GET", Authorization="Bearer desk-key")[1]["calls"]["stored"] == 5, "the calls, stored")
         yield running
     upstream.close()
 
@@ -39,7 +39,6 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tasktap]:
 @pytest.fixture
 def completions(house: Tasktap) -> Iterator[object]:
     with openai.OpenAI(base_url=house.run["calls"] + "/tasktap/v1", api_key="desk-key", max_retries=0) as client:
-        soon(lambda: len(list(client.chat.completions.list())) >= 4, what="the calls, stored")
         yield client.chat.completions
 
 
@@ -76,7 +75,7 @@ def test_these_questions_are_no_tasks_and_count_nowhere(completions, house):
     list(completions.list())
     after = send(f"{house.run['desk']}/api/status", None, "GET", Authorization="Bearer desk-key")[1]["calls"]
     assert (before["carried"], before["lost"]) == (after["carried"], after["lost"]) == (5, 0)
-    assert not [path for path in Path(house.data).rglob("*") if path.is_file() and b"/tasktap/v1" in path.read_bytes()]
+    assert not [name for name, data in files(house.data).items() if b"/tasktap/v1" in data]
 
 
 def test_the_record_is_read_only_with_the_desks_key_and_by_the_desks_names(house):
@@ -94,9 +93,9 @@ def test_whoever_may_only_call_does_not_read(tmp_path):
     house.command = lambda: [*Tasktap.command(house)[:-4], "--calls", "0.0.0.0:0", "--desk", "127.0.0.1:0"]  # type: ignore[method-assign]
     house.start()
     try:
-        soon(lambda: house.fetch("/readyz")[0] == 200, 10)
+        soon(lambda: house.fetch("/readyz")[0] == 200)
         port = house.address("calls")[1]
         assert send(f"http://127.0.0.1:{port}/tasktap/v1/chat/completions", None, "GET")[0] == 403
-        assert soon(lambda: send(f"{house.run['desk']}/api/tasks", None, "GET")[0] == 200, 10)
+        assert soon(lambda: send(f"{house.run['desk']}/api/tasks", None, "GET")[0] == 200)
     finally:
         house.stop()

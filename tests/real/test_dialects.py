@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
-from tests.proc import Tasktap, clean_environment, serving, soon
+from tests.proc import Tasktap, clean_environment, files, serving, soon
 from tests.real.conftest import HERE, KEY, SDK_SECONDS, Sdk, piece
 from tests.tapes.tape import Tape, tapes
 from tests.upstream import Upstream
@@ -178,6 +177,6 @@ def test_each_task_is_what_the_sdk_understood(
 
 def test_the_key_that_these_sdks_sent_is_in_nothing_that_was_written(house: Tasktap) -> None:
     house.quiet()
-    files = [path for path in Path(house.data).rglob("*") if path.is_file()]
-    assert files
-    assert not [path.name for path in files if KEY.encode() in path.read_bytes()]
+    written = files(house.data)
+    assert written
+    assert not [name for name, data in written.items() if KEY.encode() in data]

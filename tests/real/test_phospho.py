@@ -66,7 +66,7 @@ def of(house: Tasktap, session: str, count: int = 1) -> list[dict[str, Any]]:
         ids = [item["id"] for item in house.get(f"/api/tasks?session_id={session}")["items"]]
         return ids[::-1] if len(ids) == count else None
 
-    return [house.task(id) for id in soon(look, 5, f"{count} tasks of {session}")]
+    return [house.task(id) for id in soon(look, f"{count} tasks of {session}")]
 
 
 def figures(task: dict[str, Any]) -> dict[str, int]:
@@ -149,7 +149,7 @@ def test_ollamas_lines(run: Run, house: Tasktap, mode: str) -> None:
 
 def test_wrapped_functions(run: Run, house: Tasktap) -> None:
     run("wraps", house.run["desk"])
-    tasks = soon(lambda: items if len(items := house.get("/api/tasks?project_id=wraps")["items"]) == 5 else None, 5)
+    tasks = soon(lambda: items if len(items := house.get("/api/tasks?project_id=wraps")["items"]) == 5 else None)
     outputs = sorted(task["output"] for task in tasks)
     assert outputs == ["Hello there!", "Hello there!", 'look({"q":1})', "the answer", "the answer"]
     assert {task["input"] for task in tasks} == {"Explain quantum computers."}
@@ -184,7 +184,7 @@ def test_the_same_task_twice_with_and_without_a_flush(run: Run, house: Tasktap) 
 
 def test_a_batch_of_megabytes(run: Run, house: Tasktap) -> None:
     run("large", house.run["desk"])
-    task = house.task("large-1", within=10)
+    task = house.task("large-1")
     assert (len(task["input"]), len(task["output"])) == (1_500_000, 700_000)
 
 
@@ -226,7 +226,7 @@ def test_spans_of_a_tracer_belong_to_its_task(run: Run, house: Tasktap) -> None:
         found = [task for task in house.get("/api/tasks")["items"] if task["kind"] == "step" and task["name"] == "look"]
         return found[0] if found else None
 
-    step = soon(look, 10)
+    step = soon(look)
     assert (step["parent_task_id"], step["session_id"], step["model_requested"]) == ("tr-1", "traced", "gpt-x")
     assert step["usage"]["input_tokens"] == 5
 

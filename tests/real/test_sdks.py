@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.proc import READABLE_SECONDS, Tasktap, soon
+from tests.proc import Tasktap, files, soon
 from tests.real.conftest import KEY, Sdk
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(180)]
@@ -30,7 +29,7 @@ def of_session(house: Tasktap, session: str, count: int) -> dict[str, dict[str, 
         items: list[dict[str, Any]] = house.get(f"/api/tasks?session_id={session}")["items"]
         return items if len(items) >= count else None
 
-    return {item["input"]: house.task(item["id"]) for item in soon(look, READABLE_SECONDS, f"{count} tasks of {session}")}
+    return {item["input"]: house.task(item["id"]) for item in soon(look, f"{count} tasks of {session}")}
 
 
 def settled(value: Any) -> Any:
@@ -100,7 +99,7 @@ def test_what_the_sdk_understands_is_the_same_with_tasktap_between(
     assert through[4]["error"]["status"] == 400
     assert all("error" not in result for number, result in enumerate(through) if number != 4)
 
-    tasks = soon(lambda: at_least(house.get("/api/tasks?limit=100")["items"], f"compared {name}", len(jobs)), READABLE_SECONDS)
+    tasks = soon(lambda: at_least(house.get("/api/tasks?limit=100")["items"], f"compared {name}", len(jobs)))
     endings = sorted(task["ending"] for task in tasks)
     assert endings == ["completed"] * (len(jobs) - 1) + ["upstream_error"]
     twice = next(task for task in tasks if task["input"] == "two of them")
@@ -133,7 +132,7 @@ def test_the_key_that_the_sdk_sent_is_in_nothing_that_was_written(sdk_named: Cal
     assert "whole" in answer
     task = of_session(house, "keyed", 1)["keep my key"]
     assert task["caller_key"]
-    files = [path for path in Path(house.data).rglob("*") if path.is_file()]
-    assert files
-    assert not [path.name for path in files if KEY.encode() in path.read_bytes()]
+    written = files(house.data)
+    assert written
+    assert not [name for name, data in written.items() if KEY.encode() in data]
     assert KEY not in house.written()

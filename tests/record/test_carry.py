@@ -15,6 +15,7 @@ from proxy.record.journal import Journal, JournalSettings
 from proxy.record.relay import Relay, RelaySettings
 from proxy.record.tap import TapSettings
 from proxy.record.upstream import UpstreamSettings
+from tests.sockets import PATIENCE
 
 ASKED = b"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}"
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\ne\r\ndata: [DONE]\n\n\r\n"
@@ -52,7 +53,7 @@ class House:
     def __init__(self, path) -> None:
         self.board = Board.made()
         row = self.board.row(1)
-        self.journal = Journal(JournalSettings(directory=path, patience=30), "run0w0s1", row)
+        self.journal = Journal(JournalSettings(directory=path, patience=PATIENCE), "run0w0s1", row)
         upstreams = (UpstreamSettings("openai", "http://127.0.0.1:1"),)
         settings = RelaySettings("run0w0s1", upstreams, "openai", TapSettings(1 << 20, b"p" * 32), Rules())
         self.relay = Relay(settings, self.journal, row)
@@ -78,7 +79,7 @@ async def test_a_caller_that_leaves_has_the_whole_answer_only_where_its_marker_w
     house.connection.data_received(ANSWER)  # held until the journal has the mark
     assert house.down.written == b""
     if delivered:
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(PATIENCE):
             while b"[DONE]" not in house.down.written:
                 await asyncio.sleep(0)
     await house.close()
@@ -95,7 +96,7 @@ async def test_an_answer_that_did_not_say_it_was_the_last_is_not_when_the_relay_
     down = house.down
 
     async def answered(times: int) -> None:
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(PATIENCE):
             while down.written.count(b"}") < times:
                 await asyncio.sleep(0)
 
@@ -135,7 +136,7 @@ async def test_bytes_for_a_caller_keep_their_order_however_full_its_socket_is(tm
         for piece in pieces[written:]:
             caller.write(piece)
         everything = b"".join(pieces)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while len(got) < len(everything):
                 got += await loop.sock_recv(theirs, 1 << 20)
         assert got == everything

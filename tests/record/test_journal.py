@@ -14,6 +14,7 @@ from proxy.record.frames import HEADER_SIZE, Kind, frame, records
 from proxy.record.journal import FIRST_BYTES, MOST_FLUSHES, Journal, JournalSettings
 from proxy.record.segments import BLOCK, MOST_CALLS, Tail, epochs
 from proxy.record.spares import retire
+from tests.sockets import PATIENCE
 
 EPOCH, NEXT = "run0w0s1", "run0w0s2"
 
@@ -27,9 +28,9 @@ def row():
 
 @pytest.fixture
 async def journal(tmp_path, row):
-    made = Journal(JournalSettings(directory=tmp_path, segment_bytes=64 * 1024, patience=30), EPOCH, row)
+    made = Journal(JournalSettings(directory=tmp_path, segment_bytes=64 * 1024, patience=PATIENCE), EPOCH, row)
     yield made
-    await made.close(30)
+    await made.close(PATIENCE)
 
 
 async def written(journal: Journal, sequence: int) -> None:
@@ -55,7 +56,7 @@ async def test_a_record_is_in_the_file_when_its_waiter_is_called(journal, tmp_pa
 
 async def test_a_record_that_nobody_waits_for_is_written_all_the_same(journal, tmp_path):
     sequence = journal.append(Kind.DATA, 1, b"a piece")
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(PATIENCE):
         while journal.must_wait(sequence):
             await asyncio.sleep(0.005)
 
@@ -73,11 +74,11 @@ async def test_records_keep_their_order_over_many_segments(journal, tmp_path):
 
 async def test_a_segment_that_was_made_blank_is_written_again(tmp_path, row):
     size = 4 << 20
-    settings = JournalSettings(directory=tmp_path, segment_bytes=size, patience=30)
+    settings = JournalSettings(directory=tmp_path, segment_bytes=size, patience=PATIENCE)
     first = Journal(settings, EPOCH, row)
     for length in (FIRST_BYTES - 1000, size - 1000):
         await written(first, first.append(Kind.DATA, 1, b"o" * length))
-    await first.close(30)
+    await first.close(PATIENCE)
     small, path = sorted(tmp_path.glob("*.journal"))
     small.unlink()
     file = path.stat().st_ino
@@ -86,7 +87,7 @@ async def test_a_segment_that_was_made_blank_is_written_again(tmp_path, row):
     second = Journal(settings, NEXT, row)
     await written(second, second.append(Kind.DATA, 2, b"n" * (FIRST_BYTES - 1000)))
     await written(second, second.append(Kind.DATA, 3, b"n" * 2000))
-    await second.close(30)
+    await second.close(PATIENCE)
 
     small, path = sorted(tmp_path.iterdir())
     assert (path.name, path.stat().st_ino) == (f"{NEXT}-00000001.journal", file)
@@ -95,11 +96,11 @@ async def test_a_segment_that_was_made_blank_is_written_again(tmp_path, row):
 
 
 async def test_a_journal_that_has_closed_has_let_go_of_its_segment(tmp_path, row):
-    made = Journal(JournalSettings(directory=tmp_path, segment_bytes=64 * 1024, patience=30), EPOCH, row)
+    made = Journal(JournalSettings(directory=tmp_path, segment_bytes=64 * 1024, patience=PATIENCE), EPOCH, row)
     await written(made, made.append(Kind.DATA, 1, b"a piece"))
     (path,) = tmp_path.glob("*.journal")
     with path.open("rb") as file:
-        assert await made.close(30)
+        assert await made.close(PATIENCE)
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # at once: its thread has had no time since
 
 
@@ -118,7 +119,7 @@ async def test_of_many_flushes_that_are_due_what_has_come_meanwhile_is_not_kept_
     for _ in range(100):
         journal.later(flush)
     turn()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while sum(turns) < 100:
             await asyncio.sleep(0.005)
     running = False
@@ -126,10 +127,10 @@ async def test_of_many_flushes_that_are_due_what_has_come_meanwhile_is_not_kept_
 
 
 async def test_the_first_segment_is_small_and_those_behind_it_are_what_was_asked_for(tmp_path, row):
-    journal = Journal(JournalSettings(directory=tmp_path, segment_bytes=4 << 20, patience=30), EPOCH, row)
+    journal = Journal(JournalSettings(directory=tmp_path, segment_bytes=4 << 20, patience=PATIENCE), EPOCH, row)
     for _ in range(3):
         await written(journal, journal.append(Kind.DATA, 1, bytes(700_000)))
-    await journal.close(30)
+    await journal.close(PATIENCE)
     assert [path.stat().st_size for path in sorted(tmp_path.iterdir())] == [FIRST_BYTES, 4 << 20]
 
 
@@ -159,13 +160,22 @@ async def test_a_disk_that_cannot_be_written_costs_a_lapse_and_no_call_and_no_re
     assert not journal.must_wait(journal.append(Kind.END, 1, b"end"))  # nobody waits for a disk that is known to hang
     assert row[Column.LAPSES] == 2
     directory.mkdir()
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(PATIENCE):
         while journal.durable < 2:
             await asyncio.sleep(0.01)
     assert not journal.stalled
     assert row[Column.STALLED] == 0
     assert [payload for _, _, payload in on_disk(directory)] == [b"one", b"end"]
-    assert await journal.close(30)
+    assert await journal.close(PATIENCE)
+
+
+async def test_a_journal_is_closed_once_and_again_at_once(journal):
+    journal.append(Kind.BEGIN, 1, b"begun")
+    assert await journal.close(PATIENCE)
+    async with asyncio.timeout(PATIENCE / 2):
+        assert await journal.close(PATIENCE)
+    journal.append(Kind.END, 1, b"too late")
+    assert not await journal.close(PATIENCE)
 
 
 async def test_with_durability_none_nobody_ever_waits(tmp_path, row):
@@ -173,7 +183,7 @@ async def test_with_durability_none_nobody_ever_waits(tmp_path, row):
 
     assert not journal.must_wait(journal.append(Kind.END, 1, b""))
     assert row[Column.LAPSES] == 0
-    assert await journal.close(30)
+    assert await journal.close(PATIENCE)
     assert len(on_disk(tmp_path)) == 1
 
 
@@ -193,11 +203,11 @@ async def test_a_full_journal_drops_bodies_first_and_takes_them_again_when_it_is
 
     for path in tmp_path.glob("*.journal"):
         path.unlink()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while not journal.has_room:
             await written(journal, journal.append(Kind.DATA, 1, b"x"))
             await asyncio.sleep(0.05)
-    await journal.close(30)
+    await journal.close(PATIENCE)
 
 
 async def test_the_reader_gives_a_call_once_its_end_is_there_and_not_before(journal, tmp_path):
@@ -215,14 +225,14 @@ async def test_the_reader_gives_a_call_once_its_end_is_there_and_not_before(jour
 
 
 async def test_when_the_writer_is_gone_unfinished_calls_are_given_as_they_are(tmp_path, row):
-    journal = Journal(JournalSettings(directory=tmp_path, patience=30), EPOCH, row)
+    journal = Journal(JournalSettings(directory=tmp_path, patience=PATIENCE), EPOCH, row)
     journal.append(Kind.BEGIN, 1, b"b")
     await written(journal, journal.append(Kind.DATA, 1, b"d"))
     tail = Tail(tmp_path, EPOCH)
     assert list(tail.read([0], 1 << 20)) == []
 
-    await journal.close(30)
-    async with asyncio.timeout(2):
+    await journal.close(PATIENCE)
+    async with asyncio.timeout(PATIENCE):
         while not (drafts := list(tail.read([0], 1 << 20))):
             await asyncio.sleep(0.005)
 
@@ -236,17 +246,17 @@ async def test_when_the_writer_is_gone_unfinished_calls_are_given_as_they_are(tm
 
 @pytest.mark.parametrize("cut", [1, 10, 20, 21, 30, 40])
 async def test_a_torn_tail_is_cut_off(tmp_path, row, cut):
-    journal = Journal(JournalSettings(directory=tmp_path, patience=30), EPOCH, row)
+    journal = Journal(JournalSettings(directory=tmp_path, patience=PATIENCE), EPOCH, row)
     journal.append(Kind.BEGIN, 1, b"first")
     await written(journal, journal.append(Kind.BEGIN, 2, b"second payload"))
-    await journal.close(30)
+    await journal.close(PATIENCE)
     path = tmp_path / f"{EPOCH}-00000000.journal"
     whole = HEADER_SIZE + 5
     data = path.read_bytes()
     path.write_bytes(data[: whole + cut] + b"\0" * 1000)
 
     tail = Tail(tmp_path, EPOCH)
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(PATIENCE):
         while not tail.ended:
             drafts = list(tail.read([0], 1 << 20))
 
@@ -286,11 +296,11 @@ def test_a_long_segment_is_read_some_calls_at_a_time_and_each_call_once(tmp_path
 
 
 async def test_damage_inside_is_counted_and_what_is_behind_it_is_read(tmp_path, row):
-    journal = Journal(JournalSettings(directory=tmp_path, patience=30), EPOCH, row)
+    journal = Journal(JournalSettings(directory=tmp_path, patience=PATIENCE), EPOCH, row)
     for number in range(3):
         journal.append(Kind.BEGIN, number, b"payload %d" % number)
     await written(journal, journal.append(Kind.END, 0, b""))
-    await journal.close(30)
+    await journal.close(PATIENCE)
     path = tmp_path / f"{EPOCH}-00000000.journal"
     data = bytearray(path.read_bytes())
     data[HEADER_SIZE + 9 + HEADER_SIZE + 3] ^= 0xFF  # in the second record's payload
@@ -324,7 +334,7 @@ async def damageable(tmp_path, row):
         journal.append(Kind.BEGIN, number, b"call %d, " % number * 5)
         last = journal.append(Kind.END, number, b"ended %d" % number)
     await written(journal, last)
-    await journal.close(30)
+    await journal.close(PATIENCE)
     path = tmp_path / f"{EPOCH}-00000000.journal"
     data = path.read_bytes().rstrip(b"\0")
     return data, [record.offset for record in records(data)], path
@@ -377,13 +387,13 @@ class BadDisk:
 
 async def three_calls(tmp_path, row, end: bool) -> tuple[Journal, BadDisk]:
     """A journal of three long calls; the disk cannot read a part of the second."""
-    journal = Journal(JournalSettings(directory=tmp_path, patience=30), EPOCH, row)
+    journal = Journal(JournalSettings(directory=tmp_path, patience=PATIENCE), EPOCH, row)
     for number in range(3):
         journal.append(Kind.BEGIN, number, b"%d" % number * BIG)
         last = journal.append(Kind.END, number, b"{}")
     await written(journal, last)
     if end:
-        await journal.close(30)
+        await journal.close(PATIENCE)
     place = BIG + BLOCK + (-BIG % BLOCK)
     return journal, BadDisk(place, place + BLOCK)
 
@@ -393,7 +403,7 @@ async def test_a_place_that_cannot_be_read_for_long_costs_the_call_that_is_there
     journal, disk = await three_calls(tmp_path, row, end)
     tail = Tail(tmp_path, EPOCH, disk.pread, 0.05)
     drafts, errors = [], 0
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while len(drafts) < 2:
             try:
                 drafts += tail.read([0], 1 << 20)
@@ -404,7 +414,7 @@ async def test_a_place_that_cannot_be_read_for_long_costs_the_call_that_is_there
     assert [draft.records[0].payload[:1] for draft in drafts] == [b"0", b"2"]
     assert tail.damaged == HEADER_SIZE + BIG
     tail.close()
-    await journal.close(30)
+    await journal.close(PATIENCE)
 
 
 async def test_a_place_that_can_be_read_again_in_time_costs_nothing(tmp_path, row):
@@ -422,7 +432,7 @@ async def test_a_place_that_can_be_read_again_in_time_costs_nothing(tmp_path, ro
 
 
 async def test_where_a_disk_cannot_read_what_was_never_written_the_reader_waits(tmp_path, row):
-    journal = Journal(JournalSettings(directory=tmp_path, patience=30), EPOCH, row)
+    journal = Journal(JournalSettings(directory=tmp_path, patience=PATIENCE), EPOCH, row)
     await written(journal, journal.append(Kind.END, 1, b"{}"))
     tail = Tail(tmp_path, EPOCH, BadDisk(BLOCK, 2 * BLOCK).pread, 0)
     assert list(tail.read([0], 1 << 20)) == []
@@ -433,14 +443,14 @@ async def test_where_a_disk_cannot_read_what_was_never_written_the_reader_waits(
     [draft] = tail.read([0], 1 << 20)
     assert draft.records[0].payload == b"3"
     tail.close()
-    await journal.close(30)
+    await journal.close(PATIENCE)
 
 
 async def test_a_second_start_writes_files_of_its_own(tmp_path, row):
     for epoch in ("run0w0s1", "run0w0s2"):
-        journal = Journal(JournalSettings(directory=tmp_path, patience=30), epoch, row)
+        journal = Journal(JournalSettings(directory=tmp_path, patience=PATIENCE), epoch, row)
         await written(journal, journal.append(Kind.BEGIN, 1, b""))
-        await journal.close(30)
+        await journal.close(PATIENCE)
 
     assert epochs(tmp_path) == {"run0w0s1": [0], "run0w0s2": [0]}
     shutil.rmtree(tmp_path)

@@ -10,6 +10,7 @@ from proxy.record.board import Board
 from proxy.record.frames import Kind, records
 from proxy.record.journal import Journal, JournalSettings
 from proxy.record.segments import Tail, epochs
+from tests.sockets import PATIENCE
 
 EPOCH = "run0w0s1"
 BIG = b"x" * 30_000  # two of them fill a segment
@@ -34,8 +35,8 @@ async def numbers_written(directory, durability: str, batches: list[list[int]]) 
         for number in batch:
             sequence = journal.append(Kind.DATA, number, BIG)
         journal.wait(sequence, lambda done=done: done.set_result(None))
-        await asyncio.wait_for(done, 4)
-    assert await journal.close(30)
+        await asyncio.wait_for(done, PATIENCE)
+    assert await journal.close(PATIENCE)
     os.close(board.fd)
     paths = sorted(directory.iterdir())
     assert all(path.suffix == ".journal" for path in paths), paths
@@ -60,9 +61,9 @@ async def test_a_call_that_fails_when_it_is_released_keeps_nobody_else_waiting(t
     sequence = journal.append(Kind.END, 1, b"")
     journal.wait(sequence, lambda: 1 // 0)
     journal.wait(sequence, lambda: done.set_result(None))
-    await asyncio.wait_for(done, 2)
+    await asyncio.wait_for(done, PATIENCE)
     assert said == ["what had waited for the journal failed"]
-    await journal.close(30)
+    await journal.close(PATIENCE)
     os.close(board.fd)
 
 
@@ -72,7 +73,7 @@ async def test_a_reader_that_fails_half_way_takes_every_record_once(strike, tmp_
     for number in range(1, 6):
         journal.append(Kind.BEGIN, number, b"begun")
         journal.append(Kind.END, number, b"{}")
-    await journal.close(30)
+    await journal.close(PATIENCE)
     os.close(board.fd)
     strike("recorder.record:1:eio,recorder.record:4:raise,recorder.record:8:memory")
     tail = Tail(tmp_path, EPOCH)

@@ -18,6 +18,7 @@ from proxy.record.recorder import LONGEST_REST, RUN_TASKS, Recorder
 from proxy.store import StoreRejected, StoreUnavailable
 from proxy.store.memory import MemoryStore
 from proxy.task import Ending, Forget, Task
+from tests.sockets import PATIENCE
 
 RUN = "0123456789abcdef"
 EPOCH = f"{RUN}w0s1"
@@ -59,7 +60,7 @@ class House:
         self.recovered = 0
         self.pulse = 0  # other than 0, it is what the recorder feels whatever a relay does
         self.recorder = self.new_recorder()
-        self.journal = Journal(JournalSettings(directory=tmp_path / "journal", patience=30), EPOCH, self.row)
+        self.journal = Journal(JournalSettings(directory=tmp_path / "journal", patience=PATIENCE), EPOCH, self.row)
 
     def new_recorder(self) -> Recorder:
         return Recorder(
@@ -87,14 +88,14 @@ class House:
         await done
 
     async def relay_ends(self) -> None:
-        await self.journal.close(30)
+        await self.journal.close(PATIENCE)
         self.row[Column.DEAD] = 1
 
     def status(self):
         return status(self.board, self.recorder, RUN, self.recovered)
 
     async def close(self) -> None:
-        await self.journal.close(30)
+        await self.journal.close(PATIENCE)
         await self.recorder.close()
         os.close(self.board.fd)
 
@@ -115,7 +116,7 @@ class Counted:
         return worked
 
     async def reached(self, count: int) -> None:
-        async with asyncio.timeout(20), self._turn:
+        async with asyncio.timeout(PATIENCE), self._turn:
             await self._turn.wait_for(lambda: self._done >= count)
 
 
@@ -149,6 +150,7 @@ async def test_the_journal_is_forgotten_after_it_is_stored_and_its_writer_is_gon
     assert await house.store.stored(EPOCH) == 2
 
 
+@pytest.mark.timed
 async def test_while_relays_do_nothing_their_journals_are_looked_at_a_few_times_a_second(house):
     await house.carried("t1")
     house.recorder.step = counted = Counted(house.recorder.step)  # type: ignore[method-assign]
@@ -244,11 +246,11 @@ async def test_the_status_adds_up_at_every_step(house):
 
 
 async def test_calls_of_an_earlier_run_are_recovered_and_counted_apart(house):
-    other = Journal(JournalSettings(directory=house.path / "journal", patience=30), "f" * 16 + "w0s1", house.board.row(2))
+    other = Journal(JournalSettings(directory=house.path / "journal", patience=PATIENCE), "f" * 16 + "w0s1", house.board.row(2))
     other.append(Kind.BEGIN, 1, begin(1, "old"))
-    await other.close(30)
+    await other.close(PATIENCE)
     await house.carried("new")
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(PATIENCE):
         while house.recovered < 1:
             await house.recorder.step()
 
@@ -260,11 +262,11 @@ async def test_earlier_runs_are_stored_one_after_the_other_so_that_a_desk_that_d
     """It could never store what it only read, and would read all of it anew each time."""
     directory = house.path / "journal"
     for run in range(3):
-        other = Journal(JournalSettings(directory=directory, patience=30), f"{run:016x}w0s1", house.board.row(2))
+        other = Journal(JournalSettings(directory=directory, patience=PATIENCE), f"{run:016x}w0s1", house.board.row(2))
         for number in range(1, RUN_TASKS + 1):
             other.append(Kind.BEGIN, number, begin(number, f"old-{run}-{number}"))
             other.append(Kind.WHOLE, number, whole())
-        await other.close(30)
+        await other.close(PATIENCE)
     await house.carried("new")
     for run in range(3):
         await house.recorder.step()
@@ -374,8 +376,8 @@ def test_times_of_a_call_come_from_one_monotonic_clock():
 async def test_a_call_that_runs_for_long_does_not_hold_the_journal_back(tmp_path):
     """A stream goes on over many segments; the desk is even restarted in between; nothing of it is missing or doubled."""
     house = House(tmp_path)
-    await house.journal.close(30)
-    settings = JournalSettings(directory=tmp_path / "journal", segment_bytes=64 * 1024, patience=30)
+    await house.journal.close(PATIENCE)
+    settings = JournalSettings(directory=tmp_path / "journal", segment_bytes=64 * 1024, patience=PATIENCE)
     house.journal = Journal(settings, EPOCH, house.row)
     house.journal.append(Kind.BEGIN, 1, begin(1, "long"))
     house.journal.append(Kind.HEAD, 1, pack_head(b"200 OK\r\n\r\n", b"0 "))
@@ -408,9 +410,9 @@ async def test_a_call_that_runs_for_long_does_not_hold_the_journal_back(tmp_path
 
 async def test_a_part_whose_relay_died_becomes_a_task(tmp_path):
     house = House(tmp_path)
-    await house.journal.close(30)
+    await house.journal.close(PATIENCE)
     house.journal = Journal(
-        JournalSettings(directory=tmp_path / "journal", segment_bytes=64 * 1024, patience=30), EPOCH, house.row
+        JournalSettings(directory=tmp_path / "journal", segment_bytes=64 * 1024, patience=PATIENCE), EPOCH, house.row
     )
     house.journal.append(Kind.BEGIN, 1, begin(1, "long"))
     house.row[Column.BEGUN] = 1

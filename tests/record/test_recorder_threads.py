@@ -16,6 +16,7 @@ from proxy.record.threads import Threads
 from proxy.store import StoreUnavailable
 from proxy.store.memory import MemoryStore
 from proxy.task import Ending, Source
+from tests.sockets import PATIENCE
 
 RUN = "0123456789abcdef"
 
@@ -26,7 +27,7 @@ class Relay:
     def __init__(self, directory, board, worker: int) -> None:
         self.row = board.row(worker + 1)
         self.row[Column.SERIAL] = self.row[Column.USED] = 1
-        settings = JournalSettings(directory=directory, segment_bytes=1 << 20, patience=30)
+        settings = JournalSettings(directory=directory, segment_bytes=1 << 20, patience=PATIENCE)
         self.worker = worker
         self.journal = Journal(settings, f"{RUN}w{worker}s1", self.row)
 
@@ -75,7 +76,7 @@ class House:
         self.recorder = Recorder(path / "journal", path / "aside", self.store, RUN, lambda new: None, b"pepper", threads=threads)
 
     async def task(self, id: str):
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while (task := await self.store.get(id)) is None:
                 await self.recorder.step()
         return task
@@ -86,7 +87,7 @@ async def house(tmp_path):
     made = House(tmp_path)
     yield made
     for relay in made.relays:
-        await relay.journal.close(30)
+        await relay.journal.close(PATIENCE)
     await made.recorder.close()
     os.close(made.board.fd)
 

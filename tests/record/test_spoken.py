@@ -21,6 +21,7 @@ from proxy.record.tap import TapSettings
 from proxy.record.upstream import UpstreamSettings
 from proxy.wire.websocket import TEXT, Message, plain
 from tests.record.test_carry import Wire
+from tests.sockets import PATIENCE
 
 ASKED = b"GET /v1/realtime HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: k\r\n\r\n"
 SWITCH = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
@@ -57,7 +58,7 @@ class Scene:
 
     async def until(self, data: bytes) -> None:
         """Wait until the caller has been given this."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             while data not in self.down.written:
                 await asyncio.sleep(0)
 

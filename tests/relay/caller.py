@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from tests.sockets import Body, Cut, Fields, Head, Wire
+from tests.sockets import PATIENCE, Body, Cut, Fields, Head, Wire
 from tests.upstream import chunk
 
 HOP_BY_HOP = {b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding"}
@@ -92,7 +92,7 @@ class Caller:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.settimeout(10)
+        sock.settimeout(PATIENCE)
         try:
             sock.connect(address)
         except OSError:

@@ -9,11 +9,38 @@ import pytest
 
 from tests.proc import Tasktap, serving, slack, soon
 from tests.relay.caller import CHAT_STREAM, Caller, chat, heard_of_it, request
-from tests.upstream import DONE, STREAM_HEAD, Upstream, chunk, event, gate, hang, ok
+from tests.relay.test_upgrade import SWITCH, UPGRADE
+from tests.sockets import PATIENCE
+from tests.upstream import DONE, STREAM_HEAD, Upstream, chunk, echo, event, gate, hang, ok
 
 AT_ONCE = 0.25  # seconds; the promise is 0.1, the rest is for a shared machine
 
 ways = pytest.mark.parametrize("by_rst", [False, True], ids=["fin", "rst"])
+
+
+STAGES = {
+    "before the head": ([hang], chat(), b""),
+    "in mid stream": ([STREAM_HEAD + chunk(event("one")), hang], chat(body=CHAT_STREAM), b"one"),
+    "in mid upload": ([ok()], request(b"POST", b"/v1/files", b"Content-Length: 100000") + b"x" * 5000, b""),
+    "in a chunk of an upload": ([ok()], request(b"POST", b"/v1/files", b"Transfer-Encoding: chunked") + b"9\r\nx", b""),
+    "before its turn": ([hang], chat() * 3, b""),
+    "in a tunnel": ([SWITCH + b"good day", echo], UPGRADE, b"good day"),
+}
+
+
+@pytest.mark.timed
+@ways
+@pytest.mark.parametrize("stage", STAGES)
+def test_an_upstream_is_told_at_once_that_its_caller_left(house: Tasktap, upstream: Upstream, stage: str, by_rst: bool) -> None:
+    steps, said, heard = STAGES[stage]
+    tape = upstream.play(*steps)
+    with Caller(house.calls) as caller:
+        caller.send(said)
+        assert tape.head
+        while heard not in caller.wire.buffer:
+            caller.wire.need()
+        left = caller.leave(by_rst)
+    assert tape.seconds_until_left(left) < AT_ONCE * slack()
 
 
 @ways
@@ -25,7 +52,7 @@ def test_a_caller_that_leaves_before_the_head_ends_the_upstreams_work(house: Tas
         caller.send(chat(b"X-Task-Id: " + name))
         assert tape.head
         left = caller.leave(by_rst)
-    assert tape.seconds_until_left(left) < AT_ONCE * slack()
+    assert tape.seconds_until_left(left) < PATIENCE
     task = house.task(name)
     assert (task["ending"], task["http_status"], task["output"], task["input"]) == ("caller_left", None, None, "hello")
 
@@ -38,7 +65,7 @@ def test_a_caller_that_leaves_in_mid_stream_ends_the_upstreams_work(house: Taskt
         while b"two" not in caller.wire.buffer:
             caller.wire.need()
         left = caller.leave(by_rst)
-    assert tape.seconds_until_left(left) < AT_ONCE * slack()
+    assert tape.seconds_until_left(left) < PATIENCE
     task = house.task(head.values(b"x-task-id")[0])
     assert (task["ending"], task["output"], task["http_status"]) == ("caller_left", "onetwo", 200)
 
@@ -53,7 +80,7 @@ def test_a_caller_that_leaves_in_mid_upload_ends_the_upstreams_work(house: Taskt
         )
         soon(lambda: tape.received > 5000, what="5000 bytes at the upstream")
         left = caller.leave(by_rst)
-    assert tape.seconds_until_left(left) < AT_ONCE * slack()
+    assert tape.seconds_until_left(left) < PATIENCE
     assert tape.cut is not None
     assert house.task(name)["ending"] == "upload_incomplete"
 
@@ -65,7 +92,7 @@ def test_a_chunked_upload_that_is_cut_never_looks_whole(house: Tasktap, upstream
         caller.send(b"POST /v1/files HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk(b"x" * 5000))
         soon(lambda: tape.received > 5000, what="5000 bytes at the upstream")
         left = caller.leave(by_rst)
-    assert tape.seconds_until_left(left) < AT_ONCE * slack()
+    assert tape.seconds_until_left(left) < PATIENCE
     assert tape.cut is not None
 
 
@@ -116,7 +143,7 @@ def test_a_caller_that_leaves_before_its_turn_in_the_pipeline_costs_nothing(hous
         caller.send(chat() + chat() + chat())
         assert tape.head
         left = caller.leave(rst=True)
-    assert tape.seconds_until_left(left) < AT_ONCE * slack()
+    assert tape.seconds_until_left(left) < PATIENCE
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from proxy.record.board import LIMITS
-from tests.proc import Tasktap, serving, soon
+from tests.proc import Tasktap, files, serving, soon
 from tests.relay.caller import Caller, chat, once, request
 from tests.upstream import DONE, STREAM_HEAD, Upstream, chunk, event, hang, ok
 
@@ -124,7 +124,7 @@ def test_no_secret_comes_back_with_the_end(house: Tasktap, upstream: Upstream) -
     kept = house.fetch(f"/api/tasks/{task['id']}/response")[1]
     assert kept.endswith(b'{"echo":"[redacted]","api_key":"[redacted]"}')
     house.quiet()
-    assert all(secret not in path.read_bytes() for path in house.data.rglob("*") if path.is_file())
+    assert all(secret not in data for data in files(house.data).values())
 
 
 def test_a_long_body_takes_no_memory_but_that_of_its_end(tmp_path: Path, upstream: Upstream) -> None:
@@ -189,7 +189,7 @@ def test_a_full_journal_drops_bodies_then_calls_and_counts_each(tmp_path: Path, 
                 upstream.play(ok(b"z" * 90_000))
                 assert len(once(house.calls, chat()).body.data) == 90_000
                 if call == 20:  # on a busy machine the journal is written later than the answers go out
-                    soon(partial(fills, house.data / "journal", 900_000), 20)
+                    soon(partial(fills, house.data / "journal", 900_000))
         finally:
             os.kill(house.pid("desk"), signal.SIGCONT)
         status = house.quiet()
@@ -205,7 +205,7 @@ def test_a_stop_that_cuts_a_call_is_counted(tmp_path: Path, upstream: Upstream) 
             while b'"a"' not in caller.wire.buffer:
                 caller.wire.need()
             os.kill(house.pid("relay"), signal.SIGTERM)
-            soon(lambda: met(house).get("stop_deadline"), within=6.0)
+            soon(lambda: met(house).get("stop_deadline"))
         tape.wait()
 
 

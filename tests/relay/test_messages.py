@@ -218,7 +218,7 @@ def test_a_caller_that_half_closed_behind_half_a_request_is_let_go_at_once(house
         heard_of_it(house.calls)
         closed.set()
         assert caller.answer().body.data == b"served"
-        caller.wire.sock.settimeout(2)
+        caller.wire.sock.settimeout(5)  # half of `listen.header_seconds`
         caller.wire.rest()
 
 

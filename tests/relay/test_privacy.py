@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.proc import Tasktap, serving
+from tests.proc import Tasktap, files, serving
 from tests.relay.caller import chat, once
 from tests.upstream import DONE, STREAM_HEAD, Upstream, chunk, event, ok
 
@@ -33,7 +33,7 @@ def config(upstream: Upstream, more: str = "") -> str:
 
 def written(house: Tasktap) -> bytes:
     """Everything that is on disk now: after an idle moment, and before the store is closed."""
-    return b"".join(path.read_bytes() for path in house.data.rglob("*") if path.is_file())
+    return b"".join(files(house.data).values())
 
 
 def kept(house: Tasktap, upstream: Upstream, *fields: bytes, answer: bytes = ok(ANSWER)) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from websockets.sync.server import Server, ServerConnection, serve
 
 from tests import upstream as plays
 from tests.intake.talk import send
-from tests.proc import Tasktap, alive, serving, soon
+from tests.proc import Tasktap, alive, files, serving, soon
 from tests.relay.caller import Caller, request
 
 SOUND = b64encode(bytes(range(256)) * 3).decode()
@@ -171,7 +171,7 @@ def test_each_response_is_a_task_while_the_connection_goes_on(
         assert (task["response_id"], task["finish_reasons"]) == (f"resp_{number}", ["completed"])
         assert (task["usage"]["input_tokens"], task["usage"]["output_tokens"]) == (2 * number, number)
         assert task["raw_output"]["output"][0]["content"][0]["audio"] == {"bytes": 3 * 768}
-        assert 0 <= task["seconds_to_first_token"] <= task["seconds_total"] < 5
+        assert 0 <= task["seconds_to_first_token"] <= task["seconds_total"] < 60
     assert found[0]["created_at"] <= found[0]["ended_at"] <= found[1]["created_at"]
     _, body = house.fetch(f"/api/tasks/{first_id}/response")
     assert body.count(b"response.output_audio.delta") == 3  # plain frames, sound and all
@@ -285,8 +285,7 @@ def test_no_secret_that_is_said_on_a_connection_is_written(house: Tasktap, upstr
     task = house.task(id)
     assert sorted(task["redactions"]) == ["request.body", "response.body"]
     assert task["output"] == "fine"
-    files = [path for path in Path(house.data).rglob("*") if path.is_file()]
-    assert not [path.name for path in files if KEY.encode() in path.read_bytes() or inner.encode() in path.read_bytes()]
+    assert not [name for name, data in files(house.data).items() if KEY.encode() in data or inner.encode() in data]
     for which in ("request", "response"):
         kept = house.fetch(f"/api/tasks/{id}/{which}")[1]
         assert b"[redacted]" in kept
@@ -303,8 +302,7 @@ def test_what_a_caller_wants_kept_private_is_not_kept_of_a_connection_either(hou
     for task in tasks(house, "private", 2):
         assert (task["kind"], task["ending"], task["input"], task["output"]) == ("realtime", "completed", None, None)
         assert sorted(task["redactions"]) == ["request.body", "response.body"]
-    files = [path for path in Path(house.data).rglob("*") if path.is_file()]
-    assert not [path.name for path in files if b"private canary" in path.read_bytes().lower()]
+    assert not [name for name, data in files(house.data).items() if b"private canary" in data.lower()]
 
 
 def test_sound_leaves_room_for_what_is_said(upstream: Upstream, tmp_path: Path) -> None:
@@ -351,7 +349,7 @@ def test_a_response_that_a_kill_cut_off_is_kept_as_far_as_it_came(upstream: Upst
             id = caller.response.headers["X-Task-Id"] if caller.response else ""
             say(caller, "response.create")
             until(caller, "response.output_text.delta")
-            soon(lambda: b"Once upon" in b"".join(path.read_bytes() for path in (house.data / "journal").glob("*.journal")))
+            soon(lambda: any(b"Once upon" in data for data in files(house.data / "journal").values()))
             os.kill(relay, signal.SIGKILL)
         house.successor("relay", relay)
         task = house.task(id)
@@ -490,6 +488,5 @@ def test_a_key_that_is_handed_out_to_a_browser_is_not_written(tmp_path: Path, co
         assert (task["kind"], task["model"], task["model_requested"]) == ("realtime", "gpt-realtime", "gpt-realtime")
         assert (task["system_prompt"], task["redactions"]) == ("Hush.", ["response.body"])
         assert task["raw_output"]["value"] == "[redacted]"
-        files = [path for path in Path(house.data).rglob("*") if path.is_file()]
-        assert not [path.name for path in files if key in path.read_bytes()]
+        assert not [name for name, data in files(house.data).items() if key in data]
     raw.close()

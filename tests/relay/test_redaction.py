@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.intake.talk import log, send
-from tests.proc import Tasktap, serving, soon
+from tests.proc import Tasktap, files, serving, soon
 from tests.relay.caller import Caller, chat, once, request
 from tests.relay.test_realtime import Upstream as RealtimeUpstream
 from tests.relay.test_realtime import dial, item, reply, say, tasks, until
@@ -64,7 +64,7 @@ def house(tmp_path_factory: pytest.TempPathFactory, the_upstream: Upstream) -> I
 
 def in_journal(house: Tasktap, text: bytes) -> None:
     """Wait until this is there."""
-    soon(lambda: any(text in path.read_bytes() for path in (house.data / "journal").glob("*.journal")), what=repr(text))
+    soon(lambda: any(text in data for data in files(house.data / "journal").values()), what=repr(text))
 
 
 def kept(house: Tasktap, upstream: Upstream, answer: bytes, *fields: bytes) -> dict[str, Any]:
@@ -143,7 +143,7 @@ def test_nothing_of_it_is_in_the_journal_while_a_stream_is_under_way(house: Task
             while event(parts[-1]) not in caller.wire.buffer:
                 caller.wire.need()
             in_journal(house, b"mark")
-            journal = [(path.name, path.read_bytes()) for path in (house.data / "journal").iterdir()]
+            journal = list(files(house.data / "journal").items())
         tape.wait()
         assert found(HIDDEN, iter(journal)) == []
     finally:

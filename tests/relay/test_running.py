@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import stat
@@ -13,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.proc import RETURN_SECONDS, Tasktap, alive, serving, slack, soon
+from tests.proc import READABLE_SECONDS, RETURN_SECONDS, Tasktap, alive, serving, slack, soon
 from tests.relay.caller import CHAT_STREAM, Caller, chat, once
+from tests.sockets import PATIENCE
 from tests.upstream import DONE, STREAM_HEAD, Upstream, chunk, event, gate, ok
 
 Place = tuple[Path, str, Upstream]
@@ -59,6 +61,19 @@ def carried(house: Tasktap, upstream: Upstream) -> bool:
     return answer is not None and answer.body.data == b"carried"
 
 
+def started_again(house: Tasktap) -> subprocess.CompletedProcess[bytes]:
+    """A second start on the same data, to its end."""
+    return subprocess.run(
+        house.command(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        env=house.environment,
+        cwd=Path(__file__).parents[2],
+        timeout=PATIENCE,
+        check=False,
+    )
+
+
 def test_titles_roles_modes_and_a_clean_stop(place: Place) -> None:
     where, config, upstream = place
     with serving(where, config) as house:
@@ -73,8 +88,9 @@ def test_titles_roles_modes_and_a_clean_stop(place: Place) -> None:
         entries = list(house.data.rglob("*"))
         assert (house.data / "run.json") in entries
         for entry in entries:
-            wanted = 0o700 if entry.is_dir() else 0o600
-            assert stat.S_IMODE(entry.lstat().st_mode) == wanted, entry
+            with contextlib.suppress(FileNotFoundError):  # a segment that was just stored, a run.json that is just written
+                mode = entry.lstat().st_mode
+                assert stat.S_IMODE(mode) == (0o700 if stat.S_ISDIR(mode) else 0o600), entry
         pids = house.pids()
         assert house.fetch("/healthz")[0] == 200
         assert house.fetch("/readyz")[0] == 200
@@ -90,7 +106,7 @@ def test_ctrl_c_stops_it_as_well(place: Place) -> None:
         os.kill(pid, signal.SIGINT)
     assert house.process is not None
     try:
-        assert house.process.wait(10) == 0, house.written()
+        assert house.process.wait(PATIENCE) == 0, house.written()
     finally:
         house.kill_all()
     assert "Traceback" not in house.written()
@@ -110,9 +126,7 @@ def test_a_killed_relay_is_back_at_the_same_address(place: Place) -> None:
     with serving(where, config) as house:
         relay, desk = house.pid("relay"), house.pid("desk")
         os.kill(relay, signal.SIGKILL)
-        at = time.monotonic()
-        assert soon(lambda: carried(house, upstream), RETURN_SECONDS + 1, "a carried call")
-        assert time.monotonic() - at < RETURN_SECONDS * slack()
+        assert soon(lambda: carried(house, upstream), "a carried call")
         house.successor("relay", relay)
         assert house.pid("desk") == desk
         status = house.quiet()
@@ -130,15 +144,13 @@ def test_a_killed_desk_is_back_and_calls_went_on_without_it(place: Place) -> Non
                 caller.wire.need()
             desk, relay = house.pid("desk"), house.pid("relay")
             os.kill(desk, signal.SIGKILL)
-            at = time.monotonic()
             upstream.play(ok(b"meanwhile"))
             meanwhile = once(house.calls, chat())
             assert meanwhile.body.data == b"meanwhile"
             killed.set()
             answer = caller.answer()
             assert answer.body.data == event("a") + event("b") + DONE
-        assert house.task(answer.id, within=RETURN_SECONDS + 1)["output"] == "ab"
-        assert time.monotonic() - at < (RETURN_SECONDS + 1) * slack()
+        assert house.task(answer.id)["output"] == "ab"
         assert house.task(meanwhile.id)["ending"] == "completed"
         house.successor("desk", desk)
         assert house.pid("relay") == relay
@@ -154,13 +166,11 @@ def test_a_desk_that_hangs_does_not_hold_up_calls(place: Place) -> None:
             ids = []
             for _ in range(20):
                 upstream.play(ok(b"on"))
-                at = time.monotonic()
                 ids.append(once(house.calls, chat()).id)
-                assert time.monotonic() - at < slack()
         finally:
             os.kill(house.pid("desk"), signal.SIGCONT)
         for id in ids:
-            assert house.task(id, within=5)["ending"] == "completed"
+            assert house.task(id)["ending"] == "completed"
 
 
 def test_without_their_supervisor_the_others_end_and_a_new_start_works_at_once(place: Place) -> None:
@@ -170,11 +180,9 @@ def test_without_their_supervisor_the_others_end_and_a_new_start_works_at_once(p
         answer = once(house.calls, chat())
         pids = house.pids()
         os.kill(house.pid("supervisor"), signal.SIGKILL)
-        house.process.wait(2)  # type: ignore[union-attr]
-        at = time.monotonic()
+        house.process.wait(PATIENCE)  # type: ignore[union-attr]
         with serving(where, config) as again:
-            soon(lambda: not [pid for pid in pids if alive(pid)], RETURN_SECONDS, "the old ones gone")
-            assert time.monotonic() - at < (RETURN_SECONDS + 3) * slack()
+            soon(lambda: not [pid for pid in pids if alive(pid)], "the old ones gone")
             assert again.task(answer.id)["ending"] == "completed"
             upstream.play(ok(b"new"))
             assert once(again.calls, chat()).body.data == b"new"
@@ -185,23 +193,53 @@ def test_orphans_end_by_themselves(place: Place) -> None:
     with serving(where, config, clean_exit=False) as house:
         pids = house.pids()
         os.kill(house.pid("supervisor"), signal.SIGKILL)
-        soon(lambda: not [pid for pid in pids[1:] if alive(pid)], RETURN_SECONDS, "relay and desk gone")
+        soon(lambda: not [pid for pid in pids[1:] if alive(pid)], "relay and desk gone")
+
+
+@contextlib.contextmanager
+def within(seconds: float, what: str) -> Iterator[None]:
+    began = time.monotonic()
+    yield
+    took = time.monotonic() - began
+    assert took < seconds * slack(), f"{what} took {took:.2f} s"
+
+
+@pytest.mark.timed
+def test_what_is_promised_of_time_is_kept(place: Place) -> None:
+    where, config, upstream = place
+    with serving(where, config, clean_exit=False) as house:
+        upstream.play(ok())
+        answer = once(house.calls, chat())
+        with within(READABLE_SECONDS, "storing a call"):
+            house.task(answer.id)
+        with within(RETURN_SECONDS, "refusing a second start"):
+            assert started_again(house).returncode == 3
+        relay, desk = house.pid("relay"), house.pid("desk")
+        os.kill(desk, signal.SIGSTOP)
+        try:
+            for _ in range(20):
+                upstream.play(ok(b"on"))
+                with within(1, "a call beside a desk that hangs"):
+                    answer = once(house.calls, chat())
+        finally:
+            os.kill(desk, signal.SIGKILL)
+        with within(RETURN_SECONDS + 1, "a desk's return"):
+            house.task(answer.id)
+        os.kill(relay, signal.SIGKILL)
+        with within(RETURN_SECONDS, "a relay's return"):
+            soon(lambda: carried(house, upstream), "a carried call")
+        house.successor("relay", relay)
+        pids = house.pids()
+        os.kill(house.pid("supervisor"), signal.SIGKILL)
+        with within(RETURN_SECONDS, "the end of orphans"):
+            soon(lambda: not [pid for pid in pids[1:] if alive(pid)], "relay and desk gone")
 
 
 def test_a_second_start_on_the_same_data_is_refused_and_harms_nothing(place: Place) -> None:
     where, config, upstream = place
     with serving(where, config) as house:
-        at = time.monotonic()
-        second = subprocess.run(
-            house.command(),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            env=house.environment,
-            cwd=Path(__file__).parents[2],
-            timeout=10,
-        )
+        second = started_again(house)
         assert second.returncode == 3, second.stderr
-        assert time.monotonic() - at < RETURN_SECONDS * slack()
         said = (second.stdout + second.stderr).decode()
         assert str(house.data) in said
         assert "Traceback" not in said
@@ -232,7 +270,7 @@ def test_what_was_stopped_is_still_there_after_a_start(place: Place) -> None:
         upstream.play(ok(b'{"n":1}'))
         answer = once(house.calls, chat(b"X-Task-Id: kept-1"))
     with serving(where, config) as again:
-        task = again.task("kept-1", within=0.5)
+        task = again.task("kept-1")
         assert task["ending"] == "completed"
         assert again.fetch("/api/tasks/kept-1/response") == (200, b'{"n":1}')
         assert again.status()["carried"] == 0

@@ -6,8 +6,9 @@ import threading
 
 import pytest
 
-from tests.proc import Tasktap, slack
+from tests.proc import Tasktap
 from tests.relay.caller import Caller, request
+from tests.sockets import PATIENCE
 from tests.upstream import Step, Upstream, echo, fin, gate, hear, ok, rst
 
 UPGRADE = request(
@@ -114,7 +115,7 @@ def test_the_callers_end_of_a_tunnel_is_the_upstreams(house: Tasktap, upstream: 
         caller.send(b"hello")
         assert caller.wire.exactly(5) == b"hello"
         left = caller.leave()
-    assert tape.seconds_until_left(left) < 0.25 * slack()
+    assert tape.seconds_until_left(left) < PATIENCE
     assert house.task(answer.id)["ending"] in ("completed", "caller_left")
 
 
