@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.proc import Tasktap, clean_environment, serving
+from tests.relay.certificates import authority
 
 ROOT = Path(__file__).parents[1]
 
@@ -99,7 +100,7 @@ def test_relay_and_supervisor_load_nothing_that_only_the_desk_or_the_settings_ne
 
 
 def test_a_desk_that_starts_loads_no_settings_and_nothing_that_a_page_or_a_price_alone_needs():
-    look = "import sys; import proxy.server.desk_main; print(*sorted(name.partition('.')[0] for name in sys.modules))"
+    look = "import sys; import proxy.server.desk; print(*sorted(name.partition('.')[0] for name in sys.modules))"
     ran = subprocess.run([sys.executable, "-c", look], cwd=ROOT, env=clean_environment(), capture_output=True, check=True)
     heavy = {
         "pydantic",
@@ -113,3 +114,19 @@ def test_a_desk_that_starts_loads_no_settings_and_nothing_that_a_page_or_a_price
         "zipfile",
     }
     assert set(ran.stdout.decode().split()) & heavy == set()
+
+
+def test_a_desk_reads_no_certificate_authorities_and_leaves_the_environment_as_it_was(tmp_path: Path):
+    look = """if True:
+        import os, ssl
+        from proxy.server.desk_main import without_authorities
+        before = dict(os.environ)
+        assert ssl.create_default_context().get_ca_certs()
+        with without_authorities():
+            from aiohttp import connector
+        assert dict(os.environ) == before
+        assert not connector._SSL_CONTEXT_VERIFIED.get_ca_certs()
+        assert ssl.create_default_context().get_ca_certs()
+    """
+    environment = clean_environment(SSL_CERT_FILE=str(authority(tmp_path)))
+    subprocess.run([sys.executable, "-c", look], cwd=ROOT, env=environment, check=True, timeout=60)

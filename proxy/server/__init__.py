@@ -6,7 +6,8 @@ child        one of its processes, through all its starts
 forked       a process that begins with what its parent has loaded
 change       new relays for old ones, while calls run
 relay_main   one relay worker's process: carries calls, writes its journal
-desk_main    the desk's process: recorder, JSON API
+desk_main    the desk's process, begun
+desk         what it does: recorder, JSON API
 allowance    open files and core files: what the system allows each of them
 told         what a child process is told by the supervisor, over a pipe
 data_dir     the data directory: lock, modes, run.json
