@@ -37,7 +37,7 @@ _ENDS: Final[dict[str, tuple[bytes, ...]]] = {
 _BEGINS: Final = (b'"response.create"', b'"response.created"')
 _STATE: Final = (b'"session.created"', b'"session.updated"')
 _LISTENING: Final = (b'"input_audio_buffer.append"',)
-_SOUND: Final = (b'audio.delta"', b'"input_audio_buffer.append"')
+_SOUND: Final = (b'audio.delta"', b'input_audio_buffer.append"')
 
 
 class Spoken:

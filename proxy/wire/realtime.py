@@ -14,10 +14,13 @@ from proxy.wire.marks import answer_mark, base64_size, described
 from proxy.wire.response_events import Events
 from proxy.wire.response_text import given_text, output_of
 from proxy.wire.text import INSTRUCTING
+from proxy.wire.translation import Translation
 from proxy.wire.turns import Event, events_of
 from proxy.wire.usage import figure_of, usage_of
 
-APPEND = "input_audio_buffer.append"
+APPEND = ("input_audio_buffer.append", "session.input_audio_buffer.append")
+"""The second is said to what translates."""
+
 TRANSCRIBED = "conversation.item.input_audio_transcription."
 SOUNDS = frozenset(("response.output_audio.delta", "response.audio.delta"))
 COUNTS = ("total_tokens", "input_tokens", "output_tokens")
@@ -43,10 +46,10 @@ class Heard:
 
     def sent(self, kind: str, event: JSON) -> None:
         """An event of the caller."""
-        if kind == APPEND:
+        if kind in APPEND:
             size = base64_size(text_of(event, "audio") or "")
             self._sound += size
-            if self.events and self.events[-1].get("type") == APPEND:
+            if self.events and self.events[-1].get("type") == kind:
                 last = self.events[-1]
                 last["audio"], last["events"] = {"bytes": last["audio"]["bytes"] + size}, last["events"] + 1
             else:
@@ -120,7 +123,7 @@ class Heard:
 def _spoken(said: Said) -> Reading:
     events, problems = events_of(said.turns)
     theirs = _which(events)
-    heard, response = Heard(), Events()
+    heard, response, translation = Heard(), Events(), Translation()
     asked: float | None = None  # when the response was asked for
     ended: float | None = None
     error: str | None = None
@@ -144,11 +147,13 @@ def _spoken(said: Said) -> Reading:
                 ended = turn.at
         elif kind == "error":
             error = error_of(value) or error
+        elif translation.add(kind, value):
+            first = turn.piece if first is None else first
         else:
             if kind == "input_audio_buffer.committed" and first is None and ended is None:
                 asked = turn.at
             heard.heard(kind, value)
-    whole = response.result() or {}
+    whole = response.result() or translation.result() or {}
     _size(whole, sizes)
     answered = bool(whole)
     failure = _failure(whole)
@@ -160,8 +165,8 @@ def _spoken(said: Said) -> Reading:
     return Reading(
         raw_output=whole or None,
         asked=heard.raw() or None,
-        input=None if transcribed else heard.text(answered),
-        output=output_of(whole.get("output")) or "\n".join(transcribed) or None,
+        input=None if transcribed else translation.input or heard.text(answered),
+        output=output_of(whole.get("output")) or translation.output or "\n".join(transcribed) or None,
         system_prompt=heard.instructions or text_of(heard.session, "instructions"),
         model_requested=_model_in(said.target),
         model=text_of(heard.session, "model"),

@@ -422,6 +422,55 @@ async def test_the_sdk_talks_through_it_and_each_response_is_what_it_saw(house: 
         assert task["response_id"] == response["id"]
 
 
+def interpreter(connection: ServerConnection) -> None:
+    """A model that says all that it hears in capitals."""
+    tell(connection, "session.created", session={"id": "sess_2", "type": "translation", "model": "gpt-realtime-translate"})
+    for message in connection:
+        event = json.loads(message)
+        if event["type"] == "session.close":
+            tell(connection, "session.closed")
+            return
+        tell(connection, "session.input_transcript.delta", delta="good day ")
+        tell(connection, "session.output_audio.delta", delta=SOUND)
+        tell(connection, "session.output_transcript.delta", delta="GOOD DAY ")
+
+
+async def test_what_the_sdk_has_translated_is_one_task(house: Tasktap, upstream: Upstream) -> None:
+    upstream.model = interpreter
+    sdk = openai.AsyncOpenAI(api_key=KEY, base_url=f"{house.run['calls']}/v1")
+    label = {"X-Session-Id": "interpreted"}
+    async with sdk.realtime.translations.connect(model="gpt-realtime-translate", extra_headers=label) as connection:
+        for _ in range(2):
+            await connection.session.input_audio_buffer.append(audio=SOUND)
+        await connection.session.close()
+        heard = [event.type async for event in connection]
+    [task] = await asyncio.to_thread(tasks, house, "interpreted", 1)
+
+    assert heard.count("session.output_transcript.delta") == 2
+    assert (task["input"], task["output"]) == ("good day good day ", "GOOD DAY GOOD DAY ")
+    assert (task["kind"], task["ending"], task["model"], task["problems"]) == (
+        *("realtime", "completed", "gpt-realtime-translate"),
+        [],
+    )
+    assert task["seconds_to_first_token"] > 0
+
+
+def test_sound_that_is_to_be_translated_leaves_room_too(upstream: Upstream, tmp_path: Path) -> None:
+    upstream.model = interpreter
+    with serving(tmp_path, config(upstream, "[capture]\nmax_body = 20000\n")) as house:
+        with dial(house, "/v1/realtime/translations?model=m", compression=None) as caller:
+            id = caller.response.headers["X-Task-Id"] if caller.response else ""
+            for _ in range(30):
+                say(caller, "session.input_audio_buffer.append", audio=SOUND)
+            say(caller, "session.close")
+            until(caller, "session.closed")
+        task = house.task(id)
+        _, kept = house.fetch(f"/api/tasks/{id}/request")
+        assert b'"session.close"' in kept
+        assert len(kept) < 11_000  # sound has half of the room
+        assert task["output"] == "GOOD DAY " * 30
+
+
 def typist(connection: ServerConnection) -> None:
     """The Responses API on a WebSocket."""
     for number, message in enumerate(connection, 1):

@@ -236,6 +236,36 @@ def test_a_connection_that_only_writes_down_is_read_as_its_transcripts():
     assert (found.usage.input_tokens, found.usage.output_tokens, found.usage.total_tokens) == (10, 4, 14)
 
 
+TRANSLATED = [
+    SESSION,
+    up("session.input_audio_buffer.append", audio=SOUND),
+    down("session.input_transcript.delta", delta="Good ", elapsed_ms=200),
+    down("session.output_audio.delta", delta=SOUND, format="pcm16"),
+    up("session.input_audio_buffer.append", audio=SOUND),
+    down("session.output_transcript.delta", delta="Guten"),
+    down("session.input_transcript.delta", delta="day."),
+    down("session.output_transcript.delta", delta=" Tag."),
+    up("session.close"),
+    down("session.closed"),
+]
+
+
+def test_a_connection_that_translates_is_read_as_both_of_its_transcripts():
+    found = reading(*TRANSLATED)
+
+    assert (found.input, found.output, found.model) == ("Good day.", "Guten Tag.", "gpt-realtime-2026")
+    assert found.raw_output == {"transcript": "Guten Tag.", "audio": {"bytes": 480}}
+    assert (found.first, found.usage, found.error, found.problems) == (2, None, None, ())
+    assert found.asked["events"][0]["audio"] == {"bytes": 960}
+
+
+def test_of_a_translation_without_transcripts_the_sound_is_counted():
+    found = reading(*[turn for turn in TRANSLATED if b"transcript" not in turn[1]])
+
+    assert (found.input, found.output) == ("[audio 960 bytes]", "[audio 480 bytes]")
+    assert found.raw_output == {"audio": {"bytes": 480}}
+
+
 def test_a_connection_on_which_nothing_was_said_claims_nothing():
     found = reading(SESSION, (True, plain(Message(CLOSE, b"\x03\xe8"))))
 
@@ -249,7 +279,7 @@ def test_a_connection_on_which_nothing_was_said_claims_nothing():
     )
 
 
-@pytest.mark.parametrize("turn", [SPOKEN, TYPED], ids=["spoken", "typed"])
+@pytest.mark.parametrize("turn", [SPOKEN, TYPED, TRANSLATED], ids=["spoken", "typed", "translated"])
 def test_where_the_kept_frames_are_cut_changes_nothing_of_what_is_read(turn):
     whole = reading(*turn)
 
