@@ -1,9 +1,10 @@
-"""Whatever no dialect reads yet: its JSON is kept, the model it names is noted, and nothing else is claimed."""
+"""Whatever no dialect reads yet: its JSON is kept, model and tokens are noted, and nothing else is claimed."""
 
 from __future__ import annotations
 
 from proxy.wire.answer import Form, form_of, json_of
 from proxy.wire.dialect import Reading, Said, error_of, text_of
+from proxy.wire.usage import usage_of
 
 
 def read(said: Said) -> Reading:
@@ -19,6 +20,9 @@ def read(said: Said) -> Reading:
         model_requested=text_of(asked, "model"),
         model=text_of(answer, "model"),
         response_id=text_of(answer, "id"),
+        usage=usage_of(answer.get("usage"))
+        if said.method == "POST" and text_of(asked, "model")
+        else None,  # else it was used before
         stream=True if form is Form.SSE else stream,
         error=error_of(answer),
         problems=(problem,) if problem and says_json and said.whole else (),
