@@ -239,6 +239,9 @@ class Tasktap:
             if self.process.poll() is None:
                 self.process.kill()
             self.process.wait(PATIENCE)
+        soon(
+            lambda: not any(alive(pid) and _is_ours(pid) for pid in pids), "the end of what was killed: it holds locks until then"
+        )
 
 
 def _is_ours(pid: int) -> bool:

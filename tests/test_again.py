@@ -16,6 +16,7 @@ from proxy.server import data_dir
 from proxy.store import open_store
 from tests.proc import Tasktap, clean_environment, serving
 from tests.record.test_reread import read_as_before
+from tests.sockets import PATIENCE
 from tests.store.tasks import a_task
 from tests.upstream import DONE, STREAM_HEAD, Upstream, chunk, event
 
@@ -113,7 +114,7 @@ def call(house: Tasktap, model: str = "gpt-4o") -> None:
         body,
         {"Content-Type": "application/json", "X-Session-Id": "s", "X-User-Id": "u"},
     )
-    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=10) as answer:
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=PATIENCE) as answer:
         answer.read()
 
 

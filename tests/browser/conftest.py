@@ -19,6 +19,7 @@ import pytest
 from proxy.store import open_store
 from tests.browser.hostile import hostile
 from tests.proc import Tasktap, clean_environment, serving, soon
+from tests.sockets import PATIENCE
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -136,7 +137,7 @@ class Open:
 
     def __call__(self, width: int = 1280, height: int = 800, origin: str | None = None, **options: Any) -> Visit:
         context = self._browser.new_context(viewport={"width": width, "height": height}, **options)
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(PATIENCE * 1000)
         self._contexts.append(context)
         return Visit(context.new_page(), origin or self._origin).watch()
 

@@ -18,10 +18,11 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 
-from proxy.demo import talk
 from tests.browser.conftest import Open, opening
 from tests.browser.hostile import MARK
 from tests.proc import Tasktap, serving, slack, soon
+from tests.sockets import PATIENCE
+from tests.upstream import DONE, STREAM_HEAD, Upstream, chunk, event, gate
 
 FIRST_PAINT_MS = 500
 PAGE_BYTES = 100_000
@@ -282,32 +283,35 @@ def test_users_are_ordered_by_the_column_that_is_clicked(tab: Open):
 
 
 def test_a_running_call_is_seen_while_it_speaks(tmp_path: Path, chromium):  # type: ignore[no-untyped-def]
-    config = f'[upstreams.openai]\nurl = "{talk.provider()}"\n'
+    upstream, seen = Upstream(), threading.Event()
+    said = chunk(event("It reads the wall clock")), gate(seen), chunk(event(" in all five tests.")) + chunk(DONE) + b"0\r\n\r\n"
+    upstream.play(STREAM_HEAD, *said)
+    config = f'[upstreams.openai]\nurl = "{upstream.url}"\n'
     question = "The test test_retry_backoff fails about once in twenty runs. Find out why."
     with serving(tmp_path, config) as house, opening(chromium, house.run["desk"]) as tabs:
         visit = tabs()
         page = visit.go("/live")
         page.wait_for_selector("[data-state]:has-text('listening')")
-        done = threading.Event()
 
         def call() -> None:
-            door = http.client.HTTPConnection(urlsplit(house.run["calls"]).netloc, timeout=30)
+            door = http.client.HTTPConnection(urlsplit(house.run["calls"]).netloc, timeout=PATIENCE)
             body = {"model": "m", "stream": True, "messages": [{"role": "user", "content": question}]}
             door.request("POST", "/v1/chat/completions", json.dumps(body), {"Content-Type": "application/json"})
             door.getresponse().read()
             door.close()
-            done.set()
 
         caller = threading.Thread(target=call)
         caller.start()
         page.wait_for_selector(".call.answering:has-text('reads the wall clock')")
-        assert not done.is_set(), "it was seen only when it was over"
+        seen.set()
         page.wait_for_selector(".call.ended:has-text('all five tests')")
-        caller.join(30)
+        caller.join(PATIENCE)
         visit.was_quiet()
         page.locator(".call h2 a").click()
         page.wait_for_url("**/tasks/**")
         soon(lambda: page.reload() and page.locator("text=reads the wall clock").count())
+    upstream.check()
+    upstream.close()
 
 
 def first_paint(page: Any) -> float:
@@ -321,7 +325,7 @@ def test_pages_are_light_and_quick(tab: Open, house: Tasktap, paths: dict[str, s
     for name, path in paths.items():
         took, size = [], 0
         for _ in range(7):
-            door = http.client.HTTPConnection(*house.address("desk"), timeout=10)
+            door = http.client.HTTPConnection(*house.address("desk"), timeout=PATIENCE)
             begun = time.perf_counter()
             door.request("GET", path, headers={"Accept-Encoding": "gzip", "Accept": "text/html"})
             answer = door.getresponse()

@@ -13,6 +13,7 @@ import pytest
 from proxy import client
 from tests.client.places import FakeDesk, Provider
 from tests.proc import clean_environment
+from tests.sockets import PATIENCE
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ def desk() -> Iterator[FakeDesk]:
     client.init(base_url=place.url, tick=0.01)
     before = client.stats()["errors"]
     yield place
-    assert client.flush(10)
+    assert client.flush(PATIENCE)
     place.close()
     after = client.stats()
     assert after["errors"] == before + place.faults, after["last_error"]
@@ -40,7 +41,7 @@ def logged(desk: FakeDesk) -> Callable[[], dict[str, Any]]:
     """The task that was logged last, as the desk got it."""
 
     def last() -> dict[str, Any]:
-        assert client.flush(10), client.stats()
+        assert client.flush(PATIENCE), client.stats()
         return desk.last()
 
     return last
@@ -53,7 +54,7 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 def app(tmp_path: Path) -> Run:
     """Run an app in a process of its own: `app(source, url=...)`."""
 
-    def run(source: str, seconds: float = 30, code: int = 0, **variables: str) -> subprocess.CompletedProcess[str]:
+    def run(source: str, seconds: float = 100, code: int = 0, **variables: str) -> subprocess.CompletedProcess[str]:
         script = tmp_path / "app.py"
         script.write_text("from proxy import client as tasktap\n" + source)
         environment = clean_environment(PYTHONPATH=str(Path(__file__).parents[2]), **variables)

@@ -15,9 +15,12 @@ WORDS = [f"{word} " for word in ANSWER.split()]
 
 
 class Place:
-    """A real HTTP/1.1 server on loopback; `answer(path, body)` gives status, content type and pieces."""
+    """A real HTTP/1.1 server on loopback; `answer(path, body)` gives status, content type and pieces.
 
-    def __init__(self, port: int = 0) -> None:
+    One that is `away` has its port, so that nobody else gets it, and refuses every connection until `open`.
+    """
+
+    def __init__(self, *, away: bool = False) -> None:
         self.requests: list[tuple[str, dict[str, str], Any]] = []
         place = self
 
@@ -44,38 +47,41 @@ class Place:
             def log_message(self, *_: object) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler, bind_and_activate=False)
         self._server.daemon_threads = True
+        self._server.server_bind()
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        if not away:
+            self.open()
+
+    def open(self) -> None:
+        self._server.server_activate()
         self._thread.start()
 
     @property
-    def port(self) -> int:
-        return int(self._server.server_address[1])
-
-    @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def answer(self, path: str, body: Any) -> tuple[int, str, list[bytes | None]]:
         raise NotImplementedError
 
     def close(self) -> None:
-        self._server.shutdown()
-        self._thread.join()
+        if self._thread.is_alive():
+            self._server.shutdown()
+            self._thread.join()
         self._server.server_close()
 
 
 class FakeDesk(Place):
     """Answers as the desk's intake does. `verdict` finds fault with a task, `status` with a whole request."""
 
-    def __init__(self, port: int = 0) -> None:
+    def __init__(self, *, away: bool = False) -> None:
         self.verdict: Callable[[JSON], str | None] = lambda task: None
         self.status: Callable[[Any], int] = lambda body: 200
         self.faults = 0  # faults of the client that the test makes
         self.tasks: list[JSON] = []
         self.feedback: list[tuple[str, JSON]] = []
-        super().__init__(port)
+        super().__init__(away=away)
 
     def answer(self, path: str, body: Any) -> tuple[int, str, list[bytes | None]]:
         status = self.status(body)

@@ -17,6 +17,7 @@ from proxy import client as tasktap
 from proxy.client.assemble import assemble
 from proxy.client.extract import input_text, output_text
 from tests.client.places import FakeDesk
+from tests.sockets import PATIENCE
 
 Last = Callable[[], dict[str, Any]]
 
@@ -127,7 +128,7 @@ def test_extractors_get_the_object_itself_else_its_plain_form(logged: Last):
 
 def test_an_extractor_that_raises_is_done_without(desk: FakeDesk):
     tasktap.log(input={"messages": [{"role": "user", "content": "hi"}]}, input_to_str_function=lambda x: 1 / 0)
-    assert tasktap.flush()
+    assert tasktap.flush(PATIENCE)
     assert desk.last()["input"] == "hi"
     desk.faults = 1
 
@@ -158,7 +159,7 @@ def test_a_task_id_that_the_desk_would_refuse_is_always_the_same_other_one(desk:
         tasktap.log(input="q", task_id="with spaces / and ü")
     tasktap.log(input="part", parent_task_id="with spaces / and ü")
     tasktap.user_feedback("with spaces / and ü", flag="success")
-    assert tasktap.flush()
+    assert tasktap.flush(PATIENCE)
     first, second, part = desk.tasks
     assert first["task_id"] == second["task_id"] == part["parent_task_id"] == desk.feedback[0][0]
     assert first["task_id"].startswith("id-")

@@ -12,6 +12,7 @@ import requests
 
 from proxy import client as tasktap
 from tests.client.places import ANSWER, FakeDesk, Provider
+from tests.sockets import PATIENCE
 
 Last = Callable[[], dict[str, Any]]
 
@@ -77,7 +78,7 @@ def test_a_new_session_groups_tasks(desk: FakeDesk):
     session_id = tasktap.new_session()
     for number in range(2):
         tasktap.log(input=f"question {number}", output="42", session_id=session_id)
-    assert tasktap.flush()
+    assert tasktap.flush(PATIENCE)
     assert [task["session_id"] for task in desk.tasks] == [session_id, session_id]
     assert tasktap.latest_session_id == session_id
 

@@ -25,7 +25,7 @@ def house(tmp_path: Path, provider: Provider) -> Iterator[Tasktap]:
 def run(app: Run, house: Tasktap, source: str) -> dict[str, Any]:
     """Run an app that logs there, and give what it printed as JSON."""
     calls = {"OPENAI_BASE_URL": f"{house.run['calls']}/v1", "OPENAI_API_KEY": "sk-test"}
-    ran = app(source + "\nassert tasktap.flush(20), tasktap.stats()\n", TASKTAP_URL=house.run["desk"], **calls)
+    ran = app(source + "\nassert tasktap.flush(40), tasktap.stats()\n", TASKTAP_URL=house.run["desk"], **calls)
     found: dict[str, Any] = json.loads(ran.stdout or "{}")
     return found
 
@@ -132,7 +132,7 @@ except ConnectionError:
 def test_feedback_may_come_before_its_task(house: Tasktap, app: Run):
     run(app, house, """
 tasktap.user_feedback("later", flag="failure", notes="no", score=0.1)
-assert tasktap.flush(20)
+assert tasktap.flush(40)
 tasktap.log("q", "a", task_id="later")
 tasktap.user_feedback("later", flag="success")
 """)  # fmt: skip
@@ -145,7 +145,7 @@ def test_labels_and_ids_that_the_desk_refuses_cost_no_task(house: Tasktap, app: 
 import json
 for label in ("two\\nlines", "x" * 600, "", "half \\ud800"):
     tasktap.log("q", session_id=label, user_id="odd", task_id=f"an id, {label[:9]!r}")
-assert tasktap.flush(20)
+assert tasktap.flush(40)
 print(json.dumps(tasktap.stats()))
 """)  # fmt: skip
     assert (said["sent"], said["rejected"]) == (4, 0)
@@ -160,7 +160,7 @@ for number in range(3000):
     tasktap.log(f"question {{number}}", "answer", user_id="many")
     if number == 1500:
         os.kill({desk}, {int(signal.SIGKILL)})
-assert tasktap.flush(25), tasktap.stats()
+assert tasktap.flush(60), tasktap.stats()
 print(json.dumps(tasktap.stats()))
 """)  # fmt: skip
     assert house.successor("desk", desk) != desk

@@ -19,17 +19,18 @@ from proxy.client.spool import TASK, Spool
 from tests.client.conftest import Run
 from tests.client.places import FakeDesk
 from tests.proc import soon
+from tests.sockets import PATIENCE
 
 Last = Callable[[], dict[str, Any]]
 Make = Callable[..., Sender]
 
 
 @pytest.fixture
-def away() -> FakeDesk:
-    """A desk that is not there: its port is free until somebody opens one on it."""
-    place = FakeDesk()
+def away() -> Iterator[FakeDesk]:
+    """A desk that is not there until it is opened."""
+    place = FakeDesk(away=True)
+    yield place
     place.close()
-    return place
 
 
 def item(text: str, task_id: str = "t") -> Any:
@@ -42,7 +43,7 @@ def sender() -> Iterator[Make]:
     made: list[Sender] = []
 
     def make(url: str, **settings: Any) -> Sender:
-        made.append(Sender(Settings(url=url, tick=0.01, timeout=2, **settings)))
+        made.append(Sender(Settings(url=url, tick=0.01, timeout=PATIENCE, **settings)))
         return made[-1]
 
     yield make
@@ -59,7 +60,7 @@ def test_tasks_and_feedback_arrive_in_order_in_few_requests(desk: FakeDesk):
     tasktap.user_feedback(tasktap.latest_task_id, raw_flag="👍", score=0.5)
     tasktap.user_feedback("of another", raw_flag="meh", raw_flag_to_flag=lambda flag: "success" if flag == "meh" else "failure")
     tasktap.user_feedback("of a third", raw_flag="👎")
-    assert tasktap.flush(20)
+    assert tasktap.flush(PATIENCE)
     assert [task["input"] for task in desk.tasks] == [str(number) for number in range(450)]
     assert [body["flag"] for _, body in desk.feedback] == ["success", "success", "failure"]
     assert desk.feedback[0] == (desk.last()["task_id"], {"flag": "success", "score": 0.5, "source": "user"})
@@ -68,7 +69,7 @@ def test_tasks_and_feedback_arrive_in_order_in_few_requests(desk: FakeDesk):
 
 def test_a_flag_that_does_not_exist_is_not_sent_and_not_raised(desk: FakeDesk):
     tasktap.user_feedback("t", flag="meh")
-    assert tasktap.flush()
+    assert tasktap.flush(PATIENCE)
     assert desk.feedback == []
     desk.faults = 1
 
@@ -76,7 +77,7 @@ def test_a_flag_that_does_not_exist_is_not_sent_and_not_raised(desk: FakeDesk):
 def test_the_key_is_sent_and_never_shown(desk: FakeDesk):
     tasktap.init(base_url=desk.url, api_key="secret-key")
     tasktap.log(input="a")
-    assert tasktap.flush()
+    assert tasktap.flush(PATIENCE)
     assert desk.requests[-1][1]["authorization"] == "Bearer secret-key"
     assert "secret-key" not in repr(Settings(key="secret-key"))
 
@@ -86,7 +87,7 @@ def test_an_item_that_the_desk_rejects_is_counted_and_its_batch_mates_are_kept(d
     before = tasktap.stats()
     for text in ("a", "bad", "b"):
         tasktap.log(input=text)
-    assert tasktap.flush()
+    assert tasktap.flush(PATIENCE)
     after = tasktap.stats()
     assert [task["input"] for task in desk.tasks] == ["a", "b"]
     assert (after["sent"] - before["sent"], after["rejected"] - before["rejected"]) == (2, 1)
@@ -98,7 +99,7 @@ def test_a_body_that_the_desk_refuses_is_halved_until_the_bad_task_is_alone(desk
     before = tasktap.stats()
     for text in ("a", "b", "bad", "c", "d"):
         tasktap.log(input=text)
-    assert tasktap.flush()
+    assert tasktap.flush(PATIENCE)
     assert [task["input"] for task in desk.tasks] == ["a", "b", "c", "d"]
     assert tasktap.stats()["rejected"] - before["rejected"] == 1
 
@@ -108,7 +109,7 @@ def test_what_the_desk_cannot_take_now_is_sent_again(desk: FakeDesk, status: int
     answers = [status, status]
     desk.status = lambda body: answers.pop() if answers else 200
     tasktap.log(input="a", task_id=f"again-{status}")
-    assert tasktap.flush()
+    assert tasktap.flush(PATIENCE)
     assert [task["task_id"] for task in desk.tasks] == [f"again-{status}"]
     assert len(desk.requests) == 3
 
@@ -117,7 +118,7 @@ def test_a_redirect_is_not_followed(desk: FakeDesk):
     answers = [302]
     desk.status = lambda body: answers.pop() if answers else 200
     tasktap.log(input="a")
-    assert tasktap.flush()
+    assert tasktap.flush(PATIENCE)
     assert [task["input"] for task in desk.tasks] == ["a"]
 
 
@@ -125,9 +126,9 @@ def test_a_server_that_is_no_desk_loses_nothing(sender: Make, provider: Any):
     one = sender(provider.url)
     provider.answer = lambda path, body: (200, "text/html", [b"<html>"])
     one.put(item("a"))
+    soon(lambda: "not tasktap's desk" in str(one.counts.last_error))
     assert not one.flush(0.3)
     assert (one.counts.sent, len(one.outbox) + len(one._batch)) == (0, 1)
-    assert "not tasktap's desk" in str(one.counts.last_error)
 
 
 # --- while it is away ---
@@ -137,23 +138,22 @@ def test_what_is_logged_while_the_desk_is_away_arrives_when_it_is_back(away: Fak
     one = sender(away.url)
     one.put(item("a"))
     assert not one.flush(0.3)
-    back = FakeDesk(away.port)
+    away.open()
     one.put(item("b"))
-    assert one.flush(10)
-    assert [task["input"] for task in back.tasks] == ["a", "b"]
-    back.close()
+    assert one.flush(PATIENCE)
+    assert [task["input"] for task in away.tasks] == ["a", "b"]
 
 
 def test_a_desk_that_hangs_holds_up_neither_the_app_nor_its_flush(sender: Make, desk: FakeDesk):
     going = threading.Event()
-    desk.status = lambda body: 200 if going.wait(20) else 500
+    desk.status = lambda body: 200 if going.wait(PATIENCE) else 500
     one = sender(desk.url)
     one.put(item("a"))
     assert not one.flush(0.3)
     for _ in range(100):
         one.put(item("b"))
     going.set()
-    assert one.flush(10)
+    assert one.flush(PATIENCE)
     assert len(desk.tasks) == 101
 
 
@@ -223,15 +223,14 @@ def test_a_spool_keeps_what_waits_and_gives_it_when_the_desk_is_back(away: FakeD
     for number in range(300):
         one.put(item(str(number), f"t-{number}"))
     one.put(said("t-1", flag="success"))
-    assert one.flush(10), "what is on disk waits no more in memory"
+    assert one.flush(PATIENCE), "what is on disk waits no more in memory"
     assert (len(one.outbox), one.counts.spooled) == (0, 301)
     assert {path.stat().st_mode & 0o777 for path in (tmp_path / "spool").iterdir()} == {0o600}
-    back = FakeDesk(away.port)
+    away.open()
     one.put(item("new", "t-new"))
-    soon(lambda: len(back.tasks) == 301 and len(back.feedback) == 1)
-    assert {task["task_id"] for task in back.tasks} == {"t-new", *(f"t-{number}" for number in range(300))}
+    soon(lambda: len(away.tasks) == 301 and len(away.feedback) == 1)
+    assert {task["task_id"] for task in away.tasks} == {"t-new", *(f"t-{number}" for number in range(300))}
     soon(lambda: list((tmp_path / "spool").iterdir()) == [])
-    back.close()
 
 
 def test_a_spool_is_bounded_and_what_had_to_make_room_is_counted(tmp_path: Path):
@@ -260,17 +259,16 @@ def test_what_a_process_spooled_before_it_died_is_sent_by_the_next(away: FakeDes
 import os
 tasktap.init(base_url={away.url!r}, spool={str(tmp_path / "spool")!r})
 tasktap.log(input="before", task_id="dead")
-assert tasktap.flush()
+assert tasktap.flush(40)
 os.kill(os.getpid(), 9)
 """, code=-9)  # fmt: skip
-    back = FakeDesk(away.port)
+    away.open()
     app(f"""
 tasktap.init(base_url={away.url!r}, spool={str(tmp_path / "spool")!r})
 from tests.proc import soon
 soon(lambda: tasktap.stats()["sent"] == 1)
 """)
-    assert [task["task_id"] for task in back.tasks] == ["dead"]
-    back.close()
+    assert [task["task_id"] for task in away.tasks] == ["dead"]
 
 
 # --- the app's end, and forks ---
@@ -339,7 +337,7 @@ tasktap.log(input="parent before")
 child = os.fork()
 tasktap.log(input="child" if child == 0 else "parent after")
 if child == 0:
-    assert tasktap.flush()
+    assert tasktap.flush(40)
     os._exit(0)
 assert os.waitpid(child, 0)[1] == 0
 """, TASKTAP_URL=desk.url)  # fmt: skip
@@ -355,7 +353,7 @@ def work(name):
     tasktap.log(input=name)
 if __name__ == "__main__":
     tasktap.log(input="parent")
-    tasktap.flush()
+    tasktap.flush(40)
     context = multiprocessing.get_context({way!r})
     workers = [context.Process(target=work, args=(name,)) for name in ("a", "b")]
     for worker in workers: worker.start()

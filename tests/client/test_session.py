@@ -12,6 +12,7 @@ import pytest
 
 from proxy import client as tasktap
 from tests.client.places import FakeDesk, Provider
+from tests.sockets import PATIENCE
 
 Last = Callable[[], dict[str, Any]]
 
@@ -23,7 +24,7 @@ def test_what_is_logged_inside_a_session_belongs_to_it(desk: FakeDesk):
             tasktap.log(input="b", metadata={"plan": "free"})
         tasktap.log(input="c", session_id="explicit")
     tasktap.log(input="d")
-    assert tasktap.flush()
+    assert tasktap.flush(PATIENCE)
     a, b, c, d = desk.tasks
     assert (a["session_id"], a["user_id"], a["project_id"], a["metadata"]) == ("chat-1", "ada", "shop", {"plan": "pro"})
     assert (b["session_id"], b["user_id"], b["metadata"]) == (inner, "ada", {"plan": "free"})
@@ -32,7 +33,7 @@ def test_what_is_logged_inside_a_session_belongs_to_it(desk: FakeDesk):
 
 
 def test_threads_have_sessions_of_their_own(desk: FakeDesk):
-    both = threading.Barrier(2, timeout=10)
+    both = threading.Barrier(2, timeout=PATIENCE)
 
     def work(name: str) -> None:
         with tasktap.session(name):
@@ -45,7 +46,7 @@ def test_threads_have_sessions_of_their_own(desk: FakeDesk):
         thread.start()
     for thread in threads:
         thread.join()
-    assert tasktap.flush()
+    assert tasktap.flush(PATIENCE)
     assert {task["input"]: task["session_id"] for task in desk.tasks} == {"a": "a", "b": "b"}
 
 
@@ -86,7 +87,7 @@ def test_a_labelled_client_sends_the_labels_of_each_call(provider: Provider, des
         answer("why")
         ai.chat.completions.create(model="m", messages=[{"role": "user", "content": "hi"}])
     sent = [headers for _, headers, _ in provider.requests]
-    assert tasktap.flush()
+    assert tasktap.flush(PATIENCE)
     assert [headers.get("x-session-id") for headers in sent] == ["chat-1", "chat-2", None]
     assert sent[1]["x-parent-task-id"] == desk.last()["task_id"]
 

@@ -13,6 +13,7 @@ import pytest
 
 from proxy import client as tasktap
 from tests.client.places import ANSWER, FakeDesk, Provider
+from tests.sockets import PATIENCE
 
 Last = Callable[[], dict[str, Any]]
 
@@ -62,7 +63,7 @@ def test_each_item_of_an_iterator_counts_once_however_it_is_read(desk: FakeDesk,
     tasktap.log(input="q", output=words, stream=True)
     assert isinstance(words, kind)
     assert [next(words), *words] == ["a", "b", "c"]
-    assert tasktap.flush()
+    assert tasktap.flush(PATIENCE)
     assert [task["output"] for task in desk.tasks] == ["abc"]
 
 
@@ -71,7 +72,7 @@ def test_only_the_stream_that_was_logged_is_watched(desk: FakeDesk):
     tasktap.log(input="q", output=logged, stream=True)
     assert (list(logged), list(other)) == (["a"], ["b"])
     assert type(other) is Words
-    assert tasktap.flush()
+    assert tasktap.flush(PATIENCE)
     assert [task["output"] for task in desk.tasks] == ["a"]
 
 
@@ -192,10 +193,10 @@ def test_a_stop_of_wrap_records_at_once_and_what_comes_after_is_added(desk: Fake
 
     reading = words()
     assert [next(reading), next(reading)] == ["a", "stop"]
-    assert tasktap.flush()
+    assert tasktap.flush(PATIENCE)
     assert [task["output"] for task in desk.tasks] == ["astop"]
     assert list(reading) == ["after"]
-    assert tasktap.flush()
+    assert tasktap.flush(PATIENCE)
     assert [(task["output"], task["ending"]) for task in desk.tasks] == [("astop", "completed"), ("astopafter", "completed")]
     assert len({task["task_id"] for task in desk.tasks}) == 1
 
@@ -245,7 +246,7 @@ def test_streams_end_in_any_order_and_each_has_its_own_items(desk: FakeDesk):
         next(words)
     for words in streams.values():
         assert list(words) == []
-    assert tasktap.flush()
+    assert tasktap.flush(PATIENCE)
     assert {task["input"]: task["output"] for task in desk.tasks} == {
         name: "".join(f"{name}{n} " for n in range(20)) for name in streams
     }

@@ -13,6 +13,7 @@ import pytest
 
 from proxy import client as tasktap
 from tests.client.places import FakeDesk, Provider
+from tests.sockets import PATIENCE
 
 Last = Callable[[], dict[str, Any]]
 
@@ -161,7 +162,7 @@ def test_what_is_logged_inside_is_a_part_of_the_functions_task(desk: FakeDesk):
 
     parent = outer()
     tasktap.log(input="after")
-    assert tasktap.flush()
+    assert tasktap.flush(PATIENCE)
     inner, whole, after = desk.tasks
     assert inner["parent_task_id"] == whole["task_id"] == parent
     assert (inner["session_id"], inner["user_id"], whole["session_id"]) == ("s-1", "ada", "s-1")
@@ -184,7 +185,7 @@ async def test_what_is_logged_inside_async_generators_is_a_part_of_each(desk: Fa
             await asyncio.sleep(0)
 
     await asyncio.gather(read("a"), read("b"))
-    assert tasktap.flush()
+    assert tasktap.flush(PATIENCE)
     whole = {task["input"]: task["task_id"] for task in desk.tasks if task.get("name") == "words"}
     for name in "ab":
         parents = {task.get("parent_task_id") for task in desk.tasks if task["input"] == f"inside {name}"}

@@ -12,14 +12,13 @@ from proxy.store import difference, open_store, sweep, told
 from proxy.store.shelf import CHAIN
 from proxy.store.sqlite_file import open_writer
 from proxy.task import Feedback, Forget
+from tests.proc import files
 from tests.store.tasks import a_task
 
 
 def written(folder: Path) -> Iterator[tuple[str, bytes]]:
     """Every file below `folder`, and every record unpacked."""
-    for path in folder.rglob("*"):
-        if path.is_file():
-            yield path.name, path.read_bytes()
+    yield from files(folder).items()
     with closing(sqlite3.connect(f"file:{folder / 'tasktap.db'}?mode=ro", uri=True)) as db:
         for (key,) in db.execute("SELECT key FROM record").fetchall():
             yield "a record", difference.unpacked(db.execute(CHAIN, (key,)).fetchall())
