@@ -26,12 +26,14 @@ def member(value: JSON, camel: str, snake: str) -> Any:
 
 
 def input_of(contents: Any) -> str | None:
-    """The contents after the model's last one; None where there are none."""
+    """The contents after the model's last one; None where there are none. One at the very end is the beginning of the answer."""
     turn: list[str] = []
     for content in _list(contents)[::-1]:
         if isinstance(content, dict):
             if content.get("role") == "model":
-                break
+                if turn:
+                    break
+                continue
             turn.append("\n".join(_lines(content, "\n")))
     return "\n".join(reversed(turn)) if turn else None
 

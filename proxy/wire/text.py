@@ -28,7 +28,11 @@ UNREAD = ("thinking", "reference")
 
 
 def input_of(messages: Any) -> str | None:
-    """The messages after the last assistant message, without system and developer messages; None where there are none."""
+    """The messages after the last assistant message, without system and developer messages; None where there are none.
+
+    An assistant message at the very end is the beginning of the answer that is asked for (DeepSeek's and Mistral's `prefix`, what
+    vLLM, OpenRouter and Ollama go on from), so the turn is the one before it.
+    """
     if not isinstance(messages, list):
         return None
     turn: list[str] = []
@@ -36,7 +40,9 @@ def input_of(messages: Any) -> str | None:
         if not isinstance(message, dict) or message.get("role") in INSTRUCTING:
             continue
         if message.get("role") == "assistant":
-            break
+            if turn:
+                break
+            continue
         text = "\n".join(_content(message))
         turn.append(f"[tool] {text}" if message.get("role") in ("tool", "function") else text)
     return "\n".join(reversed(turn)) if turn else None
