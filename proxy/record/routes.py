@@ -12,6 +12,7 @@ _ABSOLUTE = re.compile(rb"(?i:https?)://[^/?]*")
 
 _KINDS = (
     (b"/chat/completions", "chat"),
+    (b"/agents/completions", "chat"),  # Mistral's
     (b"/completions", "completion"),
     (b"/responses", "response"),
     (b"/v1/messages", "message"),

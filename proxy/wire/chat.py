@@ -98,7 +98,7 @@ def _streamed(said: Said, lessons: int) -> _Answer:
                     chunk = {"error": chunk}  # noqa: PLW2901  # the flat shapes, put where all others put it
         chunks.add(chunk)
         if first is None:
-            first = number if _speaks(chunk) else None
+            first = number if speaks(chunk) else None
         elif error is None and (grown := chunks.grown(chunk)) is not None:
             stream.learn(name, chunk, grown[0], _padding(chunk), grown[1])
     raw = chunks.result() if came else None
@@ -122,7 +122,7 @@ def _padding(chunk: JSON) -> str | None:
     return padding if isinstance(padding, str) else None
 
 
-def _speaks(chunk: JSON) -> bool:
+def speaks(chunk: JSON) -> bool:
     """Whether a chunk holds a token: of text, reasoning, a tool call, a refusal, audio, or something new."""
     choices = chunk.get("choices")
     for choice in choices if isinstance(choices, list) else ():

@@ -6,11 +6,11 @@ from typing import Any
 
 from proxy.task import JSON
 from proxy.wire.answered import answer_of, event_error, reading_of
-from proxy.wire.chat import finish_reasons_of, usage_in
+from proxy.wire.chat import finish_reasons_of, speaks, usage_in
 from proxy.wire.deltas import Chunks
 from proxy.wire.dialect import Reading, Said, text_of
 from proxy.wire.growth import index_of
-from proxy.wire.text import BETWEEN_CHOICES, content_text
+from proxy.wire.text import BETWEEN_CHOICES, content_text, output_of
 
 GROWING = ("text", "reasoning", "reasoning_content")
 """Strings of a choice that each chunk brings more of; the rest is merged as a chat's is."""
@@ -28,7 +28,7 @@ def read(said: Said) -> Reading:
         said,
         answer,
         input=_input(asked),
-        output=BETWEEN_CHOICES.join(texts) or None,
+        output=BETWEEN_CHOICES.join(texts) or output_of(choices),  # Mistral's answers as a chat does
         usage=usage_in(raw, choices),
         finish_reasons=finish_reasons_of(choices),
     )
@@ -42,6 +42,7 @@ class Texts:
         self.marked = False
         self._chunks = Chunks("text_completion")
         self._texts: dict[int, dict[str, list[str]]] = {}
+        self._chats = False  # its chunks are those of a chat
 
     def add(self, name: bytes, chunk: JSON) -> bool:
         """Take one chunk in. Whether it holds a token."""
@@ -50,7 +51,8 @@ class Texts:
             self.error = message
             if "error" not in chunk:
                 chunk = {"error": chunk}
-        speaks = False
+        said = speaks(chunk)
+        self._chats = self._chats or said
         choices = chunk.get("choices")
         for at, choice in enumerate(choices if isinstance(choices, list) else ()):
             if isinstance(choice, dict):
@@ -60,13 +62,15 @@ class Texts:
                     if isinstance(choice.get(member), str):
                         text = choice.pop(member)
                         texts.setdefault(member, []).append(text)
-                        speaks = speaks or text != ""
+                        said = said or text != ""
         self._chunks.add(chunk)
-        return speaks
+        return said
 
     def result(self) -> JSON:
         """The answer."""
         whole = self._chunks.result()
+        if self._chats and "object" in whole:
+            whole["object"] = "chat.completion"
         if self._texts:  # then `choices` are those of these indexes
             for choice in whole["choices"]:
                 for member, parts in self._texts[choice["index"]].items():

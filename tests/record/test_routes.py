@@ -70,6 +70,8 @@ def test_a_star_is_for_options_alone():
         (b"POST", b"/api/chat/completions", "chat"),
         (b"GET", b"/api/chat", "opaque"),
         (b"POST", b"/v1/completions", "completion"),
+        (b"POST", b"/v1/fim/completions", "completion"),
+        (b"POST", b"/v1/agents/completions", "chat"),
         (b"POST", b"/openai/deployments/x/completions?api-version=1", "completion"),
         (b"POST", b"/v1/responses", "response"),
         (b"POST", b"/openai/responses?api-version=1", "response"),
