@@ -12,7 +12,7 @@ import sys
 import time
 
 RUNS = {
-    "kill": "SIGKILL to relay, desk, supervisor or all, under load and during recovery",
+    "kill": "SIGKILL to relay, desk, both, supervisor or all, under load and during recovery",
     "faults": "errors and kills at every named place where one can strike",
     "power": "the power is cut: what the disk held is started again",
     "abuse": "upstreams that refuse, hang, break at every byte, talk nonsense, drip, flood",

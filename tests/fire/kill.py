@@ -1,4 +1,4 @@
-"""Kills the relay, the desk, the supervisor or all of them at random moments under load, and asks the store afterwards.
+"""Kills the relay, the desk, both, the supervisor or all of them at random moments under load, and asks the store afterwards.
 
 python -m tests.fire kill [--long]
 """
@@ -99,10 +99,11 @@ async def strike(house: Tasktap, world: World, who: str, early: float | None) ->
         world.kills += 1
         world.killed_at = time.monotonic()
     began = time.monotonic()
-    if who in ("relay", "desk"):
-        pid = house.pid(who)
-        kill([pid])
-        await asyncio.to_thread(soon, lambda: another(house, who, pid), f"another {who} for {pid}")
+    if who in ("relay", "desk", "both"):
+        dead = {role: house.pid(role) for role in ("relay", "desk") if who in (role, "both")}
+        kill([*dead.values()])
+        for role, pid in dead.items():
+            await asyncio.to_thread(soon, partial(another, house, role, pid), f"another {role} for {pid}")
     else:
         everyone = family(house.process.pid)
         kill(everyone if who == "all" else everyone[:1])
@@ -122,13 +123,14 @@ async def burn(folder: Path, kills: int, seed: int) -> Fire:
     """A run, from the first start to the verdict."""
     dice = random.Random(seed)
     said: Said = {}
-    upstream = await asyncio.start_server(partial(provide, stamps=said), "127.0.0.1", 0, limit=2**20)
+    again: list[int] = []
+    upstream = await asyncio.start_server(partial(provide, stamps=said, again=again), "127.0.0.1", 0, limit=2**20)
     house = Tasktap(folder, CONFIG.format(port=upstream.sockets[0].getsockname()[1]))
     counts: Counter[str] = Counter()
     slowest: dict[str, float] = {}
     try:
         await asyncio.to_thread(start, house)
-        world = World(lambda: house.calls, said=said)
+        world = World(lambda: house.calls, said=said, some_big=True)
         callers = [asyncio.create_task(Caller(world, number).live()) for number in range(CALLERS)]
         began = time.monotonic()
         for number in range(kills):
@@ -137,9 +139,9 @@ async def burn(folder: Path, kills: int, seed: int) -> Fire:
             await asyncio.sleep(dice.uniform(0.005, 0.8))
             # The first ones are set, so that a short run has them all.
             who = (
-                ("relay", "all", "desk", "supervisor")[number]
-                if number < 4
-                else dice.choices(("relay", "desk", "all", "supervisor"), (4, 2, 3, 1))[0]
+                ("relay", "all", "desk", "supervisor", "both")[number]
+                if number < 5
+                else dice.choices(("relay", "desk", "both", "all", "supervisor"), (3, 2, 2, 2, 1))[0]
             )
             counts[who] += 1
             early = dice.uniform(0, 0.6) if number % EARLY == 1 else None
@@ -155,6 +157,8 @@ async def burn(folder: Path, kills: int, seed: int) -> Fire:
         upstream.close()
     verdict = await judge(house.data, world)
     complaints = list(verdict.complaints)
+    if again:
+        complaints.append(f"{len(again)} calls came to the upstream twice: {again[:5]}")
     if code:
         complaints.append(f"SIGTERM: exit {code}")
     if status["carried"] != status["stored"] + status["waiting"] + status["lost"]:

@@ -18,6 +18,7 @@ def fire(tmp_path_factory: pytest.TempPathFactory) -> Fire:
 def test_what_was_delivered_is_stored_once_after_kills_at_random_moments(fire: Fire) -> None:
     assert not fire.verdict.complaints, str(fire)
     assert fire.verdict.delivered > 30, str(fire)
+    assert fire.verdict.big, str(fire)
     assert fire.verdict.endings.get("proxy_died"), f"no call was cut, so nothing was tried: {fire}"
 
 

@@ -13,11 +13,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-NUMBER = re.compile(rb"\r\nx-fire: (\d+)", re.IGNORECASE)
+NUMBER = re.compile(rb"\r\nx-fire: (\d+)( big)?", re.IGNORECASE)
 LENGTH = re.compile(rb"\r\ncontent-length: (\d+)", re.IGNORECASE)
 TASK = re.compile(rb"\r\nx-task-id: ([^\r]+)", re.IGNORECASE)
 MARK = b"data: [DONE]\n\n"
 SESSIONS = 7
+BIG_EVERY = 16  # of so many calls one is big, where some are
+BIG_REQUEST, BIG_ANSWER = 300_000, 1_000_000  # bytes, about
 HUNG_SECONDS = 30.0  # no call of ours takes a second, and a relay that was killed is back long before
 
 
@@ -38,8 +40,11 @@ class Answer:
         return "completed" if self.status < 400 else "upstream_error"
 
 
-def answer(number: int) -> Answer:
-    """A plain answer, a stream of 2 to 25 events, or now and then an error; always the same for the same number."""
+def answer(number: int, big: bool = False) -> Answer:
+    """A plain answer, a stream of 2 to 25 events, or now and then an error; always the same for the same number.
+
+    A `big` one says the same at length.
+    """
     dice = random.Random(number)
     kind = dice.random()
     words = " ".join(f"w{dice.randrange(10**6)}" for _ in range(dice.choice((3, 30, 300, 3000))))
@@ -49,16 +54,18 @@ def answer(number: int) -> Answer:
         )
     start = {"id": f"chatcmpl-{number}", "model": "fire-1", "created": 1764000000}
     if kind < 0.5:
+        words = _at_length(words, BIG_ANSWER) if big else words
         choice = {"index": 0, "message": {"role": "assistant", "content": words}, "finish_reason": "stop"}
         body = json.dumps(start | {"object": "chat.completion", "choices": [choice]}).encode()
         return Answer(200, False, ((dice.random() * 0.02, body),))
     pieces = []
     count = dice.randrange(2, 25)
+    words = _at_length(words, BIG_ANSWER // count) if big else words[:50]
     for at in range(count):
         last = at == count - 1
         choice = {
             "index": 0,
-            "delta": {} if last else {"content": f" {words[:50]}{at}"},
+            "delta": {} if last else {"content": f" {words}{at}"},
             "finish_reason": "stop" if last else None,
         }
         event = b"data: " + json.dumps(start | {"object": "chat.completion.chunk", "choices": [choice]}).encode() + b"\n\n"
@@ -66,12 +73,18 @@ def answer(number: int) -> Answer:
     return Answer(200, True, (*pieces, (0.0, MARK)))
 
 
+def _at_length(words: str, length: int) -> str:
+    return words * (length // len(words) + 1)
+
+
 Said = dict[int, list[float]]
 """By call, when each piece of its stream was said, in seconds of the monotonic clock."""
 
 
-async def provide(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, stamps: Said | None = None) -> None:
-    """The upstream's side of one connection; `stamps` remembers when it said what."""
+async def provide(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, stamps: Said | None = None, again: list[int] | None = None
+) -> None:
+    """The upstream's side of one connection; `stamps` remembers when it said what, `again` what it was asked more than once."""
     with contextlib.suppress(OSError, asyncio.IncompleteReadError):
         while True:
             head = await reader.readuntil(b"\r\n\r\n")
@@ -79,9 +92,11 @@ async def provide(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, st
             assert number is not None, head
             assert length is not None, head
             await reader.readexactly(int(length[1]))
-            said = answer(int(number[1]))
+            said = answer(int(number[1]), big=bool(number[2]))
             said_at: list[float] = []
             if stamps is not None:
+                if again is not None and int(number[1]) in stamps:
+                    again.append(int(number[1]))
                 stamps[int(number[1])] = said_at
             if said.stream:
                 writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
@@ -116,12 +131,14 @@ class World:
     where: Callable[[], tuple[str, int]]
     pause: float = 0.01  # seconds that a caller rests between two calls, on average
     numbers: itertools.count[int] = field(default_factory=itertools.count)
+    some_big: bool = False  # one of BIG_EVERY calls is
     over: bool = False
     down: bool = False  # a relay was killed and is not known to be back
     kills: int = 0  # of relays, so far
     begun: dict[str, int] = field(default_factory=dict)  # id given by the caller -> number
     nameless: int = 0  # calls begun without an id
     seen: dict[str, tuple[str, str]] = field(default_factory=dict)  # id -> (SHA-256 of the body whose end was read, ending)
+    sent: dict[str, str] = field(default_factory=dict)  # of these, SHA-256 of the request where it was a big one
     said: Said = field(default_factory=dict)
     cut: dict[str, Cut] = field(default_factory=dict)  # the answer had begun when the proxy died
     killed_at: float = 0.0  # when a relay was killed last, monotonic
@@ -131,6 +148,10 @@ class World:
     took: list[tuple[float, float]] = field(default_factory=list)  # loop time at which an answer was whole, seconds added to it
     unanswered: int = 0  # calls that broke before a byte of an answer
     hung: int = 0
+
+    def big(self, number: int) -> bool:
+        """Whether this call is long both ways."""
+        return self.some_big and number % BIG_EVERY == 0
 
 
 class Left(Exception):
@@ -183,10 +204,14 @@ class Caller:
         if self.writer is None:
             self.kills = -1 if self.world.down else self.world.kills
             self.reader, self.writer = await asyncio.open_connection(*self.world.where())
-        said = answer(number)
-        body = json.dumps({"model": "fire-1", "stream": said.stream, "messages": [{"role": "user", "content": f"say {number}"}]})
+        big = self.world.big(number)
+        said = answer(number, big)
+        content = _at_length(f"say {number} ", BIG_REQUEST) if big else f"say {number}"
+        body = json.dumps({"model": "fire-1", "stream": said.stream, "messages": [{"role": "user", "content": content}]})
+        self.sent = hashlib.sha256(body.encode()).hexdigest() if big else ""
         named = f"X-Task-Id: {self.id}\r\n" if self.id else ""
-        head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: tasktap\r\nX-Fire: {number}\r\n{named}"
+        fire = f"{number} big" if big else f"{number}"
+        head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: tasktap\r\nX-Fire: {fire}\r\n{named}"
         head += f"X-Session-Id: s-{number % SESSIONS}\r\n"
         if self.id:
             self.world.begun[self.id] = number
@@ -229,3 +254,5 @@ class Caller:
         now = asyncio.get_running_loop().time()
         self.world.took.append((now, now - self.began - sum(wait for wait, _ in said.pieces)))
         self.world.seen[self.id] = (hashlib.sha256(body).hexdigest(), said.ending)
+        if self.sent:
+            self.world.sent[self.id] = self.sent

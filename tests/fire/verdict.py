@@ -24,6 +24,7 @@ class Verdict:
     """The findings. `complaints` is empty when every promise was kept but that of time, which `late` is about."""
 
     delivered: int
+    big: int
     stored: int
     lost: tuple[str, ...]
     doubled: tuple[str, ...]
@@ -38,7 +39,8 @@ class Verdict:
         return some("records of cut streams are too far behind", late)
 
     def __str__(self) -> str:
-        found = f"delivered {self.delivered}, stored {self.stored}, doubled {len(self.doubled)}, lost {len(self.lost)}"
+        delivered = f"delivered {self.delivered}" + (f" ({self.big} of them big)" if self.big else "")
+        found = f"{delivered}, stored {self.stored}, doubled {len(self.doubled)}, lost {len(self.lost)}"
         if self.behind:
             late = sum(behind > BEHIND_SECONDS for behind in self.behind)
             found += f"; {len(self.behind)} streams were cut, their records at most {self.behind[-1] * 1000:.0f} ms behind"
@@ -51,7 +53,7 @@ async def _behind(store: Store, world: World, id: str) -> float:
     cut = world.cut[id]
     body = await store.body(id, Which.RESPONSE)
     kept, said_at = len(body.data) if body is not None else 0, world.said.get(cut.number, [])
-    for (_, piece), at in zip(answer(cut.number).pieces[: cut.pieces], said_at, strict=False):
+    for (_, piece), at in zip(answer(cut.number, world.big(cut.number)).pieces[: cut.pieces], said_at, strict=False):
         kept -= len(piece)
         if kept < 0:
             return max(0.0, cut.killed_at - at)
@@ -97,7 +99,7 @@ async def judge(data: Path, world: World, excuse: Excuse | None = None) -> Verdi
         tasks = await every_task(store)
         rollup = sum(session.tasks for session in (await store.sessions(limit=500)).items)
         by_id = {task.id: task for task in tasks}
-        lost, unlike, ended = [], [], []
+        lost, unlike, ended, misheard = [], [], [], []
         dropped = sum([note == DROPPED for task in tasks for note in await notes(store, task.id)]) if excuse.dropped else 0
         for id, (digest, ending) in world.seen.items():
             if id not in by_id:
@@ -107,6 +109,10 @@ async def judge(data: Path, world: World, excuse: Excuse | None = None) -> Verdi
             same = body is not None and hashlib.sha256(body.data).hexdigest() == digest
             if not same and not (excuse.dropped and DROPPED in await notes(store, id)):
                 unlike.append(id)
+            if id in world.sent:
+                asked = await store.body(id, Which.REQUEST)
+                if asked is None or hashlib.sha256(asked.data).hexdigest() != world.sent[id]:
+                    misheard.append(id)
             if by_id[id].ending != ending:
                 ended.append(f"{id} {by_id[id].ending}")
         behind = sorted([await _behind(store, world, id) for id in world.cut if id in by_id and by_id[id].ending == "proxy_died"])
@@ -126,6 +132,7 @@ async def judge(data: Path, world: World, excuse: Excuse | None = None) -> Verdi
         *some("tasks are doubled", doubled),
         *some("tasks ended before they began", backwards),
         *some("bodies differ from what was delivered", unlike),
+        *some("big requests differ from what was sent", misheard),
         *some("delivered calls have another ending", ended),
         *some("calls whose answer had begun are missing", sorted(world.cut.keys() & begun - by_id.keys())),
         *some("calls whose caller left are missing", sorted(world.left & begun - by_id.keys())),
@@ -149,6 +156,7 @@ async def judge(data: Path, world: World, excuse: Excuse | None = None) -> Verdi
         complaints.append(f"{world.hung} calls hung")
     return Verdict(
         delivered=len(world.seen),
+        big=len(world.sent),
         stored=len(tasks),
         lost=tuple(lost),
         doubled=tuple(doubled),
