@@ -447,6 +447,7 @@ class Status:
     store_error: str | None = None
     lag_seconds: float = 0.0  # age of the oldest journalled end that is not yet stored
     retired_tasks: int = 0  # let go of by age or size
+    retention_error: str | None = None  # what kept its last round from the end
     retired_bytes: int = 0  # that their headers and bodies took, as kept
     relays: int = 0  # relays alive
     open_connections: int = 0

@@ -180,7 +180,7 @@ def of_status(status: Status) -> JSON:
             "up_to": {f"{most:g}": count for most, count in status.held},
             "more": status.held_more,
         },
-        "retention": {"tasks": status.retired_tasks, "bytes": status.retired_bytes},
+        "retention": {"tasks": status.retired_tasks, "bytes": status.retired_bytes, "error": status.retention_error},
         "relays": status.relays,
         "open_connections": status.open_connections,
         "open_streams": status.open_streams,

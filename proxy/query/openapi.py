@@ -314,7 +314,10 @@ def _status() -> JSON:
                     "more": COUNT,
                 }
             ),
-            "retention": {**_object({"tasks": COUNT, "bytes": COUNT}), "description": "What was let go of, since this start."},
+            "retention": {
+                **_object({"tasks": COUNT, "bytes": COUNT, "error": _typed(get_type_hints(Status)["retention_error"])}),
+                "description": "What was let go of, since this start, and what kept its last round from the end.",
+            },
             "relays": COUNT,
             "open_connections": COUNT,
             "open_streams": COUNT,

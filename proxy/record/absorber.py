@@ -64,6 +64,7 @@ class Absorber:
         self.error: str | None = None  # why the store could not be used
         self.set_aside = 0
         self._rests = 0  # steps that found nothing to do
+        self.caught_up = False  # all that was in the journals when this began has been read
         for path in directory.glob(f"*{UNFINISHED}"):
             path.unlink(missing_ok=True)  # of a desk that died while it made a segment: there is nothing in it
 
@@ -124,6 +125,7 @@ class Absorber:
         await loop.run_in_executor(self._executor, self._forget)
         if not worked:
             self._rests += 1
+            self.caught_up = True
             self.error = None
         return worked
 

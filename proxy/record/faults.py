@@ -27,7 +27,9 @@ POINTS: Final = (
     "relay.forward",  # before a piece goes to the caller
     "tap.end",  # before END is given to the journal
     "relay.last",  # END is in the journal, the last bytes have not gone out
+    "relay.gone",  # they have
     "journal.write",  # before a batch is written
+    "journal.torn",  # half of it is: a short write
     "journal.written",  # after it (and after its sync), before anybody is told
     "journal.rotate",  # before a new segment is made
     "journal.rotated",  # it is made, and has not got its name
@@ -37,6 +39,14 @@ POINTS: Final = (
     "recorder.saved",  # after its commit, before anything is forgotten
     "recorder.forget",  # before a segment is deleted
     "recorder.forgot",  # after it
+    "desk.store",  # before the store is opened
+    "retention.step",  # before some tasks are let go of
+    "retention.stepped",  # after their commit
+    "forget.blanked",  # the journals know nothing more of what is to be forgotten, the store does
+    "forget.step",  # after a commit that has forgotten some tasks
+    "forget.scrub",  # the store has forgotten all, its log and free pages have not
+    "change.begin",  # SIGHUP, before the settings are read again
+    "change.done",  # new relays work, the old ones have not been told to go
 )
 ACTIONS: Final = ("raise", "enospc", "eio", "memory", "kill", "hang")
 

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
+from proxy.record import faults
 from proxy.store import Store
 from proxy.task import JSON, Forget, Forgotten
 
@@ -19,6 +20,11 @@ STEP: Final = 50  # tasks in one commit: a save waits for no more than that
 
 class Keeper(Protocol):
     """What takes a journal into the store: the recorder, the absorber."""
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether it has read all that was in the journal when it began: it blanks only what it has read."""
+        ...
 
     async def blank(self) -> int:
         """Leave nothing in the journal of what is stored; how many records that were. Raises OSError."""
@@ -72,12 +78,18 @@ async def forget(
         records += await journal.blank()
         dropped, unread = await journal.forget_set_aside(what)
         set_aside, unreadable = set_aside + dropped, unreadable + unread
+    if faults.ARMED:
+        faults.hit("forget.blanked")
     total = Forgotten()
     while ids := await store.doomed(what, limit=STEP):
         total += await store.forget(ids)
+        if faults.ARMED:
+            faults.hit("forget.step")
         await asyncio.sleep(0)
     if what.user_id is not None and what == Forget(user_id=what.user_id, project_id=what.project_id, ended_by=now):
         total += Forgotten(feedback=await store.forget_feedback(what.user_id, what.project_id))
     total += Forgotten(feedback=await store.forget_parked(what))
+    if faults.ARMED:
+        faults.hit("forget.scrub")
     clean = await store.scrub()
     return Report(store=total, journal_records=records, set_aside=set_aside, unreadable=unreadable, settled=settled, clean=clean)

@@ -304,6 +304,8 @@ class _Writer:
 
     def _put(self, buffers: list[bytes], size: int) -> None:
         """Write records that fit. Where any of it fails, the next try writes the same bytes at the same place."""
+        if faults.ARMED:
+            self._tear(buffers)
         if os.pwritev(self._fd, buffers, self._offset) != size:
             raise OSError(28, "short write")  # what is torn is no record, and is written over
         if self._named:
@@ -314,6 +316,12 @@ class _Writer:
         if faults.ARMED:
             faults.hit("journal.written")
         self._offset += size
+
+    def _tear(self, buffers: list[bytes]) -> None:
+        """A write that falls short: half of the bytes are there, and then something strikes, perhaps."""
+        whole = b"".join(buffers)
+        os.pwrite(self._fd, whole[: len(whole) // 2], self._offset)
+        faults.hit("journal.torn")
 
     def _rotate(self, least: int) -> None:
         if faults.ARMED:

@@ -58,6 +58,8 @@ class Outlet:
         data = out[0] if len(out) == 1 else b"".join(out)
         self.held_bytes -= len(data)
         caller.write(data)
+        if faults.ARMED:
+            faults.hit("relay.gone")
         self.failed = False
         if held:
             self._journal.wait(held[0][0], self._release)

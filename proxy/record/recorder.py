@@ -84,6 +84,7 @@ class Recorder:
         self._waiting: list[_Read] = []  # read, not stored yet
         self._linked = False  # they have been given their sessions
         self._rests = 0  # steps that found nothing to do
+        self.caught_up = False  # all that was in the journals when this began has been read
         self._swept = 0.0
         self.stored: dict[str, int] = {}  # by epoch of this run
         self.set_aside: dict[str, int] = {}
@@ -169,12 +170,13 @@ class Recorder:
         await loop.run_in_executor(self._executor, self._forget)
         if not worked and not self._unread:
             self._rests += 1
-            self._look_for_missing(journalled)
+            self._look_round(journalled)
         return worked
 
-    def _look_for_missing(self, journalled: Mapping[str, int]) -> None:
+    def _look_round(self, journalled: Mapping[str, int]) -> None:
         """All that had ended by then has been read: what is not off our hands now was in a file that is gone, or damaged."""
         if not any(tail.behind for tail in self._tails.values()):
+            self.caught_up = True
             for epoch, ends in journalled.items():
                 kept = (self.stored, self.set_aside, self.let_go)
                 self.missing[epoch] = max(0, ends - sum(each.get(epoch, 0) for each in kept))

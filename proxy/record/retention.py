@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from proxy.record import faults
+from proxy.record.calendar import Calendar
 from proxy.record.forget import Keeper
 from proxy.store import Store, StoreRejected, StoreUnavailable
 from proxy.task import Filter, Forget, Forgotten
@@ -52,16 +53,33 @@ class Retention:
         self._store = store
         self._journals = journals
         self._rules = rules
+        self._calendar = Calendar()
         self.retired = Forgotten()
+        self.stumble: str | None = None  # what kept the last round from its end
 
     async def run(self) -> None:
         """Work until cancelled."""
         while self._rules:
             pause = RETRY_SECONDS
-            with contextlib.suppress(StoreUnavailable, StoreRejected, OSError):  # the recorder meets it too, and says so
-                await self.round(time.time_ns() // 1000)
+            try:
+                if not all(journal.caught_up for journal in self._journals):
+                    await asyncio.sleep(RETRY_SECONDS)  # what lies there unread, though stored, would come back from it
+                    continue
+                await self.look(time.time_ns() // 1000, time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000)
+                self.stumble = None
                 pause = ROUND_SECONDS
+            except (StoreUnavailable, StoreRejected, OSError) as error:
+                self.stumble = f"the store cannot be used now: {type(error).__name__}"
+            except Exception as error:  # it must not die of a fault of ours: the store would grow for ever
+                self.stumble = f"{type(error).__name__}: retention stumbled and tries again"
             await asyncio.sleep(pause)
+
+    async def look(self, wall: int, steady: int) -> None:
+        """A round at the time that the two clocks make (microseconds): a wall clock that leaps ahead makes nothing old.
+
+        Raises StoreUnavailable, OSError.
+        """
+        await self.round(self._calendar.now(wall, steady))
 
     async def round(self, now: int) -> None:
         """Let go of all that is too old at `now` (microseconds), then of the oldest that there is no room for.
@@ -95,6 +113,10 @@ class Retention:
 
     async def _let_go(self, ids: Sequence[str]) -> None:
         async with self._turn:
+            if faults.ARMED:
+                faults.hit("retention.step")
             self.retired += replace(await self._store.forget(ids), through=None)
+            if faults.ARMED:
+                faults.hit("retention.stepped")
             await self._store.give_back()
         await asyncio.sleep(PAUSE_SECONDS)

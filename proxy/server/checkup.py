@@ -186,6 +186,8 @@ def _running(status: dict[str, Any] | str | None, settings: Settings) -> Iterato
     if held > most // 2 and held > 4 * settings.journal.segment_bytes:
         advice = "What waits is not stored: look at the store. Past journal.max_bytes bodies are dropped, then calls."
         yield Finding("recording", Verdict.CARE, f"the journal holds {held >> 20:,} of {most >> 20:,} MiB", advice)
+    if why := status["retention"]["error"]:
+        yield Finding("retention", Verdict.CARE, str(why), "What is too old stays until this is mended.")
     if calls["lost"]:
         yield Finding("recording", Verdict.ILL, f"{calls['lost']:,} calls left no record", "Look at disk and journal.max_bytes.")
     if calls["set_aside"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -41,26 +42,30 @@ class Child:
     def start(self, told: Told, now: float, work: Callable[[Told], None] | None = None) -> None:
         """Start its process and tell it what it has to know; `told` has the descriptors that it shares with others.
 
-        With `work` it is forked, and does that; otherwise it is a new interpreter, which loads the code as it is by now.
+        With `work` it is forked, and does that; otherwise it is a new interpreter, which loads the code as it is by
+        now. Raises OSError.
         """
-        ready_read, ready_write = os.pipe()
-        told = replace(told, socket=self.sock.fileno(), ready=ready_write)
-        shared = (told.board, told.socket, ready_write, told.lifeline)
-        self.process = fork(partial(work, told), shared) if work is not None else self._executed(told, shared)
         self.started_at = now
         self.asked = False
-        os.close(ready_write)
-        self.ready_fd = ready_read
+        self.ready_fd, ready_write = os.pipe()
+        told = replace(told, socket=self.sock.fileno(), ready=ready_write)
+        shared = (told.board, told.socket, ready_write, told.lifeline)
+        try:
+            self.process = fork(partial(work, told), shared) if work is not None else self._executed(told, shared)
+        finally:
+            os.close(ready_write)
 
     def _executed(self, told: Told, shared: tuple[int, ...]) -> subprocess.Popen[bytes]:
         told_read, told_write = os.pipe()
-        process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            [sys.executable, "-m", f"proxy.server.{self.role}_main", str(told_read)],
-            pass_fds=(*shared, told_read),
-            stdin=subprocess.DEVNULL,
-        )
-        os.close(told_read)
-        with open(told_write, "wb") as pipe:
+        with contextlib.suppress(BrokenPipeError), open(told_write, "wb") as pipe:  # one that ended at once will be buried
+            try:
+                process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+                    [sys.executable, "-m", f"proxy.server.{self.role}_main", str(told_read)],
+                    pass_fds=(*shared, told_read),
+                    stdin=subprocess.DEVNULL,
+                )
+            finally:
+                os.close(told_read)
             pipe.write(told.pack())
         return process
 

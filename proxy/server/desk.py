@@ -24,6 +24,7 @@ from setproctitle import setproctitle
 
 from proxy.query.api import Act, Desk, DeskRunner, build
 from proxy.query.segments import Thresholds
+from proxy.record import faults
 from proxy.record.accounts import epoch_of, status
 from proxy.record.board import Board, Column, desk_row
 from proxy.record.recorder import Recorder
@@ -132,21 +133,26 @@ class _Process:
         loop = asyncio.get_running_loop()
         found = await loop.run_in_executor(None, status, self._board, self._recorder, self._told.run, self._own_row[Column.ENDED])
         found = self._intake.told(found)
-        return replace(found, retired_tasks=self._retention.retired.tasks, retired_bytes=self._retention.retired.bytes)
+        retired = self._retention.retired
+        return replace(found, retired_tasks=retired.tasks, retired_bytes=retired.bytes, retention_error=self._retention.stumble)
 
     async def _open_store(self) -> None:
         while True:
             try:
+                if faults.ARMED:
+                    faults.hit("desk.store")
                 self._store.opened(await open_store(self._told.settings["store"], self._path, write=True))
                 await self._recorder.recount([epoch_of(self._told.run, row) for row in self._board.used()])
             except StoreUnavailable as error:
-                self._store.why = str(error)
-                self._recorder.error = str(error)
-                self._tried.set()
-                await asyncio.sleep(REOPEN_SECONDS)
+                why = str(error)
+            except Exception as error:  # without a store the desk still tells why; with no further try it would never have one
+                why = f"{type(error).__name__} while the store was opened"
             else:
                 self._tried.set()
                 return
+            self._store.why = self._recorder.error = why
+            self._tried.set()
+            await asyncio.sleep(REOPEN_SECONDS)
 
     async def _record(self) -> None:
         await self._open_store()

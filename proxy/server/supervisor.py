@@ -18,6 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+from proxy.record import faults
 from proxy.record.board import Board, Column
 from proxy.server import allowance, data_dir, doors, logs, relay_main
 from proxy.server.change import Change, Refused, fresh
@@ -27,6 +28,7 @@ from proxy.server.told import Told
 
 START_SECONDS: Final = 20.0  # for all processes to be ready
 DESK_SECONDS: Final = 1.5  # for the desk to store what is left, at least
+RETRY_SECONDS: Final = 0.5  # after a process could not be started
 ALREADY_RUNNING: Final = 3
 
 
@@ -141,7 +143,13 @@ class Supervisor:
                 child.buried(now)
                 changed = True
             if child.process is None and now >= child.start_after:
-                self._start(child)
+                try:
+                    self._start(child)
+                except OSError as error:  # no room for another process, or no file: those that run go on meanwhile
+                    child.buried(now)
+                    child.start_after = now + RETRY_SECONDS
+                    logs.warning("a process could not be started", role=child.role, why=error.strerror)
+                    continue
                 logs.info("a process was started", role=child.role, process_pid=child.process.pid if child.process else None)
                 changed = True
         for child in [each for each in self._leaving if each.has_ended]:
@@ -156,19 +164,27 @@ class Supervisor:
     def _look_after_change(self) -> None:
         """On SIGHUP: new relays with the settings and the code as they are by now, then a new desk."""
         change = self._change
+        try:
+            self._go_on_with(change)
+        except Exception as error:  # a fault of ours in a change must not end what works: the old relays go on
+            begun = change or self._change
+            self._change = None
+            if begun is not None and begun.plan is not self._plan:
+                self._undo(begun)
+            _say(f"nothing was changed: {type(error).__name__}", 0)
+
+    def _go_on_with(self, change: Change | None) -> None:
         if change is None:
             if self._change_asked and self._announced:
                 self._change_asked = False
                 self._begin_change()
         elif change.failed:
             self._change = None
-            for child in change.comers:
-                if child.process is not None:
-                    child.process.kill()
-                    child.process.wait()
-                    child.buried(time.monotonic())
+            self._undo(change)
             _say("nothing was changed: a new relay did not start; what it said is above.", 0)
         elif change.works:
+            if faults.ARMED:
+                faults.hit("change.done")
             self._change = None
             self._plan = change.plan
             self._leaving += change.done(self._children)
@@ -180,7 +196,18 @@ class Supervisor:
             _print("tasktap has changed over to its settings and code as they are now\n")
             logs.info("changed over to new settings and code")
 
+    @staticmethod
+    def _undo(change: Change) -> None:
+        """Its new relays go."""
+        for child in change.comers:
+            if child.process is not None:
+                child.process.kill()
+                child.process.wait()
+                child.buried(time.monotonic())
+
     def _begin_change(self) -> None:
+        if faults.ARMED:
+            faults.hit("change.begin")
         try:
             plan = fresh(self._given, self._plan)
         except Refused as refused:

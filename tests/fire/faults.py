@@ -10,7 +10,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from proxy.record.faults import POINTS
+from proxy.record import faults
+from tests.fire import chores
 from tests.fire.scene import Allowed, Scene, complaints, does_not_add_up, providing, restarted
 from tests.proc import Tasktap, slack
 
@@ -19,6 +20,7 @@ NTHS = (1, 2, 5, 9)
 MOST_ROUNDS = 60  # a desk that was killed needs its time to be back
 BACK_SECONDS = 30.0  # of grace for what the contract wants in 2: much else may run on this machine
 HANG_SECONDS = 10.0
+POINTS = tuple(point for point in faults.POINTS if point not in chores.POINTS)
 
 CONFIG = """
 default_upstream = "fire"
@@ -77,19 +79,52 @@ SHORT = (
     once("tap.begin:3:raise", "tap.begun:5:memory", "tap.data:2:enospc", "tap.data:5:memory", "tap.end:4:eio", "tap.end:9:raise"),
     once("tap.begin:*:raise"),
     once("tap.begun:*:memory", "tap.data:*:eio", "tap.end:*:raise"),
-    once("journal.write:2:enospc", "journal.written:3:eio", "journal.written:9:raise"),
+    once(
+        "journal.write:2:enospc",
+        "journal.torn:3:enospc",
+        "journal.torn:5:eio",
+        "journal.written:3:eio",
+        "journal.written:9:raise",
+    ),
     once("journal.rotate:2:enospc", "journal.rotate:3:memory", "journal.rotated:4:raise", "journal.rotated:2:enospc"),
     once("recorder.record:7:eio", "recorder.record:40:memory", "recorder.reading:3:raise", "recorder.reading:9:memory"),
     once("recorder.save:2:enospc", "recorder.saved:3:raise", "recorder.forget:1:eio", "recorder.forgot:1:raise"),
-    once("relay.connect:3:raise", "relay.sent:2:raise", "relay.head:5:raise", "relay.forward:7:raise", "relay.last:2:raise"),
+    once(
+        "relay.connect:3:raise",
+        "relay.sent:2:raise",
+        "relay.head:5:raise",
+        "relay.forward:7:raise",
+        "relay.last:2:raise",
+        "relay.gone:4:raise",
+    ),
     once("tap.begin:3:kill", "tap.begun:4:kill", "relay.connect:5:kill", "relay.sent:3:kill"),
     once("relay.head:3:kill", "tap.data:2:kill", "relay.forward:9:kill", "tap.end:3:kill"),
-    once("relay.last:2:kill", "journal.write:4:kill", "journal.written:6:kill"),
+    once("relay.last:2:kill", "relay.gone:2:kill", "journal.write:4:kill", "journal.torn:3:kill", "journal.written:6:kill"),
     once("journal.rotate:2:kill", "journal.rotated:3:kill"),
     once("recorder.record:30:kill", "recorder.reading:4:kill", "recorder.save:3:kill"),
     once("recorder.saved:2:kill", "recorder.forget:1:kill", "recorder.forgot:1:kill"),
 )
 """What the test suite runs: every point, failing and killed; points that do not disturb each other share a start."""
+
+
+CHORES = (
+    (
+        *(
+            "desk.store:1:raise",
+            "retention.step:1:memory",
+            "retention.stepped:1:raise",
+            "forget.blanked:1:eio",
+            "forget.step:1:raise",
+        ),
+        *("forget.scrub:1:enospc", "change.begin:1:raise", "change.done:1:memory"),
+    ),
+    (
+        *("desk.store:1:kill", "retention.step:1:kill", "retention.stepped:1:kill", "forget.blanked:1:kill"),
+        *("forget.step:1:kill", "forget.scrub:1:kill"),
+    ),
+    ("change.begin:1:kill", "change.done:1:kill"),
+)
+"""Likewise, for the points amid chores."""
 
 
 def all_alone() -> list[Plan]:
@@ -101,6 +136,8 @@ def all_alone() -> list[Plan]:
         plans += [once(f"{point}:{nth}:{action}") for action in actions for nth in nths]
         if point.startswith("tap."):
             plans += [once(f"{point}:*:{action}") for action in FAILURES]
+        if point.startswith(("journal.", "recorder.")):
+            plans.append(once(f"{point}:2:hang"))
     return plans
 
 
@@ -198,5 +235,15 @@ def main(long: bool, only: str = "") -> int:
                 finding, bad = f"failed: {error}", True
         broken += bad
         print(f"{'BROKEN' if bad else 'kept':<7} {plan!s:<32} {finding}", flush=True)
-    print(f"{len(plans)} plans, {broken} broken")
+    alone = tuple((f"{point}:1:{action}",) for point in chores.POINTS for action in ("kill", *FAILURES))
+    amid = [each for each in (alone if long else CHORES) if only in ",".join(each)]
+    for each in amid:
+        with tempfile.TemporaryDirectory(prefix="tasktap-fault-") as folder:
+            try:
+                found = chores.strike(Path(folder), each)
+            except AssertionError as error:
+                found = [f"failed: {error}"]
+        broken += bool(found)
+        print("\n    ".join((f"{'BROKEN' if found else 'kept':<7} {','.join(each)}", *found)), flush=True)
+    print(f"{len(plans) + len(amid)} plans, {broken} broken")
     return broken

@@ -121,9 +121,9 @@ def _garbage(scene: Scene) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _back_an_hour(scene: Scene) -> Iterator[None]:
+def _shifted(scene: Scene, seconds: int = -3600) -> Iterator[None]:
     assert scene.shift is not None
-    places.set_clock(scene.shift, -3600)
+    places.set_clock(scene.shift, seconds)
     yield  # and it stays there: clocks that were wrong are set right
 
 
@@ -136,7 +136,15 @@ TROUBLES = (
     Trouble("deleted", "the store's files are deleted", _deleted, impairs=False, loses=True),
     Trouble("damaged", "random bytes over the store's files", _damaged, impairs=False, loses=True),
     Trouble("garbage", "the store's file is no database, and the desk starts anew", _garbage, impairs=False, loses=True),
-    Trouble("clock", "the clock jumps back an hour", _back_an_hour, shifted=True, impairs=False),
+    Trouble("clock", "the clock jumps back an hour", _shifted, shifted=True, impairs=False),
+    Trouble(
+        "ahead",
+        "the clock leaps a year ahead, and tasks are kept for a day",
+        partial(_shifted, seconds=365 * 86_400),
+        shifted=True,
+        impairs=False,
+        more="[retention]\nmax_age = 1\n",
+    ),
 )
 
 

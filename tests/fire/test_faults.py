@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from proxy.record.faults import POINTS
-from tests.fire.faults import CONFIG, HANG_SECONDS, SHORT, Plan, quiet, run, struck
+from tests.fire import chores
+from tests.fire.faults import CHORES, CONFIG, HANG_SECONDS, SHORT, Plan, quiet, run, struck
 from tests.fire.scene import Allowed, Scene, complaints, does_not_add_up, providing
 from tests.proc import serving, slack
 
@@ -22,10 +23,18 @@ def test_promises_are_kept_where_faults_strike(plan: Plan, tmp_path: Path) -> No
     assert finding.delivered > finding.calls / 3, str(finding)
 
 
+@pytest.mark.timeout(150)
+@pytest.mark.parametrize("faults", CHORES, ids="+".join)
+def test_what_was_to_go_goes_and_the_rest_stays_where_faults_strike_amid_chores(faults: tuple[str, ...], tmp_path: Path) -> None:
+    found = chores.strike(tmp_path, faults)
+    assert not found, found
+
+
 def test_every_fault_point_fails_or_is_killed_in_some_plan() -> None:
     """Each plan complains of a fault that never struck, so this makes it every point that there is."""
-    killed = {fault.split(":")[0] for plan in SHORT for fault in plan.faults if fault.endswith(":kill")}
-    failed = {fault.split(":")[0] for plan in SHORT for fault in plan.faults if not fault.endswith(":kill")}
+    faults = [fault for plan in (*(plan.faults for plan in SHORT), *CHORES) for fault in plan]
+    killed = {fault.split(":")[0] for fault in faults if fault.endswith(":kill")}
+    failed = {fault.split(":")[0] for fault in faults if not fault.endswith(":kill")}
     assert killed == set(POINTS)
     assert failed == set(POINTS)
 

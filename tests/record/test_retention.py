@@ -103,6 +103,80 @@ async def test_what_was_let_go_does_not_come_back_from_the_journal(house):
     assert (house.status().stored, house.status().carried) == (3, 3)
 
 
+async def test_nothing_is_let_go_of_before_the_journal_was_read_through(house):
+    """A desk that starts anew finds there what the last one stored: let go of at once, that would come back and count twice."""
+    await house.carried("t1", "t2")
+    await house.recorder.step()
+    await house.recorder.close()
+    house.recorder = house.new_recorder()
+    await house.recorder.recount([EPOCH])
+    retention = Retention(house.store, (house.recorder,), Rules(max_age=0.0001), asyncio.Lock())
+    jobs = [asyncio.create_task(retention.run())]
+    try:
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert await ids(house.store) == {"t1", "t2"}
+        jobs.append(asyncio.create_task(house.recorder.run()))
+        async with asyncio.timeout(20):
+            while retention.retired.tasks < 2:
+                await asyncio.sleep(0.01)
+            rests = house.recorder._rests
+            while house.recorder._rests < rests + 2:
+                await asyncio.sleep(0.01)
+    finally:
+        for job in jobs:
+            job.cancel()
+        await asyncio.gather(*jobs, return_exceptions=True)
+    assert await ids(house.store) == set()
+    assert (house.status().stored, house.status().carried) == (2, 2)
+
+
+async def test_a_clock_that_leaps_ahead_makes_nothing_old_for_a_day(house):
+    await house.store.save(aged(1, 29, 31))
+    retention = Retention(house.store, (house.recorder,), Rules(max_age=30), asyncio.Lock())
+    steady, year = 5 * DAY, 365 * DAY
+    await retention.look(NOW, steady)
+    assert await ids(house.store) == {"id-0", "id-1"}
+    await retention.look(NOW + year, steady + 60_000_000)
+    await retention.look(NOW + year + DAY // 2, steady + DAY // 2)
+    assert await ids(house.store) == {"id-0", "id-1"}
+    await retention.look(NOW + DAY // 2 + 1_000_000, steady + DAY // 2)  # it was set right
+    await retention.look(NOW + 2 * DAY, steady + 2 * DAY)
+    assert await ids(house.store) == {"id-0"}, "it went on with what was meant"
+    await retention.look(NOW + year, steady + 3 * DAY)
+    await retention.look(NOW + year + DAY, steady + 4 * DAY)  # it has lasted: machines do rest for a year
+    assert await ids(house.store) == set()
+
+
+async def test_a_fault_in_a_round_is_told_and_the_next_one_goes_on(house):
+    class Odd:
+        caught_up = True
+
+        async def blank(self) -> int:
+            if not done:
+                done.append(True)
+                raise LookupError("a fault of ours")
+            return 0
+
+    done: list[bool] = []
+    await house.store.save(aged(5000))
+    retention = Retention(house.store, (Odd(),), Rules(max_age=1), asyncio.Lock())
+    job = asyncio.create_task(retention.run())
+    try:
+        async with asyncio.timeout(20):
+            while not done:
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0)
+            assert retention.stumble is not None
+            assert "LookupError" in retention.stumble
+            while retention.stumble is not None:
+                await asyncio.sleep(0.01)
+    finally:
+        job.cancel()
+        await asyncio.gather(job, return_exceptions=True)
+    assert await ids(house.store) == set()
+
+
 async def test_what_is_stored_is_blanked_in_the_journal_and_the_rest_is_still_read(house):
     await house.carried("t1", "t2")
     house.row[Column.BEGUN] += 1

@@ -107,7 +107,7 @@ def test_no_more_callers_than_there_are_files_for_are_let_in_and_who_is_there_is
             stack.enter_context(Caller(house.calls))
         with Caller(house.calls) as late, contextlib.suppress(Cut, ConnectionError):
             late.wire.rest()
-        soon(lambda: house.get("/api/status")["open_connections"] == 36, 10)
+        soon(lambda: house.get("/api/status")["open_connections"] == 36)
         told = stack.enter_context(Caller(house.calls))
         answer = told.answer()
         assert (answer.status, answer.error) == (503, b"too_many_connections")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import signal
 import stat
 import subprocess
@@ -275,3 +276,21 @@ def test_what_was_stopped_is_still_there_after_a_start(place: Place) -> None:
         assert again.fetch("/api/tasks/kept-1/response") == (200, b'{"n":1}')
         assert again.status()["carried"] == 0
     assert answer.status == 200
+
+
+def test_a_supervisor_that_can_start_nobody_lives_on_and_tries_again(place: Place) -> None:
+    """No file is left for it, as there may be no room for another process."""
+    where, config, upstream = place
+    with serving(where, config) as house:
+        supervisor, relay, desk = house.pid("supervisor"), house.pid("relay"), house.pid("desk")
+        before = resource.prlimit(supervisor, resource.RLIMIT_NOFILE, (3, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+        os.kill(relay, signal.SIGKILL)
+        soon(lambda: house.written().count("a process could not be started") >= 2, "two tries")
+        assert alive(supervisor)
+        assert alive(desk)
+        resource.prlimit(supervisor, resource.RLIMIT_NOFILE, before)
+        house.successor("relay", relay)
+        soon(lambda: carried(house, upstream), "a call")
+        status = house.quiet()
+        assert status["lost"] == 0
+        assert len(os.listdir(f"/proc/{supervisor}/fd")) < 30
