@@ -117,7 +117,7 @@ PLAIN = [
     tape
     for tape in TAPES
     # a body that is cut, or is no JSON, is another one when it is written anew; so is one with a content coding
-    if (tape.kind, tape.name) != ("file", "content")  # that is somebody's file, JSON or not
+    if (tape.kind, tape.name) not in (("file", "content"), ("batch", "anthropic_results"))  # those are somebody's, JSON or not
     and not any(
         word in tape.name for word in ("cut", "utf8", "garbage", "surrogate", "no_last", "many_data", "cr", "html", "odd")
     )
