@@ -9,6 +9,9 @@ from proxy.task import Task, Usage, changed
 KINDS = frozenset(("chat", "completion", "response", "message", "ollama_chat", "ollama_generate", "gemini", "converse"))
 """Calls whose tokens are those of texts."""
 
+USES_NOTHING = ("/count_tokens", ":countTokens", "/input_tokens", "/cancel")
+"""How the paths of calls end that only count, or break off what was begun."""
+
 PER_MESSAGE = 3  # tokens that frame each message of a chat, and 3 that begin the answer (OpenAI's cookbook)
 ESTIMATED = "estimated"
 
@@ -18,7 +21,7 @@ def estimated(task: Task) -> Task:
 
     Images, sound and files cost tokens that cannot be told from here: then the input stays unknown.
     """
-    if task.usage is not None or task.kind not in KINDS or task.output is None:
+    if task.usage is not None or task.kind not in KINDS or task.output is None or not _is_made(task):
         return task
     read, written = asked(task.raw_input), answered(task.raw_output)
     model = task.model or task.model_requested
@@ -30,6 +33,13 @@ def estimated(task: Task) -> Task:
         return task
     usage = Usage(input_tokens=given, output_tokens=output, source=ESTIMATED)
     return changed(task, usage=usage, tokens_per_second=_pace(task, output))
+
+
+def _is_made(task: Task) -> bool:
+    """Whether the call made what it answers: what is looked up or deleted used its tokens before. A logged task has no path."""
+    if task.method is None or task.path is None:
+        return True
+    return task.method == "POST" and not task.path.partition("?")[0].rstrip("/").endswith(USES_NOTHING)
 
 
 def _pace(task: Task, output: int | None) -> float | None:

@@ -147,3 +147,25 @@ def test_nothing_makes_it_raise(value):
     asked({"messages": value, "tools": value, "system": value})
     answered({"choices": value, "content": value, "candidates": value})
     by_rule(str(value))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("message/count_tokens", "gemini/count_tokens", "response/input_tokens", "response/cancelled"),
+        *("response/retrieved", "response/retrieved_stream", "response/deleted", "response/input_items"),
+    ],
+)
+def test_what_only_counts_or_was_made_before_used_nothing(name):
+    (tape,) = (tape for tape in tapes(name.partition("/")[0]) if tape.name == name.partition("/")[2])
+    task = replace(read(tape.call()), output="Hello")
+
+    assert task.usage is None
+    assert estimated(task) is task
+
+
+def test_what_an_app_has_logged_is_estimated_though_it_has_no_path():
+    (tape,) = (tape for tape in tapes("response") if tape.name == "retrieved")
+    task = replace(read(tape.call()), method=None, path=None)
+
+    assert estimated(task).usage.output_tokens > 0
