@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from proxy.store.marks import Facet, Marks, facets, marks, spoken
-from proxy.store.rollup import Place, SessionSum
+from proxy.store.rollup import Place, SessionSum, excerpt
 from proxy.task import Summary
 
 Told = tuple[Summary, Marks, list[Facet]]
@@ -27,6 +27,15 @@ def follow(session: SessionSum, tasks: Iterable[Summary]) -> Iterator[Told]:
         counted = facets(task, told)
         session.count(task, told, counted, words)
         yield task, told, counted
+
+
+def next_to(before: Summary | None, task: Summary) -> Told:
+    """What a task tells behind the one before it in its session: what `follow` says of it there."""
+    if before is None or (task.parent_task_id is not None and task.parent_task_id == before.id):
+        told = marks(task)
+    else:
+        told = marks(task, excerpt(before.input), excerpt(before.output))
+    return task, told, facets(task, told)
 
 
 def alone(task: Summary) -> Told:

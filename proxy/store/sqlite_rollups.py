@@ -13,15 +13,13 @@ from proxy.store.additions import Additions
 from proxy.store.measures import indexed
 from proxy.store.rollup import Key, SessionSum
 from proxy.store.sqlite_cells import add_cells, add_facets
+from proxy.store.sqlite_long import correct, is_long
 from proxy.store.sqlite_users import add_users
 from proxy.store.sqlite_writing import Writing
 from proxy.task import Summary
 
 Keyed = tuple[int, Summary]
 """A task with its key in the table `task`."""
-
-LATE_MOST = 500
-"""Tasks of a session up to which it is added up anew where one comes late; of a longer one, a late task is taken as it comes."""
 
 _BACKFILL_TASKS = 2000
 
@@ -109,7 +107,11 @@ def _add_to_sessions(db: Writing, adds: Additions, new: Sequence[Summary]) -> se
                 session.alone = False
                 adds.attending.update((user_id, *key) for user_id in others if user_id is not None)
             adds.end(session, -1)
-            if (last := session.place) is not None and chain.place(group[0]) <= last and session.figures.tasks <= LATE_MOST:
+            late = [] if (last := session.place) is None else [task for task in group if chain.place(task) <= last]
+            if late and is_long(session, len(late)):
+                group = group[len(late) :]  # noqa: PLW2901  the others come after all that it has
+                correct(db, adds, session, (), late, unseen={task.id for task in group})
+            elif late:
                 session = _anew(db, adds, key, group)
                 session.key, session.alone, group = there.key, there.alone, []  # noqa: PLW2901  they are in it
             grown.append(session)
