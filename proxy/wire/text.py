@@ -36,12 +36,16 @@ def input_of(messages: Any) -> str | None:
     if not isinstance(messages, list):
         return None
     turn: list[str] = []
+    at_end = True
     for message in messages[::-1]:
-        if not isinstance(message, dict) or message.get("role") in INSTRUCTING:
+        if not isinstance(message, dict):
             continue
         if message.get("role") == "assistant":
-            if turn:
-                break
+            if at_end:
+                continue
+            break
+        at_end = False
+        if message.get("role") in INSTRUCTING:
             continue
         text = "\n".join(_content(message))
         turn.append(f"[tool] {text}" if message.get("role") in ("tool", "function") else text)
