@@ -8,6 +8,7 @@ had is reported and skipped: its tests then say how to get it.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -35,10 +36,13 @@ SECONDS = 600  # for one piece, on a slow line
 
 
 def python_piece(folder: Path, packages: tuple[str, ...]) -> None:
-    """Make a virtual environment of its own in `folder` with `packages` in it."""
-    venv.create(folder, with_pip=True, clear=True)
-    command = [str(folder / "bin/python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages]
-    subprocess.run(command, check=True, timeout=SECONDS)
+    """Make a virtual environment of its own in `folder` with `packages` in it: by the pip that is here, if one is."""
+    here = importlib.util.find_spec("pip") is not None
+    venv.create(folder, with_pip=not here, clear=True)
+    python = str(folder / "bin/python")
+    pip = [sys.executable, "-m", "pip", "--python", python] if here else [python, "-m", "pip"]
+    install = ["install", "--quiet", "--disable-pip-version-check", "--no-compile"]  # of a hundred modules one is looked at
+    subprocess.run([*pip, *install, *packages], check=True, timeout=SECONDS)
 
 
 def node_piece(folder: Path, packages: tuple[str, ...]) -> None:
