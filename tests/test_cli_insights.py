@@ -12,9 +12,13 @@ from pathlib import Path
 import pytest
 
 from proxy.cli.charts import bar, spark
-from proxy.cli.corpus import example
+from proxy.cli.corpus import example, examples
+from proxy.cli.export import found
+from proxy.record.threads import Threads
 from proxy.store import open_store
-from proxy.task import Ending, Flag
+from proxy.task import Ending, Filter, Flag
+from tests.sessions.talk import NOON, SECOND, App, model, task, user
+from tests.sessions.test_threads import at_once
 from tests.store.insight_contract import some_tasks
 from tests.store.tasks import a_task
 from tests.test_cli import tasktap
@@ -114,13 +118,39 @@ def test_an_export_for_fine_tuning_has_the_messages_as_they_were_sent(data):
         }
     ]
     good = tasktap("export", "--format", "openai-chat", "--flag", "success", data=data).splitlines()
-    assert len(good) == sum(task.flag == "success" and task.ending == "completed" for task in [*some_tasks(11), CHAT])
+    chats = [task for task in [*some_tasks(11), CHAT] if task.kind == "chat" and task.ending == "completed"]
+    assert len(good) == sum(task.flag == "success" for task in chats)
 
 
 def test_an_example_of_another_kind_is_made_of_its_texts():
     told = example(a_task(1, kind="message", system_prompt="be kind"))
     assert [message["role"] for message in told["messages"]] == ["system", "user", "assistant"]
     assert example(a_task(1, output=None)) is None
+
+
+async def test_an_example_holds_what_the_provider_remembers_and_none_is_made_without_it(tmp_path):
+    app, store = App("response"), await open_store("sqlite:", tmp_path, write=True)
+    first = app.call([user("Where is a bakery?")], model("In Mill Street."), NOON)
+    asked = {"model": "m", "input": "When does it open?", "previous_response_id": first.response_id, "instructions": "Be brief."}
+    second = task(app, asked, app.response(model("At six."), []), NOON + SECOND)
+    third = task(app, asked | {"previous_response_id": second.response_id}, app.response(model("Six."), []), NOON + 2 * SECOND)
+    lost = task(app, asked | {"previous_response_id": "resp_gone"}, app.response(model("At ten."), []), NOON + 3 * SECOND)
+    other = [
+        replace(app.call([user("x")], model("y"), NOON + 4 * SECOND), kind="embedding"),
+        replace(app.call([user("x")], model("y"), NOON + 5 * SECOND), raw_input=None, raw_output=None, input="[tool] 8:00"),
+    ]
+    threads = Threads(store, b"pepper", 1800)
+    for one in (first, second, third, lost, *other):
+        await store.save(await threads.linked([one], at_once))
+    lines = [json.loads(line) async for line in examples(found(store, Filter()), store)]
+    await store.close()
+    told = [[(message["role"], message["content"]) for message in line["messages"]] for line in lines]
+    question, again = ("user", "When does it open?"), [("user", "Where is a bakery?"), ("assistant", "In Mill Street.")]
+    assert told == [
+        [("system", "Be brief."), *again, question, ("assistant", "At six."), question, ("assistant", "Six.")],
+        [("system", "Be brief."), *again, question, ("assistant", "At six.")],
+        [("system", "You are a helpful assistant."), *again],
+    ]
 
 
 def test_conversations_become_markdown_that_no_answer_can_break(data):
