@@ -56,9 +56,15 @@ _VENDOR_SESSION = re.compile(rb"x-[a-z0-9-]+-session-id")
 
 
 def is_secret_name(name: bytes) -> bool:
-    """Whether a parameter, JSON or form field of this name has a secret as its value."""
-    plain = name.lower().replace(b"-", b"").replace(b"_", b"")
-    return plain in SECRET_NAMES or plain.endswith(b"apikey")
+    """Whether a parameter, JSON or form field of this name has a secret as its value.
+
+    `X-...` is a header field that is told in JSON, as MCP tools do (`tools[].headers`): it is judged as one.
+    """
+    lower = name.lower()
+    plain = lower.replace(b"-", b"").replace(b"_", b"")
+    if plain in SECRET_NAMES or plain.endswith(b"apikey"):
+        return True
+    return lower.startswith(b"x-") and not lower.startswith(_LABEL_PREFIXES) and is_credential_field(lower)
 
 
 @lru_cache(maxsize=1024)

@@ -234,6 +234,9 @@ JSON_NAMES = [
     "authorization",
     "sig",
     "open_ai_api_key",
+    "X-Auth-Token",
+    "x-functions-key",
+    "X-Client-Secret",
 ]
 
 
