@@ -16,6 +16,7 @@ RUNS = {
     "faults": "errors and kills at every named place where one can strike",
     "power": "the power is cut: what the disk held is started again",
     "abuse": "upstreams that refuse, hang, break at every byte, talk nonsense, drip, flood",
+    "hostile": "requests that are no HTTP, pipelined ones, ends of one side, and more calls than are let in",
     "leavers": "callers who leave by the thousand, drip their heads, do not read",
     "streams": "two thousand streams at the pace of a model, and the memory line",
     "soak": "small calls by the thousand: memory, files and threads stay as they were",

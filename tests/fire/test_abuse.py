@@ -1,4 +1,4 @@
-"""The short forms of `python -m tests.fire abuse`, `leavers`, `streams` and `soak`."""
+"""The short forms of `python -m tests.fire abuse`, `hostile`, `leavers`, `streams` and `soak`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.fire.abuse import abuse, kinds
+from tests.fire.hostile import hostile
 from tests.fire.leavers import leave
 from tests.fire.memory import slope
 from tests.fire.soak import soak
@@ -19,6 +20,12 @@ async def test_every_call_to_a_bad_upstream_has_its_true_ending_and_memory_stays
     finding = await abuse(tmp_path, long=False)
     assert not finding.complaints, str(finding)
     assert finding.calls == sum(len(kind.arguments) for kind in kinds(False).values())
+
+
+@pytest.mark.timeout(300)
+async def test_what_is_no_http_goes_nowhere_and_who_is_one_too_many_is_told_so(tmp_path: Path) -> None:
+    finding = await hostile(tmp_path, 100)
+    assert not finding.complaints, str(finding)
 
 
 @pytest.mark.timeout(300)
