@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from proxy.query import statistics
 from proxy.query.found import plain
 from proxy.store.insight import FacetSum
+from proxy.store.unspaced import in_pairs, is_unspaced
 from proxy.task import JSON
 
 _WORD = re.compile(r"[^\W_]+")
@@ -79,11 +80,14 @@ def _share(part: int, whole: int) -> float | None:
     return part / whole if whole > 0 else None
 
 
+def _words(text: str) -> set[str]:
+    """Those of more than two letters; where no spaces tell them apart, pairs of characters."""
+    return {word for word in in_pairs(_WORD.findall(plain(text))) if len(word) > 2 or (len(word) == 2 and is_unspaced(word))}
+
+
 def terms(lasts: Sequence[str], others: Sequence[str]) -> list[JSON]:
     """Words that last messages have more often than others do, the surest first."""
-    mine, theirs = (
-        Counter(word for text in texts for word in set(_WORD.findall(plain(text))) if len(word) > 2) for texts in (lasts, others)
-    )
+    mine, theirs = (Counter(word for text in texts for word in _words(text)) for texts in (lasts, others))
     found: list[JSON] = []
     for term, count in mine.items():
         more = bool(lasts and others) and count / len(lasts) > theirs[term] / len(others)

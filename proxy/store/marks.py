@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from proxy.store import events, language, phrases
 from proxy.store.rollup import EXCERPT_LENGTH
+from proxy.store.unspaced import in_pairs, is_unspaced
 from proxy.task import Ending, Flag, Summary
 
 TALK = frozenset(
@@ -88,8 +89,9 @@ SIGNS = ("refusal", "moderated", "limited", "repeated", "rephrased", "frustrated
 
 
 def words_of(text: str) -> frozenset[str]:
-    """The words of a text in lower case."""
-    return frozenset(text.translate(_NO_LETTER).split())
+    """The words of a text in lower case; where no spaces tell them apart, pairs of characters."""
+    found = text.translate(_NO_LETTER).split()
+    return frozenset(in_pairs(found) if is_unspaced(text) else found)
 
 
 def marks(

@@ -51,7 +51,23 @@ _FRUSTRATED: dict[str, tuple[str, ...]] = {
     "nl": ("werkt niet", "klopt niet", "nutteloos", "heb ik al gezegd", "belachelijk"),
     "pl": ("nie działa", "to jest źle", "bezużyteczne", "już mówiłem", "bez sensu"),
     "ru": ("не работает", "неправильно", "бесполезно", "я уже говорил", "опять не"),
+    "sv": ("fungerar inte", "det är fel", "fortfarande fel", "värdelös", "redan sagt", "löjligt"),
+    "tr": ("çalışmıyor", "hâlâ yanlış", "hala yanlış", "işe yaramıyor", "zaten söyledim", "saçmalık"),
+    "ar": ("لا يعمل", "لا تعمل", "هذا خطأ", "عديم الفائدة", "بلا فائدة", "قلت لك"),
 }  # fmt: skip
+_INSIDE = (
+    *("还是不行", "还是不对", "还是错", "又错了", "你错了", "答非所问", "没有用", "不管用", "不起作用"),
+    *("我已经说过", "我说过了", "我都说了", "浪费时间", "太差了", "转人工", "人工客服", "還是不行", "還是不對"),
+    *("還是錯", "又錯了", "你錯了", "答非所問", "沒有用", "我已經說過", "我說過了", "浪費時間", "轉人工"),
+    *("動かない", "動きません", "うまくいかない", "うまくいきません", "間違って", "役に立たない"),
+    *("役に立ちません", "さっき言った", "もう言った", "何度も言", "いい加減に", "ふざけるな", "時間の無駄"),
+    *("話にならない", "オペレーターに", "人間と話", "작동하지 않", "작동 안", "안 돼요", "안돼요", "안 됩니다"),
+    *("틀렸", "쓸모없", "쓸모 없", "이미 말했", "아까 말했", "시간 낭비", "짜증", "답답하", "상담원 연결"),
+    *("엉터리", "काम नहीं कर", "बेकार है", "गलत है", "पहले ही कहा", "पहले ही बता"),
+)
+"""Phrases of Chinese, Japanese, Korean and Hindi, where what follows is written without a space, or words bend."""
+
+_THEIR_LETTER = re.compile("[\u0900-\u097f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 _PHRASES = {phrase for phrases in _FRUSTRATED.values() for phrase in phrases}
 _PHRASE = re.compile(r"(?<!\w)(?:" + "|".join(sorted(map(re.escape, _PHRASES), key=len, reverse=True)) + r")(?!\w)")
 _LETTERS = re.compile(r"[^\W\d_]+")
@@ -66,6 +82,10 @@ def refuses(output: str) -> bool:
 
 def frustrated(text: str, words: frozenset[str]) -> str | None:
     """The phrase of frustration in a text in lower case, whose words are `words`."""
+    if not text.isascii() and _THEIR_LETTER.search(text):
+        for phrase in _INSIDE:  # a fiftieth of the time that a regular expression takes
+            if phrase in text:
+                return phrase
     if words.isdisjoint(_RARE):
         return None
     found = _PHRASE.search(text.replace("’", "'"))

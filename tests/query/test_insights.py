@@ -269,6 +269,11 @@ def test_words_that_only_last_messages_have_are_told():
     assert {each["term"] for each in terms(lasts, others)} == {"thanks", "goodbye", "then"}
 
 
+def test_words_that_no_spaces_tell_apart_are_told_by_pairs_of_characters():
+    lasts, others = ["我要退款谢谢"] * 8 + ["还有别的吗"] * 2, ["怎么更改我的密码"] * 20
+    assert {each["term"] for each in terms(lasts, others)} == {"我要", "要退", "退款", "款谢", "谢谢"}
+
+
 def test_a_distribution_counts_every_value_once():
     told = statistics.distribution([1, 2, 2, 9, 100], (1, 2, 5, 10))
     assert (told["mean"], told["median"], told["p90"], told["most"]) == (22.8, 2, 100, 100)

@@ -58,6 +58,17 @@ def test_a_refusal_is_known_by_how_it_begins(answer, refusal):
         ("ça ne marche pas du tout", True),
         ("das funktioniert nicht", True),
         ("esto no funciona", True),
+        ("det fungerar inte", True),
+        ("bu hâlâ yanlış", True),
+        ("التطبيق لا يعمل", True),
+        ("这个方法还是不行，我已经说过了", True),
+        ("還是不對", True),
+        ("ボタンを押しても動かないです", True),
+        ("버튼이 작동하지 않습니다", True),
+        ("यह काम नहीं करता", True),
+        ("怎么更改我的密码", False),
+        ("パスワードを変更したい", False),
+        ("비밀번호를 어떻게 변경하나요", False),
         ("what is the meaning of wrongdoing in law", False),
         ("write a story in which nothing works", False),
     ],
@@ -74,6 +85,21 @@ def test_a_question_again_and_one_said_anew_are_told_apart():
     other = marks(a_task(1, input="what will the weather be in Paris tomorrow"), before)
     assert (other.repeated, other.rephrased) == (False, False)
     assert not marks(a_task(1, input="yes please"), "yes please").repeated
+
+
+@pytest.mark.parametrize(
+    ("before", "anew", "other"),
+    [
+        ("怎么更改我的账户密码", "我的账户密码怎么更改呢", "明天巴黎的天气怎么样"),
+        ("アカウントのパスワードを変更したい", "アカウントのパスワードを変えたい", "明日のパリの天気は"),
+        ("ฉันจะเปลี่ยนรหัสผ่านได้อย่างไร", "จะเปลี่ยนรหัสผ่านได้อย่างไรคะ", "พรุ่งนี้อากาศที่ปารีสเป็นอย่างไร"),
+    ],
+    ids=["zh", "ja", "th"],
+)
+def test_questions_without_spaces_are_compared_too(before, anew, other):
+    assert marks(a_task(1, input=before), before).repeated
+    assert marks(a_task(1, input=anew), before).rephrased
+    assert not marks(a_task(1, input=other), before).rephrased
 
 
 @pytest.mark.parametrize("reason", ["tool_use", "function_call"])
