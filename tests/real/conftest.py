@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 
 from tests.proc import Tasktap, clean_environment, serving
+from tests.sockets import PATIENCE
 
 HERE = Path(__file__).parent
 KEY = "sk-real-canary-6f1d0c9be27a"
-SDK_SECONDS = 60
+SDK_SECONDS = 150
 SDKS = ("openai3 sync", "openai3 async", "openai2 sync", "openai2 async", "node")
 
 
@@ -48,7 +49,7 @@ def llama(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     finally:
         process.stdin.close()
         try:
-            process.wait(5)
+            process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

@@ -1,14 +1,20 @@
 """An app that uses the unmodified `phospho` package; runs in the `phospho` environment of prepare.py.
 
     python tests/real/phospho_app.py SCENARIO BASE_URL [v1]
+    python tests/real/phospho_app.py - - [v1]
 
 Runs one scenario of this file and prints what it gives as JSON. With `v1` it does `import pydantic.v1` first, which the package
 forgets: without that, any value that is neither JSON nor a pydantic model makes it raise.
+
+In place of a scenario, `-` is an app that has imported all of it and begun nothing: each line of its standard input, `[SCENARIO,
+BASE_URL, FILE, FILE]`, is a process forked off it that runs the scenario into the two files and ends as an app does; its exit
+code is a line of the standard output.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import warnings
 from typing import Any
@@ -303,6 +309,21 @@ def wait_for(question: Any) -> Any:
     raise SystemExit("it never came")
 
 
+def asked() -> bool:
+    """Fork off what is asked for, until nothing more is; true in a process that is to run a scenario."""
+    for line in iter(sys.stdin.readline, ""):  # which reads no further: a child has the same standard input
+        scenario, base, out, err = json.loads(line)
+        child = os.fork()
+        if not child:
+            for fd, path in ((1, out), (2, err)):
+                os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), fd)
+            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+            sys.argv[1:3] = scenario, base
+            return True
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+    return False
+
+
 def main() -> None:
     """One scenario."""
     scenario, base = sys.argv[1], sys.argv[2]
@@ -314,5 +335,5 @@ def main() -> None:
     print("GIVEN " + json.dumps(given, default=str))
 
 
-if __name__ == "__main__":
+if __name__ == "__main__" and (sys.argv[1] != "-" or asked()):
     main()
