@@ -82,6 +82,9 @@ class Journal:
         self._wake = threading.Lock()
         self._wake.acquire()
         self._batch: tuple[list[bytes], int, int, int] | None = None
+        self._done = (0, 0)  # the sequence and the ends of the batch that was written
+        self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._loop.add_reader(self._bell, self._heard)
         self._scribe.start()
 
     # -- the loop's side
@@ -164,6 +167,11 @@ class Journal:
         self._pending_bytes = self._pending_ends = 0
         self._wake.release()
 
+    def _heard(self) -> None:
+        """The thread has rung: its batch is written."""
+        os.eventfd_read(self._bell)
+        self._written(*self._done)
+
     def _written(self, sequence: int, ends: int) -> None:
         self.durable = sequence
         self._busy = False
@@ -233,6 +241,9 @@ class Journal:
             self._batch = None
             self._wake.release()
             await asyncio.to_thread(self._scribe.join, max(0.0, deadline - self._loop.time()))
+            if not self._scribe.is_alive():
+                self._loop.remove_reader(self._bell)
+                os.close(self._bell)
         return done
 
     # -- the thread's side
@@ -249,10 +260,8 @@ class Journal:
                 return
             buffers, size, sequence, ends = batch
             self._writer.write_surely(buffers, size)
-            try:
-                self._loop.call_soon_threadsafe(self._written, sequence, ends)
-            except RuntimeError:  # the loop is closed: nobody is left to tell
-                return
+            self._done = (sequence, ends)
+            os.eventfd_write(self._bell, 1)  # it lets go of the interpreter first, which the loop then need not wait for
 
 
 class _Writer:

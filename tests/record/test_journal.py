@@ -104,6 +104,15 @@ async def test_a_journal_that_has_closed_has_let_go_of_its_segment(tmp_path, row
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # at once: its thread has had no time since
 
 
+async def test_a_journal_that_has_closed_holds_nothing_open(tmp_path, row):
+    before = len(os.listdir("/proc/self/fd"))
+    made = Journal(JournalSettings(directory=tmp_path, segment_bytes=64 * 1024, patience=PATIENCE), EPOCH, row)
+    await written(made, made.append(Kind.DATA, 1, b"a piece"))
+    assert len(os.listdir("/proc/self/fd")) > before
+    assert await made.close(PATIENCE)
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
 async def test_of_many_flushes_that_are_due_what_has_come_meanwhile_is_not_kept_waiting(journal):
     turns: list[int] = [0]
     running = True
