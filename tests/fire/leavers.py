@@ -51,6 +51,7 @@ class Scene:
     left: dict[bytes, float] = field(default_factory=dict)  # when a caller left, monotonic
     known: dict[bytes, float] = field(default_factory=dict)  # ... and when its upstream knew
     complaints: list[str] = field(default_factory=list)
+    late: list[str] = field(default_factory=list)  # complaints about time alone
 
 
 @contextlib.asynccontextmanager
@@ -177,9 +178,10 @@ class Finding:
 
     rows: tuple[str, ...]
     complaints: tuple[str, ...]
+    late: tuple[str, ...]  # complaints about time alone
 
     def __str__(self) -> str:
-        return "\n".join(self.rows) + "".join(f"\n    {each}" for each in self.complaints)
+        return "\n".join(self.rows) + "".join(f"\n    {each}" for each in (*self.complaints, *self.late))
 
 
 async def leave(folder: Path, callers: int) -> Finding:
@@ -205,7 +207,7 @@ async def leave(folder: Path, callers: int) -> Finding:
         rows.append(f"{callers} callers left, {AT_ONCE} at once; {knew}")
         rows.append(f"open files of the relay {more_files:+d}, its memory {more_memory / 2**20:+.1f} MiB")
         if usual > CLOSED_SECONDS * slack():  # all of them live in this one process, which may be the slow one at p99
-            place.complaints.append(f"upstreams knew only after {usual:.3f} s")
+            place.late.append(f"upstreams knew only after {usual:.3f} s")
         if more_files > FEW_FILES:
             place.complaints.append(f"{more_files} files are open that were not before")
 
@@ -224,7 +226,7 @@ async def leave(folder: Path, callers: int) -> Finding:
         dripping = f"{DRIPPING} dripped their heads, for {max(dripped):.1f} s at most (2 s are allowed)"
         rows.append(f"{dripping}; others waited {added * 1000:+.0f} ms at p99")
         if max(dripped) > 4.0 * slack():
-            place.complaints.append(f"a head dripped for {max(dripped):.1f} s")
+            place.late.append(f"a head dripped for {max(dripped):.1f} s")
 
         before = resident(relay)
         all_here = asyncio.Barrier(NOT_READING)
@@ -255,7 +257,7 @@ async def leave(folder: Path, callers: int) -> Finding:
     place.complaints += [f"{what} {count}" for what, count in endings.items() if what not in true]
     if status["lost"] or status["carried"] != len(tasks):
         place.complaints.append(f"{len(tasks)} tasks are stored: {status}")
-    return Finding(tuple(rows), tuple(place.complaints[:20]))
+    return Finding(tuple(rows), tuple(place.complaints[:20]), tuple(place.late))
 
 
 def main(long: bool, only: str = "") -> int:
@@ -263,4 +265,4 @@ def main(long: bool, only: str = "") -> int:
     with tempfile.TemporaryDirectory(prefix="tasktap-fire-") as folder:
         finding = asyncio.run(leave(Path(folder), LONG if long else SHORT))
     print(finding)
-    return len(finding.complaints)
+    return len(finding.complaints) + len(finding.late)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from pathlib import Path
 
 import pytest
 
+from tests.fire import leavers, streams
 from tests.fire.abuse import abuse, kinds
 from tests.fire.hostile import hostile
-from tests.fire.leavers import leave
 from tests.fire.memory import slope
 from tests.fire.soak import soak
-from tests.fire.streams import SHORT_FLAT_BYTES, flow
+from tests.fire.streams import SHORT_FLAT_BYTES
 
 
 @pytest.mark.timeout(300)
@@ -28,16 +29,36 @@ async def test_what_is_no_http_goes_nowhere_and_who_is_one_too_many_is_told_so(t
     assert not finding.complaints, str(finding)
 
 
+@pytest.fixture(scope="module")
+def left(tmp_path_factory: pytest.TempPathFactory) -> leavers.Finding:
+    return asyncio.run(leavers.leave(tmp_path_factory.mktemp("left"), 200))
+
+
 @pytest.mark.timeout(300)
-async def test_callers_may_leave_at_any_stage_drip_their_heads_and_read_nothing(tmp_path: Path) -> None:
-    finding = await leave(tmp_path, 200)
-    assert not finding.complaints, str(finding)
+def test_callers_may_leave_at_any_stage_drip_their_heads_and_read_nothing(left: leavers.Finding) -> None:
+    assert not left.complaints, str(left)
 
 
-@pytest.mark.timeout(150)
-async def test_streams_at_their_own_pace_all_come_whole(tmp_path: Path) -> None:
-    finding = await flow(tmp_path, 200, 12, SHORT_FLAT_BYTES)
-    assert not finding.complaints, str(finding)
+@pytest.mark.timed
+@pytest.mark.timeout(300)
+def test_who_leaves_or_drips_is_known_for_it_soon(left: leavers.Finding) -> None:
+    assert not left.late, str(left)
+
+
+@pytest.fixture(scope="module")
+def flowed(tmp_path_factory: pytest.TempPathFactory) -> streams.Finding:
+    return asyncio.run(streams.flow(tmp_path_factory.mktemp("flowed"), 200, 12, SHORT_FLAT_BYTES))
+
+
+@pytest.mark.timeout(300)
+def test_streams_at_their_own_pace_all_come_whole(flowed: streams.Finding) -> None:
+    assert not flowed.complaints, str(flowed)
+
+
+@pytest.mark.timed
+@pytest.mark.timeout(300)
+def test_events_come_soon_after_they_were_said(flowed: streams.Finding) -> None:
+    assert not flowed.late, str(flowed)
 
 
 def test_a_slope_is_that_of_the_line_through_the_points() -> None:
@@ -45,7 +66,7 @@ def test_a_slope_is_that_of_the_line_through_the_points() -> None:
     assert slope([(0, 1.0)]) == slope([]) == 0.0
 
 
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(300)
 async def test_after_thousands_of_calls_memory_files_and_threads_are_as_before(tmp_path: Path) -> None:
     finding = await soak(tmp_path, (500, 1500))
     assert not finding.complaints, str(finding)

@@ -16,6 +16,7 @@ from tests.proc import serving, slack
 FLOWS_SECONDS = 1.0  # a call takes a quarter of it, and may lose its patience three times
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("plan", SHORT, ids=str)
 def test_promises_are_kept_where_faults_strike(plan: Plan, tmp_path: Path) -> None:
     finding = run(tmp_path, plan, restart=False)

@@ -14,7 +14,7 @@ def fire(tmp_path_factory: pytest.TempPathFactory) -> Fire:
     return asyncio.run(burn(tmp_path_factory.mktemp("fire"), kills=6, seed=7))
 
 
-@pytest.mark.timeout(110)
+@pytest.mark.timeout(300)
 def test_what_was_delivered_is_stored_once_after_kills_at_random_moments(fire: Fire) -> None:
     assert not fire.verdict.complaints, str(fire)
     assert fire.verdict.delivered > 30, str(fire)
@@ -23,7 +23,7 @@ def test_what_was_delivered_is_stored_once_after_kills_at_random_moments(fire: F
 
 
 @pytest.mark.timed
-@pytest.mark.timeout(110)
+@pytest.mark.timeout(300)
 def test_no_record_of_a_stream_that_a_kill_cut_was_far_behind_it(fire: Fire) -> None:
     assert fire.verdict.behind, f"no stream was cut, so nothing was tried: {fire}"
     assert not fire.verdict.late, str(fire)

@@ -17,14 +17,14 @@ async def found(folder: Path, durability: str) -> Finding:
         pytest.skip(str(refused))
 
 
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(300)
 async def test_every_answer_that_was_delivered_before_a_power_cut_is_there_after_it(tmp_path: Path) -> None:
     finding = await found(tmp_path, "power")
     assert not finding.complaints, str(finding)
     assert finding.cuts[-1].delivered > 10, str(finding)
 
 
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(300)
 async def test_the_cut_takes_what_was_not_synced(tmp_path: Path) -> None:
     """Else the test above would show nothing."""
     finding = await found(tmp_path, "process")

@@ -19,7 +19,7 @@ SECONDS = 2.0
 
 
 @pytest.mark.timed
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("trouble", TROUBLES, ids=lambda trouble: trouble.name)
 async def test_calls_flow_and_all_is_stored_or_counted_while(trouble: Trouble, tmp_path: Path) -> None:
     try:
