@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from proxy.record import assembly, faults, reading, spares
+from proxy.record.background import credited
 from proxy.record.blank import LET_GO, drop_set_aside
 from proxy.record.frames import frame
 from proxy.record.journal import UNFINISHED
@@ -317,6 +318,7 @@ class Recorder:
         """Store a batch of one epoch; whether it is off our hands, all of it or none."""
         try:
             new = await self._save(batch)
+            await credited(self._store, [each.task for each in batch], self._complete, self._in_thread)
         except StoreUnavailable as error:
             self.store_errors += 1
             self.error = str(error)

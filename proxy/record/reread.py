@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import Any
 
 from proxy.record import reading, routes
+from proxy.record.background import CREDITED, waits
 from proxy.record.regroup import moved
 from proxy.record.reprice import summary_of, tasks_of
 from proxy.record.second_look import SECOND_LOOK
@@ -105,6 +106,8 @@ def again(task: Task, complete: Callable[[Task], Task]) -> Task | None:
         found["project_id"] = task.project_id
     if moved(task) or (part and inferred) or (now.session_id is None and task.session_source in (Source.INFERRED, Source.CLIENT)):
         found |= {name: getattr(task, name) for name in ("session_id", "session_source", "session_evidence")}
+    if now.usage is None and waits(now):
+        found |= {name: getattr(task, name) for name in CREDITED}
     if now.user_id is None and task.user_source in (Source.CLIENT, Source.INFERRED):
         found |= {"user_id": task.user_id, "user_source": task.user_source}
     return replace(task, **found)
