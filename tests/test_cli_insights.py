@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from proxy.cli.charts import bar, spark
-from proxy.cli.corpus import example, examples
+from proxy.cli.examples import example, examples
 from proxy.cli.export import found
 from proxy.record.threads import Threads
 from proxy.store import open_store

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
-from proxy.cli.corpus import conversations, examples
+from proxy.cli.corpus import conversations
 from proxy.cli.options import (
     Config,
     DataDir,
@@ -106,6 +106,8 @@ def export(
 async def _export(settings: Settings, filter: Filter, output: Path | None, format: Format, *, whole: bool) -> None:
     async with opened(settings) as store:
         if format is Format.OPENAI_CHAT:
+            from proxy.cli.examples import examples
+
             lines = examples(found(store, filter), store)
         elif format is Format.MARKDOWN:
             lines = conversations(found(store, filter), store)

@@ -10,10 +10,14 @@ from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from proxy.store.marks import TOOL_RESULT
 from proxy.task import JSON, Feedback, Page, Session, Signs, Status, Summary, Task, Usage, User
 
 WAY = ("seconds_to_connect", "seconds_to_sent")
 """Of the way to the upstream: until there was a new connection, until the whole request had come where it came in pieces."""
+
+TITLE_LENGTH = 80
+"""Characters of a session's title."""
 
 HIDDEN = frozenset({"carried", "own_id", "traces", "request_body", "response_body"})
 """Fields of a task that are no part of its document."""
@@ -98,6 +102,7 @@ def of_session(session: Session) -> JSON:
         "input_tokens": session.input_tokens,
         "output_tokens": session.output_tokens,
         "cost": session.cost,
+        "title": title_of(session),
         "first_input": session.first_input,
         "last_input": session.last_input,
         "last_output": session.last_output,
@@ -115,8 +120,15 @@ def of_session(session: Session) -> JSON:
     }
 
 
+def title_of(session: Session) -> str | None:
+    """The first words that a user said in it, on one line; `None` where a tool spoke first, or nobody."""
+    said = session.first_input
+    return None if said is None or said.startswith(TOOL_RESULT) else " ".join(said.split())[:TITLE_LENGTH] or None
+
+
 def of_user(user: User) -> JSON:
-    """A user's sums."""
+    """A user's sums; the rate of success is that of rated tasks."""
+    success, rated = user.signs.success, user.signs.success + user.signs.failure
     return {
         "id": user.id,
         "project_id": user.project_id,
@@ -128,6 +140,8 @@ def of_user(user: User) -> JSON:
         "input_tokens": user.input_tokens,
         "output_tokens": user.output_tokens,
         "cost": user.cost,
+        "rated": rated,
+        "success_rate": success / rated if rated else None,
         "active_days": user.active_days,
         "session_seconds": user.session_seconds,
         "ended_badly": user.ended_badly,

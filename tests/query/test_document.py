@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 from hypothesis import given
@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from proxy.query import document
 from proxy.query.encoding import encode
-from proxy.task import Status, Summary, Task, Usage
+from proxy.store.memory_sums import add_up
+from proxy.task import Flag, Status, Summary, Task, Usage
 from tests.query.examples import BARE, FULL, MORNING
 
 
@@ -79,6 +80,29 @@ def test_every_figure_of_the_status_is_somewhere_in_its_document():
     assert written["journal"]["stalled"] is True
     assert list(written["store"]) == ["error", "errors", "commits", "commit_seconds"]
     assert written["reasons"] == ["disk full"]
+
+
+@pytest.mark.parametrize(
+    ("said", "title"),
+    [
+        ("How do I\n\n  reset it?", "How do I reset it?"),
+        ("word " * 60, ("word " * 16)[:80]),
+        ("[tool] 8:00", None),
+        (" \n", None),
+        (None, None),
+    ],
+)
+def test_the_title_of_a_session_is_the_first_words_of_its_user(said, title):
+    [session] = add_up([replace(FULL, input=said)]).sessions.values()
+    assert document.of_session(session)["title"] == title
+
+
+def test_a_user_has_the_rate_of_success_and_of_how_many():
+    rated = [replace(FULL, id=f"t{n}", flag=flag) for n, flag in enumerate((Flag.SUCCESS, Flag.SUCCESS, Flag.FAILURE, None))]
+    for tasks, rate, of in ((rated, 2 / 3, 3), (rated[3:], None, 0)):
+        [user] = add_up(tasks).users.values()
+        told = document.of_user(user)
+        assert (told["success_rate"], told["rated"]) == (rate, of)
 
 
 OTHER_THAN_FIGURES = {"intake_stalled", "intake_error", "journal_stalled", "store_error", "reasons", "endings", "limits", "held"}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from proxy.cli.corpus import example
+from proxy.cli.examples import example
 from proxy.wire.as_chat import answer_of, joined, messages_of, tools_of
 from tests.sessions.talk import NOON, App, model, tool, user
 
