@@ -194,10 +194,13 @@ async def _disturb(running: Load, scene: Scene, trouble: Trouble, seconds: float
         if trouble.drops:
             await _dropping(house)
         ready, _ = await asyncio.to_thread(house.fetch, "/readyz") if trouble.impairs else (503, b"")
+        healthy, _ = await asyncio.to_thread(house.fetch, "/healthz")
         ended = loop.time()
     finally:
         await asyncio.to_thread(stack.close)
     found = [] if ready == 503 else [f"/readyz says {ready} though {trouble.what}"]
+    if healthy != 200:
+        found.append(f"/healthz says {healthy} while calls flow")
     if not await _ready(house):
         found.append(f"/readyz does not say that all is well again: {await asyncio.to_thread(house.fetch, '/readyz')}")
     await asyncio.sleep(CALM_SECONDS)

@@ -1,6 +1,7 @@
 """Retention: what is too old goes, then the oldest that there is no room for; and the journal does not bring it back."""
 
 import asyncio
+from itertools import count
 
 import pytest
 
@@ -77,6 +78,26 @@ async def test_the_oldest_go_until_there_is_room(house, tmp_path):
     assert retention.retired.bytes > 0
     await retention.round(NOW)
     assert len(await ids(store)) == min(500, 900 - retention.retired.tasks)
+    await store.close()
+
+
+async def test_saves_go_in_between_while_the_oldest_go(house, tmp_path):
+    store = await open_store("sqlite:", tmp_path, write=True)
+    await store.save(aged(*[40] * 300))
+    retention = Retention(store, (house.recorder,), Rules(max_age=30), asyncio.Lock())
+    gone_by_then = set()
+
+    async def go_on_saving() -> None:
+        for n in count(1000):
+            await store.save(aged(1, first=n))
+            gone_by_then.add(retention.retired.tasks)
+
+    saving = asyncio.create_task(go_on_saving())
+    await retention.round(NOW)
+    saving.cancel()
+    await asyncio.gather(saving, return_exceptions=True)
+    assert retention.retired.tasks == 300
+    assert len(gone_by_then - {0, 300}) >= 3, "hardly a save came in between"
     await store.close()
 
 
