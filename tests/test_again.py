@@ -34,7 +34,7 @@ def tasktap(place: Path, *words: str, code: int = 0) -> str:
         env=clean_environment(COLUMNS="120"),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=150,
         check=False,
     )
     assert ran.returncode == code, f"{ran.returncode}: {ran.stdout}{ran.stderr}"

@@ -32,6 +32,7 @@ from proxy.store import open_store
 from proxy.store.memory import MemoryStore
 from proxy.task import Filter, Task
 from tests.query.examples import BARE, FULL, MORNING, SECOND, others
+from tests.sockets import PATIENCE
 
 HERE = Path(__file__).parent.parent
 EVIL = replace(
@@ -337,7 +338,7 @@ def test_a_pipe_that_closes_early_is_nobodys_fault(tmp_path: Path, words: tuple[
     job.stdout.close()
     said = job.stderr.read()
     job.stderr.close()
-    assert (job.wait(timeout=30), said) == (0, b"")
+    assert (job.wait(timeout=PATIENCE), said) == (0, b"")
 
 
 @pytest.fixture
@@ -357,7 +358,7 @@ def following(tmp_path: Path) -> Iterator[Any]:
     yield start
     for job in jobs:
         job.send_signal(signal.SIGINT)
-        assert job.wait(timeout=30) == 0
+        assert job.wait(timeout=PATIENCE) == 0
         assert job.stderr is not None
         assert "Traceback" not in job.stderr.read()
         job.stdout.close()  # type: ignore[union-attr]

@@ -43,7 +43,7 @@ def doctor(place: Path, *, ill: bool) -> dict[str, list[dict[str, Any]]]:
         env=clean_environment(),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=150,
         check=False,
     )
     assert said.stderr == ""

@@ -28,7 +28,7 @@ def forget(house: Tasktap, **body: Any) -> tuple[int, dict[str, Any]]:
     )
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(asked, timeout=30) as answer:
+        with opener.open(asked, timeout=150) as answer:
             return answer.status, json.loads(answer.read())
     except urllib.error.HTTPError as refused:
         with refused:
@@ -44,7 +44,7 @@ def command(house: Tasktap, *words: str, code: int = 0) -> str:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=150,
         check=False,
     )
     assert ran.returncode == code, f"{ran.returncode}: {ran.stdout}{ran.stderr}"
@@ -108,7 +108,7 @@ def post(house: Tasktap, path: str, body: dict[str, Any]) -> int:
     asked = urllib.request.Request(
         f"{house.run['desk']}{path}", json.dumps(body).encode(), {"Content-Type": "application/json"}, method="POST"
     )
-    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(asked, timeout=30) as answer:
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(asked, timeout=150) as answer:
         return int(answer.status)
 
 

@@ -134,4 +134,4 @@ def test_a_desk_reads_no_certificate_authorities_and_leaves_the_environment_as_i
         assert ssl.create_default_context().get_ca_certs()
     """
     environment = clean_environment(SSL_CERT_FILE=str(authority(tmp_path)))
-    subprocess.run([sys.executable, "-c", look], cwd=ROOT, env=environment, check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", look], cwd=ROOT, env=environment, check=True, timeout=150)

@@ -18,7 +18,7 @@ class Refused(Exception):
 def run(*command: str) -> None:
     """Run a command of the system. Raises Refused."""
     try:
-        subprocess.run(command, check=True, capture_output=True, timeout=60)
+        subprocess.run(command, check=True, capture_output=True, timeout=150)
     except (OSError, subprocess.SubprocessError) as error:
         said = getattr(error, "stderr", None) or b""
         raise Refused(f"`{' '.join(command)}` is refused here: {said.decode(errors='replace').strip() or error}") from error

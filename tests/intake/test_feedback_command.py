@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 def feedback(house: Tasktap, *words: str, code: int = 0) -> str:
     """What the command prints; on standard error where it fails."""
     command = [sys.executable, "-m", "proxy", "feedback", *words, "--data-dir", str(house.data)]
-    ran = subprocess.run(command, cwd=ROOT, env=house.environment, capture_output=True, text=True, timeout=30)
+    ran = subprocess.run(command, cwd=ROOT, env=house.environment, capture_output=True, text=True, timeout=150)
     assert ran.returncode == code, ran.stderr
     return ran.stderr if code else ran.stdout
 

@@ -32,7 +32,7 @@ KEYS = {"OPENAI_API_KEY": "sk-o", "GEMINI_API_KEY": "sk-g", "ANTHROPIC_API_KEY":
 def ran(language: str, text: str) -> None:
     command = [sys.executable, "-c", text] if language == "python" else ["sh", "-c", text]
     environment = {"PATH": os.environ["PATH"], "LD_LIBRARY_PATH": os.environ.get("LD_LIBRARY_PATH", ""), **KEYS}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=150, check=False)
     assert done.returncode == 0, done.stderr
 
 

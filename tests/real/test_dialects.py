@@ -14,7 +14,7 @@ from tests.real.conftest import HERE, KEY, SDK_SECONDS, Sdk, piece
 from tests.tapes.tape import Tape, tapes
 from tests.upstream import Upstream
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 
 ASKED: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "Say hello"}]}
 CLAUDE = ASKED | {"max_tokens": 64}

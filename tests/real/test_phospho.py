@@ -20,7 +20,7 @@ from tests.proc import Tasktap, clean_environment, serving, soon
 from tests.real.conftest import piece
 from tests.sockets import PATIENCE
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 
 APP = Path(__file__).parent / "phospho_app.py"
 SECONDS = 150

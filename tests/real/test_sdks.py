@@ -10,7 +10,7 @@ import pytest
 from tests.proc import Tasktap, files, soon
 from tests.real.conftest import KEY, Sdk
 
-pytestmark = [pytest.mark.real, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.real, pytest.mark.timeout(300)]
 
 SURE = {"temperature": 0, "extra_body": {"cache_prompt": False}}
 ALIKE = SURE | {"max_tokens": 12}

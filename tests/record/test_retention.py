@@ -12,6 +12,7 @@ from proxy.record.retention import DAY, Retention, Rules
 from proxy.store import open_store
 from proxy.task import Filter, Forget
 from tests.record.test_recorder import EPOCH, House, Moody, begin, whole
+from tests.sockets import PATIENCE
 from tests.store.tasks import NOON, a_task
 
 NOW = NOON + 100 * DAY
@@ -138,7 +139,7 @@ async def test_nothing_is_let_go_of_before_the_journal_was_read_through(house):
             await asyncio.sleep(0)
         assert await ids(house.store) == {"t1", "t2"}
         jobs.append(asyncio.create_task(house.recorder.run()))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while retention.retired.tasks < 2:
                 await asyncio.sleep(0.01)
             rests = house.recorder._rests
@@ -184,7 +185,7 @@ async def test_a_fault_in_a_round_is_told_and_the_next_one_goes_on(house):
     retention = Retention(house.store, (Odd(),), Rules(max_age=1), asyncio.Lock())
     job = asyncio.create_task(retention.run())
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while not done:
                 await asyncio.sleep(0.01)
             await asyncio.sleep(0)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def _openssl(place: Path, *arguments: str) -> None:
-    subprocess.run(["openssl", *arguments], cwd=place, check=True, capture_output=True, timeout=20)
+    subprocess.run(["openssl", *arguments], cwd=place, check=True, capture_output=True, timeout=150)
 
 
 def authority(place: Path) -> Path:

@@ -157,7 +157,7 @@ def exported(house: Tasktap) -> Iterator[tuple[str, bytes]]:
             cwd=Path(__file__).parents[2],
             env=clean_environment(),
             capture_output=True,
-            timeout=60,
+            timeout=150,
             check=False,
         )
         assert said.returncode in (0, 1), (line, said.stderr)

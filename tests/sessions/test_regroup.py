@@ -140,7 +140,7 @@ def asked(house: Tasktap, path: str, body: object) -> tuple[int, dict]:
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     question = urllib.request.Request(f"http://{host}:{port}{path}", data=data, headers={"Content-Type": "application/json"})
     try:
-        with urllib.request.urlopen(question, timeout=20) as answer:
+        with urllib.request.urlopen(question, timeout=150) as answer:
             return answer.status, json.loads(answer.read())
     except urllib.error.HTTPError as refused:
         with refused:
@@ -158,7 +158,7 @@ def said(house: Tasktap, upstream: Upstream, turns: list, answer) -> dict:
 def tasktap(house: Tasktap, *words: str, code: int = 0) -> str:
     ran = subprocess.run(
         [sys.executable, "-m", "proxy", *words, "--config", str(house.config), "--data-dir", str(house.data)],
-        cwd=ROOT, env=clean_environment(), capture_output=True, text=True, timeout=60, check=False,
+        cwd=ROOT, env=clean_environment(), capture_output=True, text=True, timeout=150, check=False,
     )  # fmt: skip
     assert ran.returncode == code, ran.stdout + ran.stderr
     return ran.stdout + ran.stderr

@@ -339,9 +339,10 @@ async def test_a_full_disk_is_unavailable_and_then_recovers(store, tmp_path):
 
 
 async def test_a_question_that_takes_too_long_is_broken_off_and_others_are_answered(store, monkeypatch):
-    monkeypatch.setattr(sqlite_reader, "QUESTION_SECONDS", 0.05)
-    with pytest.raises(StoreUnavailable, match="took longer"):
-        await store._readers.rows("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n")
+    with monkeypatch.context() as patch:
+        patch.setattr(sqlite_reader, "QUESTION_SECONDS", 0.05)
+        with pytest.raises(StoreUnavailable, match="took longer"):
+            await store._readers.rows("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n")
     assert await ids_of(store, Filter()) == []
 
 
