@@ -25,7 +25,7 @@ _VOTES: dict[str, int] = {}  # of each word: a byte a language
 for _number, _words in enumerate(_COMMON.values()):
     for _word in _words.split():
         _VOTES[_word] = _VOTES.get(_word, 0) + (1 << (8 * _number))
-_COMMON_WORDS = frozenset(_VOTES)
+COMMON_WORDS = frozenset(_VOTES)
 
 _SCRIPTS = (
     ("ja", 0x3040, 0x30FF), ("ko", 0xAC00, 0xD7AF), ("zh", 0x4E00, 0x9FFF), ("ru", 0x0400, 0x04FF), ("ar", 0x0600, 0x06FF),
@@ -37,7 +37,7 @@ def language(text: str, words: frozenset[str]) -> str | None:
     """Of a text of not more than some hundred characters and its words, both in lower case."""
     if not text.isascii() and (script := _script(text)):
         return script
-    votes = sum(map(_VOTES.__getitem__, words & _COMMON_WORDS))
+    votes = sum(map(_VOTES.__getitem__, words & COMMON_WORDS))
     return _elected(votes, len(words) <= FEW_WORDS) if votes else None
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from proxy.store.language import COMMON_WORDS
+
 _REFUSALS = (
     r"(?:i'?m |i am )?(?:very |so |really )?sorry[,.!]? (?:but )?(?:i|we|that)(?:'m| am|'s| is)? ?(?:not able|unable)",
     r"(?:i'?m |i am )?(?:very |so |really )?sorry[,.!]? (?:but )?(?:i|we|that'?s?) ?(?:is )?(?:can'?t|can ?not|won'?t|not some)",
@@ -28,26 +30,30 @@ _FRUSTRATED: dict[str, tuple[str, ...]] = {
     "en": (
         "not working", "doesn't work", "does not work", "didn't work", "still wrong", "that's wrong", "that is wrong",
         "this is wrong", "you're wrong", "you are wrong", "wrong again", "not what i asked", "not what i meant",
-        "i already told you",
-        "i already said", "i told you", "i said", "useless", "stupid", "terrible", "this is ridiculous", "ridiculous",
-        "wtf", "ffs",
-        "are you kidding", "you keep", "listen to me", "read my question", "try again properly", "makes no sense", "still broken",
-        "waste of time", "fed up", "frustrating", "frustrated", "speak to a human", "real person",
+        "not what i said", "i already told you", "i already said", "i told you", "as i said", "like i said", "i just said",
+        "this is useless", "that's useless", "you're useless", "you are useless", "completely useless", "totally useless",
+        "this is stupid", "that's stupid", "you're stupid", "you are stupid", "so stupid", "this is terrible", "you're terrible",
+        "this is ridiculous", "that's ridiculous", "wtf", "ffs", "are you kidding", "this is a joke", "listen to me",
+        "you keep giving", "you keep saying", "you keep making", "you keep repeating", "you keep ignoring", "you keep getting",
+        "you keep doing", "you keep telling", "you don't understand", "you're not listening", "you are not listening",
+        "you didn't answer", "read my question", "try again properly", "makes no sense", "still broken", "not helpful",
+        "isn't helpful", "didn't help", "not helping", "waste of time", "fed up", "i give up", "frustrating", "frustrated",
+        "speak to a human", "talk to a human", "speak to a person", "talk to a person", "to a real person",
     ),
     "fr": (
-        "ne marche pas", "ne fonctionne pas", "marche pas", "c'est faux", "inutile", "n'importe quoi",
-        "je t'ai déjà dit", "je vous ai déjà dit", "toujours pas", "nul",
+        "ne marche pas", "ne fonctionne pas", "marche pas", "c'est faux", "c'est inutile", "c'est nul", "n'importe quoi",
+        "je t'ai déjà dit", "je vous ai déjà dit", "toujours pas", "tu ne comprends pas", "vous ne comprenez pas",
     ),
     "de": (
         "funktioniert nicht", "geht nicht", "das ist falsch", "immer noch falsch", "nutzlos", "unbrauchbar",
-        "habe ich schon gesagt", "unsinn", "quatsch", "nervt",
+        "habe ich schon gesagt", "so ein unsinn", "so ein quatsch", "nervt", "verstehst mich nicht", "verstehen mich nicht",
     ),
     "es": (
-        "no funciona", "está mal", "es incorrecto", "inútil", "ya te dije", "ya te lo dije", "otra vez mal",
-        "no sirve", "qué mal", "ridículo",
+        "no funciona", "está mal", "es incorrecto", "es inútil", "eres inútil", "ya te dije", "ya te lo dije", "otra vez mal",
+        "no sirve", "es ridículo", "no me entiendes",
     ),
-    "it": ("non funziona", "è sbagliato", "inutile", "te l'ho già detto", "ancora sbagliato", "ridicolo"),
-    "pt": ("não funciona", "está errado", "inútil", "já te disse", "já falei", "ridículo", "não serve"),
+    "it": ("non funziona", "è sbagliato", "è inutile", "sei inutile", "te l'ho già detto", "ancora sbagliato", "è ridicolo"),
+    "pt": ("não funciona", "está errado", "é inútil", "já te disse", "já falei", "é ridículo", "não serve"),
     "nl": ("werkt niet", "klopt niet", "nutteloos", "heb ik al gezegd", "belachelijk"),
     "pl": ("nie działa", "to jest źle", "bezużyteczne", "już mówiłem", "bez sensu"),
     "ru": ("не работает", "неправильно", "бесполезно", "я уже говорил", "опять не"),
@@ -68,10 +74,18 @@ _INSIDE = (
 """Phrases of Chinese, Japanese, Korean and Hindi, where what follows is written without a space, or words bend."""
 
 _THEIR_LETTER = re.compile("[\u0900-\u097f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+_ALONE = frozenset(
+    (
+        *("useless", "wrong", "ridiculous", "stupid", "terrible", "pathetic", "nonsense", "rubbish", "inutile", "nul", "falsch"),
+        *("quatsch", "unsinn", "inútil", "ridículo", "ridicolo", "неправильно", "бесполезно"),
+    )
+)
+"""Words that are a judgement where nothing else is said; beside others they may be of anything."""
+
 _PHRASES = {phrase for phrases in _FRUSTRATED.values() for phrase in phrases}
 _PHRASE = re.compile(r"(?<!\w)(?:" + "|".join(sorted(map(re.escape, _PHRASES), key=len, reverse=True)) + r")(?!\w)")
 _LETTERS = re.compile(r"[^\W\d_]+")
-_RARE = frozenset(max(_LETTERS.findall(phrase), key=len) for phrase in _PHRASES)
+_RARE = frozenset(max(_LETTERS.findall(phrase), key=lambda word: (word not in COMMON_WORDS, len(word))) for phrase in _PHRASES)
 """A word of each phrase: a text with none of them has no phrase, which is cheap to know."""
 
 
@@ -86,6 +100,8 @@ def frustrated(text: str, words: frozenset[str]) -> str | None:
         for phrase in _INSIDE:  # a fiftieth of the time that a regular expression takes
             if phrase in text:
                 return phrase
+    if len(words) == 1 and not words.isdisjoint(_ALONE):
+        return next(iter(words))
     if words.isdisjoint(_RARE):
         return None
     found = _PHRASE.search(text.replace("’", "'"))
