@@ -85,7 +85,8 @@ class Recorder:
         self._waiting: list[_Read] = []  # read, not stored yet
         self._linked = False  # they have been given their sessions
         self._rests = 0  # steps that found nothing to do
-        self.caught_up = False  # all that was in the journals when this began has been read
+        self.caught_up = False  # all that was in the journals when this began has been read and stored
+        self._at_end = False  # the last look into the journals came to the end of each
         self._swept = 0.0
         self.stored: dict[str, int] = {}  # by epoch of this run
         self.set_aside: dict[str, int] = {}
@@ -169,15 +170,16 @@ class Recorder:
                 return False
             del self._waiting[: len(batch)]
         await loop.run_in_executor(self._executor, self._forget)
+        if self._at_end and not self._unread:
+            self.caught_up = True
         if not worked and not self._unread:
             self._rests += 1
-            self._look_round(journalled)
+            self._look_for_missing(journalled)
         return worked
 
-    def _look_round(self, journalled: Mapping[str, int]) -> None:
+    def _look_for_missing(self, journalled: Mapping[str, int]) -> None:
         """All that had ended by then has been read: what is not off our hands now was in a file that is gone, or damaged."""
         if not any(tail.behind for tail in self._tails.values()):
-            self.caught_up = True
             for epoch, ends in journalled.items():
                 kept = (self.stored, self.set_aside, self.let_go)
                 self.missing[epoch] = max(0, ends - sum(each.get(epoch, 0) for each in kept))
@@ -286,6 +288,7 @@ class Recorder:
             except OSError as error:  # the disk: the journals of the others can be read
                 tail.behind = True
                 self.unreadable[epoch] = error.strerror or str(error)
+        self._at_end = not held and not any(tail.behind for tail in self._tails.values())
         reached: dict[str, list[int]] = {}
         for epoch, tail in self._tails.items():
             if tail.behind or epoch in held:

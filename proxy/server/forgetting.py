@@ -12,18 +12,31 @@ from proxy.query.parameters import FORGET, BadFilter, understand_body
 from proxy.record.absorber import Absorber
 from proxy.record.forget import forget
 from proxy.record.recorder import Recorder
-from proxy.store import Store
+from proxy.store import Store, StoreUnavailable
 from proxy.task import Forget
 
 SETTLE_SECONDS: Final = 5.0  # for what has ended to be stored
 
 
-def acts(store: Store, recorder: Recorder, absorber: Absorber, one_at_a_time: asyncio.Lock, *, running: bool) -> dict[str, Act]:
+def acts(
+    store: Store,
+    recorder: Recorder,
+    absorber: Absorber,
+    one_at_a_time: asyncio.Lock,
+    *,
+    running: bool,
+    patience: float = SETTLE_SECONDS,
+) -> dict[str, Act]:
     """By the names of their routes; `running`: the two work by themselves, else what is in the journals is stored first."""
 
     async def settle() -> bool:
         if running:
-            return all(await asyncio.gather(*(each.settled(SETTLE_SECONDS) for each in (recorder, absorber))))
+            settled = all(await asyncio.gather(*(each.settled(patience) for each in (recorder, absorber))))
+            if not settled and not (recorder.caught_up and absorber.caught_up):
+                raise StoreUnavailable(
+                    "The journal is still being read: what is forgotten now would come back from it. Ask again."
+                )
+            return settled
         recorder.sweep()
         await recorder.drain()
         await absorber.drain()

@@ -9,7 +9,8 @@ from proxy.record.board import Column
 from proxy.record.forget import forget
 from proxy.record.frames import Kind
 from proxy.record.retention import DAY, Retention, Rules
-from proxy.store import open_store
+from proxy.server import forgetting
+from proxy.store import StoreUnavailable, open_store
 from proxy.task import Filter, Forget
 from tests.record.test_recorder import EPOCH, House, Moody, begin, whole
 from tests.sockets import PATIENCE
@@ -23,6 +24,18 @@ async def house(tmp_path):
     made = House(tmp_path)
     yield made
     await made.close()
+
+
+class NoJournal:
+    """A journal in which nothing is."""
+
+    caught_up = True
+
+    async def blank(self) -> int:
+        return 0
+
+    async def forget_set_aside(self, _what: Forget) -> tuple[int, int]:
+        return 0, 0
 
 
 def aged(*days: float, project: str = "default", first: int = 0):
@@ -171,9 +184,7 @@ async def test_a_clock_that_leaps_ahead_makes_nothing_old_for_a_day(house):
 
 
 async def test_a_fault_in_a_round_is_told_and_the_next_one_goes_on(house):
-    class Odd:
-        caught_up = True
-
+    class Odd(NoJournal):
         async def blank(self) -> int:
             if not done:
                 done.append(True)
@@ -251,3 +262,29 @@ async def test_what_was_set_aside_is_forgotten_too(house):
     assert (report.set_aside, report.unreadable, report.settled) == (1, 1, False)
     left = {path.name: path.read_bytes() for path in (house.path / "aside").iterdir()}
     assert left == {f"{EPOCH}.1.forgotten": b"", f"{EPOCH}.9.journal": b"nothing that can be read"}
+
+
+async def test_nothing_is_forgotten_that_would_come_back_from_a_journal_that_is_still_read(house):
+    """A desk that has just begun, over a long journal: who asks is told to ask again, and nothing is half forgotten."""
+
+    class Idle(NoJournal):
+        async def settled(self, seconds: float) -> bool:
+            return True
+
+    await house.carried("t1", "t2")
+    await house.recorder.step()
+    await house.recorder.close()
+    house.recorder = house.new_recorder()
+    await house.recorder.recount([EPOCH])
+    act = forgetting.acts(house.store, house.recorder, Idle(), asyncio.Lock(), running=True, patience=0.05)["forget"]
+    asked = b'{"session_id": "s1"}'
+    with pytest.raises(StoreUnavailable):
+        await act("", asked, {})
+    assert await ids(house.store) == {"t1", "t2"}
+    await house.recorder.step()
+    assert house.recorder.caught_up
+    status, said = await act("", asked, {})
+    assert (status, said["tasks"]) == (200, 2)
+    await house.recorder.step()
+    assert await ids(house.store) == set()
+    assert (house.status().stored, house.status().carried) == (2, 2)
