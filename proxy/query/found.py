@@ -6,7 +6,9 @@ import math
 import re
 import unicodedata
 from collections.abc import Sequence
+from itertools import pairwise
 
+from proxy.store.unspaced import SEAM, is_unspaced
 from proxy.store.words import phrases, terms
 from proxy.task import Summary
 
@@ -25,8 +27,16 @@ _K, _B = 1.2, 0.75  # of BM25
 
 def pattern(words: Sequence[str]) -> re.Pattern[str] | None:
     """What finds any of the words and phrases in a `plain` text."""
-    wanted = ["\\W+".join(map(re.escape, terms(phrase))) for phrase in phrases(words)]
-    return re.compile(r"(?<!\w)(?:" + "|".join(sorted(wanted, key=len, reverse=True)) + r")(?!\w)") if wanted else None
+    wanted = [_one([term.strip(SEAM) or term for term in terms(phrase)]) for phrase in phrases(words)]
+    return re.compile("|".join(sorted(wanted, key=len, reverse=True))) if wanted else None
+
+
+def _one(terms: Sequence[str]) -> str:
+    """These words one after the other; what tells a word from its neighbours is not there in every script."""
+    parts = ["" if is_unspaced(terms[0]) else r"(?<!\w)", re.escape(terms[0])]
+    for before, term in pairwise(terms):
+        parts += [r"\W*" if is_unspaced(before) or is_unspaced(term) else r"\W+", re.escape(term)]
+    return "".join([*parts, "" if is_unspaced(terms[-1]) else r"(?!\w)"])
 
 
 def plain(text: str) -> str:

@@ -5,7 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-_UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
+_RANGES = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
+_UNSPACED = re.compile(f"[{_RANGES}]")
+_SEAM = re.compile(rf"(?<=[{_RANGES}])(?=[^\W{_RANGES}])|(?<=[^\W{_RANGES}])(?=[{_RANGES}])")
+
+SEAM = "\uf8ff"
+"""What a word has at its end that goes on in such a script, or comes out of one."""
 
 
 def is_unspaced(text: str) -> bool:
@@ -21,3 +26,8 @@ def in_pairs(words: Iterable[str]) -> Iterator[str]:
                 yield word[first : first + 2]
         else:
             yield word
+
+
+def seamed(text: str) -> str:
+    """The text with a mark wherever a word goes from one kind of script to the other: there it is one word all the same."""
+    return _SEAM.sub(SEAM, text) if is_unspaced(text) else text

@@ -5,6 +5,8 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable
 
+from proxy.store.unspaced import is_unspaced, seamed
+
 
 class _Folded(dict[int, str | None]):
     """What each character is to a search: a letter or digit without case and accents, nothing, or the end of a word."""
@@ -17,6 +19,8 @@ class _Folded(dict[int, str | None]):
             folded = unicodedata.normalize("NFD", character)[0].lower()
         elif category == "Mn":
             folded = None  # an accent on its own belongs to the letter before it
+        if folded and is_unspaced(character):
+            folded = f" {folded} "  # a word by itself: no spaces tell where one begins
         self[code] = folded
         return folded
 
@@ -25,11 +29,11 @@ _FOLDED = _Folded()
 
 
 def terms(text: str) -> list[str]:
-    """The words of `text` in order.
+    """The words of `text` in order; in scripts that put no spaces between words each character is one.
 
     SQLite's own tables are those of Unicode 6.1, ours are Python's: letters younger than that may be cut differently.
     """
-    return [word for word in text.translate(_FOLDED).split(" ") if word]
+    return [word for word in seamed(text).translate(_FOLDED).split(" ") if word]
 
 
 def phrases(words: Iterable[str]) -> list[str]:
@@ -57,7 +61,12 @@ def _tokens(phrase: str) -> list[str]:
 
 
 def _as_cut(character: str) -> str:
-    """The character where it is of a word, a space where it ends one, NUL where that is not known."""
+    """The character where it is of a word, a space where it ends one, NUL where that is not known.
+
+    For the index all between two spaces is a word, in any script: a part of it is not in there.
+    """
+    if is_unspaced(character):
+        return "\0"
     category, older = unicodedata.category(character), _OLDER.category(character)
     if older == "Cn" or (category == "Mn" != older):
         return "\0"
@@ -86,7 +95,7 @@ def match(words: Iterable[str], texts: Iterable[str | None]) -> bool:
 
 def _spaced(text: str) -> str:
     """Its words, each between two spaces that it shares with its neighbours."""
-    spaced = f" {text.translate(_FOLDED)} "
+    spaced = f" {seamed(text).translate(_FOLDED)} "
     while "  " in spaced:  # a third of the time that cutting and joining takes
         spaced = spaced.replace("  ", " ")
     return spaced

@@ -31,6 +31,10 @@ def test_a_snippet_shows_the_words_where_most_of_them_are():
         ("greenhouse", "green", ""),
         ("İstanbul and Straße", "straße", "İstanbul and [Straße]"),
         ("<b>cat</b>", "cat", "<b>[cat]</b>"),
+        ("我想要退款，谢谢", "退款", "我想要[退款]，谢谢"),
+        ("パスワードを変更", "変更", "パスワードを[変更]"),
+        ("iPhone手机壳", "手机", "iPhone[手机]壳"),
+        ("iPhone手机壳", "iphone手机", "[iPhone手机]壳"),
     ],
 )
 def test_a_hit_is_what_the_search_takes_for_one(text, word, expected):

@@ -115,6 +115,27 @@ async def test_a_word_of_letters_that_the_index_does_not_know_is_found(store):
         ]
 
 
+@pytest.mark.parametrize(
+    ("asked", "finds"),
+    [
+        (("退款",), ["id-1", "id-2"]),
+        (("款退",), []),
+        (("退款", "order"), ["id-2"]),
+        (("要退款 谢谢",), ["id-1"]),
+        (("変更",), ["id-3"]),
+        (("รหัสผ่าน",), ["id-4"]),
+        (("手机",), ["id-5"]),
+        (("iphone手机",), ["id-5"]),
+        (("iphone",), []),  # it is one word with what follows it
+    ],
+)
+async def test_a_word_within_a_text_without_spaces_is_found(store, asked, finds):
+    said = ("我想要退款，谢谢", "order 17 退款", "パスワードを変更したい", "ฉันจะเปลี่ยนรหัสผ่านได้อย่างไร", "iPhone手机壳")
+    await store.save([a_task(n, input=text, output=None) for n, text in enumerate(said, 1)])
+    assert sorted(await ids_of(store, Filter(words=asked))) == finds
+    assert [f"id-{n}" for n, text in enumerate(said, 1) if words.match(asked, [text])] == finds
+
+
 @pytest.mark.parametrize("oldest_first", [False, True])
 async def test_tasks_of_one_moment_come_page_by_page_each_once(store, oldest_first):
     """They are one row of the index, in which a page may end anywhere."""
