@@ -242,6 +242,7 @@ def test_a_delivered_answer_survives_the_death_of_all(tmp_path_factory: pytest.T
     """P1: killed the moment that the caller had the last byte."""
     upstream = Upstream()
     config = f'default_upstream = "main"\n[upstreams.main]\nurl = "{upstream.url}"\n'
+    config += "[journal]\npatience_ms = 5000\n"  # however busy this machine is, nothing is delivered before it is journalled
     place = tmp_path_factory.mktemp("all-die")
     with serving(place, config, clean_exit=False) as house:
         upstream.play(ok(b'{"a":1}'))

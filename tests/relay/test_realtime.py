@@ -111,6 +111,10 @@ def config(upstream: Upstream, more: str = "") -> str:
     return f'default_upstream = "main"\n{more}\n[upstreams.main]\nurl = "{upstream.url}"\n'
 
 
+PATIENT = "[journal]\npatience_ms = 5000\n"
+"""Nothing is delivered before it is journalled, however busy this machine is."""
+
+
 def dial(house: Tasktap, url: str = URL, **more: Any) -> ClientConnection:
     fields = {"Authorization": f"Bearer {KEY}"} | more.pop("fields", {})
     host, port = house.calls
@@ -319,7 +323,7 @@ def test_sound_leaves_room_for_what_is_said(upstream: Upstream, tmp_path: Path) 
 
 
 def test_a_response_that_was_delivered_survives_a_kill(upstream: Upstream, tmp_path: Path) -> None:
-    with serving(tmp_path, config(upstream), clean_exit=False) as house:
+    with serving(tmp_path, config(upstream, PATIENT), clean_exit=False) as house:
         for number in range(5):
             relay = house.pid("relay")
             with dial(house, fields={"X-Session-Id": f"killed-{number}"}) as caller:
