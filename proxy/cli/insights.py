@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -37,6 +36,7 @@ from proxy.cli.options import (
     print_json,
     run,
     settings_of,
+    silent_since,
 )
 
 if TYPE_CHECKING:
@@ -130,8 +130,7 @@ async def _insights(settings: Settings, what: What, asked: Asked, shape: Shape, 
             if what is What.USERS:
                 told = await questions.users(store, asked, Thresholds(**settings.insights.model_dump()))
             elif what is What.SESSIONS:
-                silent_since = time.time_ns() // 1000 - settings.sessions.idle_minutes * 60_000_000
-                told = await questions.sessions(store, asked, silent_since=silent_since)
+                told = await questions.sessions(store, asked, silent_since=silent_since(settings))
             else:
                 told = await getattr(questions, what.value)(store, asked)
         except BadFilter as bad:

@@ -131,11 +131,12 @@ def sessions(
 
 async def _sessions(settings: Settings, asked: Asked, json: bool) -> None:
     from proxy.cli import tables
+    from proxy.cli.options import silent_since
     from proxy.query import answers
 
     async with opened(settings) as store:
         if json:
-            print_json(await answers.sessions(store, asked))
+            print_json(await answers.sessions(store, asked, silent_since(settings)))
             return
         narrow = asked.filter
         page = await store.sessions(
@@ -168,12 +169,13 @@ def session(
 
 async def _session(settings: Settings, id: str, asked: Asked, json: bool, *, whole: bool) -> None:
     from proxy.cli import pages
+    from proxy.cli.options import silent_since
     from proxy.query import answers
     from proxy.task import Filter
 
     async with opened(settings) as store:
         if json:
-            print_json(await answers.session(store, id, asked))
+            print_json(await answers.session(store, id, asked, silent_since(settings)))
             return
         found = await store.session(id, asked.filter.project_id)
         if found is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -153,3 +154,8 @@ def print_json(document: Any) -> None:
 def note(message: str) -> None:
     """Something to know beside the answer, on standard error."""
     typer.echo(f"tasktap: {message}", err=True)
+
+
+def silent_since(settings: Settings) -> int:
+    """The moment since which nothing was heard of sessions that have ended; microseconds."""
+    return time.time_ns() // 1000 - settings.sessions.idle_minutes * 60_000_000

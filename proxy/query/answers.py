@@ -57,8 +57,8 @@ async def body(store: Store, id: str, which: Which) -> Body:
     return kept
 
 
-async def sessions(store: Store, asked: Asked) -> JSON:
-    """A page of sessions, the one that ended last first. Raises BadCursor."""
+async def sessions(store: Store, asked: Asked, silent_since: int | None = None) -> JSON:
+    """A page of sessions, the one that ended last first; `silent_since`: see `document.of_session`. Raises BadCursor."""
     narrow = asked.filter
     page = await store.sessions(
         project_id=narrow.project_id,
@@ -67,10 +67,10 @@ async def sessions(store: Store, asked: Asked) -> JSON:
         limit=asked.limit,
         cursor=asked.cursor,
     )
-    return document.of_page(map(document.of_session, page.items), page)
+    return document.of_page((document.of_session(each, silent_since) for each in page.items), page)
 
 
-async def session(store: Store, id: str, asked: Asked) -> JSON:
+async def session(store: Store, id: str, asked: Asked, silent_since: int | None = None) -> JSON:
     """A session and its `tasks`, oldest first and each with its `depth`; `next` gives more. Raises NotFound, BadCursor."""
     kept = await store.session(id, asked.filter.project_id)
     if kept is None:
@@ -79,7 +79,7 @@ async def session(store: Store, id: str, asked: Asked) -> JSON:
     page = await store.find(whose, limit=asked.limit, cursor=asked.cursor, oldest_first=True)
     deep = zip(page.items, depths(page.items), strict=True)
     return {
-        **document.of_session(kept),
+        **document.of_session(kept, silent_since),
         "tasks": [{**document.of_summary(task), "depth": depth} for task, depth in deep],
         "next": page.next,
     }
@@ -97,12 +97,12 @@ async def top_users(store: Store, project_id: str | None, by: Thresholds) -> Top
     return await store.insights.tops(Range(project_id=project_id), by.power_share)
 
 
-async def user(store: Store, id: str, asked: Asked, by: Thresholds) -> JSON:
+async def user(store: Store, id: str, asked: Asked, by: Thresholds, silent_since: int | None = None) -> JSON:
     """A user with their `segments` and `sessions`, the latest first; `next` gives more. Raises NotFound, BadCursor."""
     kept = await store.user(id, asked.filter.project_id)
     if kept is None:
         raise NotFound(f'There is no user "{id}".')
     theirs = replace(asked, filter=Filter(project_id=kept.project_id, user_id=id))
-    page = await sessions(store, theirs)
+    page = await sessions(store, theirs, silent_since)
     told = segments_of(kept, await top_users(store, asked.filter.project_id, by), by)
     return {**document.of_user(kept), "segments": told, "sessions": page["items"], "next": page["next"]}

@@ -238,6 +238,9 @@ class _Handlers:
     desk: Desk
     decode: Decode
 
+    def _silent_since(self) -> int:
+        return self.desk.silent_since(time.time_ns() // 1000)
+
     async def metrics(self, _asked: Asked, _id: str) -> web.Response:
         text = metrics.of_status(await self.state())
         return web.Response(body=text.encode(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
@@ -272,16 +275,16 @@ class _Handlers:
         return web.Response(body=data, content_type=OCTETS, headers=headers)
 
     async def sessions(self, asked: Asked, _id: str) -> web.Response:
-        return _json(await answers.sessions(self.store, asked))
+        return _json(await answers.sessions(self.store, asked, self._silent_since()))
 
     async def session(self, asked: Asked, id: str) -> web.Response:
-        return _json(await answers.session(self.store, id, asked))
+        return _json(await answers.session(self.store, id, asked, self._silent_since()))
 
     async def users(self, asked: Asked, _id: str) -> web.Response:
         return _json(await answers.users(self.store, asked, self.desk.thresholds))
 
     async def user(self, asked: Asked, id: str) -> web.Response:
-        return _json(await answers.user(self.store, id, asked, self.desk.thresholds))
+        return _json(await answers.user(self.store, id, asked, self.desk.thresholds, self._silent_since()))
 
     async def overview(self, asked: Asked, _id: str) -> web.Response:
         return _json(await insights.overview(self.store, asked))
@@ -293,7 +296,7 @@ class _Handlers:
         return _json(await insights.breakdown(self.store, asked))
 
     async def session_insights(self, asked: Asked, _id: str) -> web.Response:
-        return _json(await insights.sessions(self.store, asked, silent_since=self.desk.silent_since(time.time_ns() // 1000)))
+        return _json(await insights.sessions(self.store, asked, silent_since=self._silent_since()))
 
     async def user_insights(self, asked: Asked, _id: str) -> web.Response:
         return _json(await insights.users(self.store, asked, self.desk.thresholds))

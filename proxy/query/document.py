@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from proxy.store.marks import TOOL_RESULT
-from proxy.task import JSON, Feedback, Page, Session, Signs, Status, Summary, Task, Usage, User
+from proxy.task import JSON, Ending, Feedback, Page, Session, Signs, Status, Summary, Task, Usage, User
 
 WAY = ("seconds_to_connect", "seconds_to_sent")
 """Of the way to the upstream: until there was a new connection, until the whole request had come where it came in pieces."""
@@ -88,8 +88,12 @@ def of_signs(signs: Signs) -> JSON:
     return {field.name: getattr(signs, field.name) for field in fields(Signs)}
 
 
-def of_session(session: Session) -> JSON:
-    """A session's sums. Counts are called `..._count`: `tasks` is the list of them, where one session is asked for."""
+def of_session(session: Session, silent_since: int | None = None) -> JSON:
+    """A session's sums. Counts are called `..._count`: `tasks` is the list of them, where one session is asked for.
+
+    It is `running` unless it was said to be over, or nothing was heard of it since `silent_since`; null where that is not given.
+    """
+    over = session.final and session.last_ending is Ending.COMPLETED
     return {
         "id": session.id,
         "project_id": session.project_id,
@@ -109,6 +113,7 @@ def of_session(session: Session) -> JSON:
         "last_ending": session.last_ending,
         "model": session.model,
         "final": session.final,
+        "running": None if silent_since is None else session.ended_at >= silent_since and not over,
         "implicit": session.implicit,
         "turns": session.turns,
         "silence_seconds": session.silence_seconds,

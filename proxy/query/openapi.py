@@ -156,7 +156,8 @@ def _ref(name: str) -> JSON:
 
 
 def _schemas() -> JSON:
-    sessions = _value(Session, RENAMED, {"seconds": {"type": "number"}, "title": {"type": ["string", "null"]}})
+    more = {"seconds": {"type": "number"}, "title": {"type": ["string", "null"]}, "running": {"type": ["boolean", "null"]}}
+    sessions = _value(Session, RENAMED, more)
     users = _value(User, RENAMED, {"rated": COUNT, "success_rate": {"type": ["number", "null"]}})
     return {
         "Task": _value(Task, more={name: {"type": ["number", "null"]} for name in WAY}),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from proxy.query import document
 from proxy.query.encoding import encode
 from proxy.store.memory_sums import add_up
-from proxy.task import Flag, Status, Summary, Task, Usage
+from proxy.task import Ending, Flag, Status, Summary, Task, Usage
 from tests.query.examples import BARE, FULL, MORNING
 
 
@@ -95,6 +95,16 @@ def test_every_figure_of_the_status_is_somewhere_in_its_document():
 def test_the_title_of_a_session_is_the_first_words_of_its_user(said, title):
     [session] = add_up([replace(FULL, input=said)]).sessions.values()
     assert document.of_session(session)["title"] == title
+
+
+def test_a_session_is_running_until_it_is_said_to_be_over_or_silent():
+    [going] = add_up([replace(FULL, session_final=False)]).sessions.values()
+    [failed] = add_up([replace(FULL, ending=Ending.TIMED_OUT)]).sessions.values()
+    [over] = add_up([FULL]).sessions.values()
+    for session, running in ((going, True), (failed, True), (over, False)):
+        assert document.of_session(session, FULL.ended_at)["running"] is running
+        assert document.of_session(session, FULL.ended_at + 1)["running"] is False
+        assert document.of_session(session)["running"] is None
 
 
 def test_a_user_has_the_rate_of_success_and_of_how_many():

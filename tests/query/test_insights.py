@@ -122,6 +122,8 @@ async def test_what_ends_sessions_is_told_of_those_that_have_ended(ask, store):
     file = await (await ask()).get("/insights/sessions.csv?project_id=mine")
     row = next(row for row in csv.DictReader(io.StringIO(await file.text())) if row["value"] == "timed_out")
     assert row["lasts"] == "1"
+    listed = await (await (await ask()).get("/api/sessions?project_id=mine")).json()
+    assert {each["id"]: each["running"] for each in listed["items"]} == {"just now": True, "silent": False, "over": False}
     patient = await (await ask(replace(OPEN, idle_seconds=3600.0))).get("/api/insights/sessions?project_id=mine")
     assert (await patient.json())["running"] == 2
 

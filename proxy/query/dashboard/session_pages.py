@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from aiohttp import web
 from markupsafe import Markup
 
@@ -43,7 +45,7 @@ async def sessions_file(room: Room, request: web.Request) -> web.StreamResponse:
     narrow = asked.asked.filter
     found = sheet.rows(
         lambda cursor: room.store.sessions(project_id=narrow.project_id, user_id=narrow.user_id, limit=sheet.PAGE, cursor=cursor),
-        document.of_session,
+        partial(document.of_session, silent_since=room.desk.silent_since(room.now())),
     )
     return await sheet.send(request, request.path.rpartition("/")[2], found, {})
 
