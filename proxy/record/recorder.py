@@ -36,6 +36,7 @@ POLL_SECONDS: Final = 0.05  # how often a journal with nothing new is looked at
 LONGEST_REST: Final = 0.5  # between two looks at journals that nobody should be writing: who died, died unasked
 RETRY_SECONDS: Final = 0.5  # after the store could not be used
 BATCH_BYTES: Final = 4 << 20  # of journal read at a time
+FIRST_BYTES: Final = 1 << 18  # ... at first, and twice as much each time that it was stored: who dies soon has stored something
 BATCH_TASKS: Final = 500
 RUN_TASKS: Final = 100  # of earlier runs: so many are stored before a later run is looked at
 MOST_TRIES: Final = 3  # to read a call: then it is set aside
@@ -81,6 +82,7 @@ class Recorder:
         self._tails: dict[str, Tail] = {}
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="recorder")
         self._unread: deque[tuple[str, Draft]] = deque()  # come to their end, not read into a task yet
+        self._stride = FIRST_BYTES  # how much of a journal is read at a time
         self._tries = 0  # to read the first of them
         self._waiting: list[_Read] = []  # read, not stored yet
         self._linked = False  # they have been given their sessions
@@ -169,6 +171,8 @@ class Recorder:
             if not await self._keep(epoch, batch):
                 return False
             del self._waiting[: len(batch)]
+        if worked:
+            self._stride = min(2 * self._stride, BATCH_BYTES)
         await loop.run_in_executor(self._executor, self._forget)
         if self._at_end and not self._unread:
             self.caught_up = True
@@ -272,18 +276,21 @@ class Recorder:
         found = epochs(self._directory)
         begun = time.monotonic_ns() // 1000
         held = {epoch for epoch, _ in self._unread}
+        taken = 0  # bytes
         for epoch in found:
             if epoch not in self._tails:
                 self._tails[epoch] = Tail(self._directory, epoch)
         for epoch, tail in sorted(self._tails.items()):  # a run's name begins with its time
             if epoch not in found or epoch in held or (tail.ended and not tail.empty):
                 continue
-            if self._unread and _run(epoch) != _run(self._unread[-1][0]) and len(self._unread) >= RUN_TASKS:
+            enough = len(self._unread) >= RUN_TASKS or taken >= self._stride
+            if enough and self._unread and _run(epoch) != _run(self._unread[-1][0]):
                 tail.behind = True
                 continue
             try:
-                for draft in tail.read(found[epoch], BATCH_BYTES):
+                for draft in tail.read(found[epoch], self._stride):
                     self._unread.append((epoch, draft))
+                    taken += sum(len(record.payload) for record in draft.records)
                 self.unreadable.pop(epoch, None)
             except OSError as error:  # the disk: the journals of the others can be read
                 tail.behind = True

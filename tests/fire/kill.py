@@ -26,6 +26,10 @@ CALLERS = 30
 SHORT, LONG = 20, 500  # kills
 MOST_SECONDS = 900.0  # after which none is made: on a busy machine a return takes longer than the rest
 DRAIN_SECONDS = 60.0
+BIG_EVERY, SELDOM = (
+    16,
+    128,
+)  # calls of which one is big, in a short and in a long run: a desk that is killed all the time must keep up
 EARLY = 5  # every fifth start is killed before it is ready
 
 # The wait for the journal has a limit, after which bytes go out and the lapse is counted. A machine that is busy with other
@@ -119,7 +123,7 @@ async def strike(house: Tasktap, world: World, who: str, early: float | None) ->
     return time.monotonic() - began
 
 
-async def burn(folder: Path, kills: int, seed: int) -> Fire:
+async def burn(folder: Path, kills: int, seed: int, big_every: int = BIG_EVERY) -> Fire:
     """A run, from the first start to the verdict."""
     dice = random.Random(seed)
     said: Said = {}
@@ -130,7 +134,7 @@ async def burn(folder: Path, kills: int, seed: int) -> Fire:
     slowest: dict[str, float] = {}
     try:
         await asyncio.to_thread(start, house)
-        world = World(lambda: house.calls, said=said, some_big=True)
+        world = World(lambda: house.calls, said=said, big_every=big_every)
         callers = [asyncio.create_task(Caller(world, number).live()) for number in range(CALLERS)]
         began = time.monotonic()
         for number in range(kills):
@@ -176,6 +180,6 @@ def main(long: bool, only: str = "") -> int:
     kills = LONG if long else SHORT
     with tempfile.TemporaryDirectory(prefix="tasktap-fire-") as folder:
         began = time.monotonic()
-        fire = asyncio.run(burn(Path(folder), kills, seed=1))
+        fire = asyncio.run(burn(Path(folder), kills, seed=1, big_every=SELDOM if long else BIG_EVERY))
     print(f"{sum(fire.kills.values())} kills in {time.monotonic() - began:.0f} s: {fire}", *fire.verdict.late, sep="\n  ")
     return len(fire.verdict.complaints) + len(fire.verdict.late)

@@ -18,7 +18,6 @@ LENGTH = re.compile(rb"\r\ncontent-length: (\d+)", re.IGNORECASE)
 TASK = re.compile(rb"\r\nx-task-id: ([^\r]+)", re.IGNORECASE)
 MARK = b"data: [DONE]\n\n"
 SESSIONS = 7
-BIG_EVERY = 16  # of so many calls one is big, where some are
 BIG_REQUEST, BIG_ANSWER = 300_000, 1_000_000  # bytes, about
 HUNG_SECONDS = 30.0  # no call of ours takes a second, and a relay that was killed is back long before
 
@@ -131,7 +130,7 @@ class World:
     where: Callable[[], tuple[str, int]]
     pause: float = 0.01  # seconds that a caller rests between two calls, on average
     numbers: itertools.count[int] = field(default_factory=itertools.count)
-    some_big: bool = False  # one of BIG_EVERY calls is
+    big_every: int | None = None  # of so many calls one is big
     over: bool = False
     down: bool = False  # a relay was killed and is not known to be back
     kills: int = 0  # of relays, so far
@@ -151,7 +150,7 @@ class World:
 
     def big(self, number: int) -> bool:
         """Whether this call is long both ways."""
-        return self.some_big and number % BIG_EVERY == 0
+        return self.big_every is not None and number % self.big_every == 0
 
 
 class Left(Exception):

@@ -14,7 +14,7 @@ from proxy.record.assembly import call, pack_begin, pack_head, pack_whole
 from proxy.record.board import Board, Column
 from proxy.record.frames import Kind, Record, records
 from proxy.record.journal import Journal, JournalSettings
-from proxy.record.recorder import LONGEST_REST, RUN_TASKS, Recorder
+from proxy.record.recorder import FIRST_BYTES, LONGEST_REST, RUN_TASKS, Recorder
 from proxy.store import StoreRejected, StoreUnavailable
 from proxy.store.memory import MemoryStore
 from proxy.task import Ending, Forget, Task
@@ -277,6 +277,23 @@ async def test_earlier_runs_are_stored_one_after_the_other_so_that_a_desk_that_d
         await house.recorder.recount([EPOCH])
     await house.recorder.step()
     assert house.status().stored == 1
+
+
+async def test_of_earlier_runs_with_much_in_them_little_is_read_at_first_and_more_once_that_is_stored(house):
+    directory = house.path / "journal"
+    large = b"x" * (FIRST_BYTES // 2)
+    for run in range(8):
+        other = Journal(JournalSettings(directory=directory, patience=PATIENCE), f"{run:016x}w0s1", house.board.row(2))
+        for number in (1, 2):
+            other.append(Kind.BEGIN, number, begin(number, f"old-{run}-{number}"))
+            other.append(Kind.SENT, number, large)
+            other.append(Kind.WHOLE, number, whole())
+        await other.close(PATIENCE)
+    stored = []
+    for _ in range(3):
+        await house.recorder.step()
+        stored.append(house.recovered)
+    assert stored == [2, 6, 14]
 
 
 class Moody(MemoryStore):
