@@ -219,6 +219,7 @@ class Journal:
             self.stalled = True
             self._row[Column.STALLED] = 1
             self._row[Column.LAPSES] += len(late)
+            self._look_for_room()  # it may be full
             for _, _, callback in late:
                 self._count(self._settings.patience)
                 self._call(callback)

@@ -178,6 +178,16 @@ async def test_a_disk_that_cannot_be_written_costs_a_lapse_and_no_call_and_no_re
     assert await journal.close(PATIENCE)
 
 
+async def test_of_a_journal_that_was_filled_at_one_go_it_is_known_after_a_lapse_that_it_has_no_room(tmp_path, row):
+    """Nothing tells it otherwise: what would is a batch that was written."""
+    made = Journal(JournalSettings(directory=tmp_path, segment_bytes=64 * 1024, max_bytes=1 << 20, patience=0.2), EPOCH, row)
+    for number in range(40):
+        last = made.append(Kind.DATA, number, bytes(90_000))
+    await written(made, last)  # returns by patience
+    assert made.stalled
+    assert not made.has_room
+
+
 async def test_a_journal_is_closed_once_and_again_at_once(journal):
     journal.append(Kind.BEGIN, 1, b"begun")
     assert await journal.close(PATIENCE)
