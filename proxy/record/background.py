@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from proxy.record.reprice import summary_of
-from proxy.store import Store, StoreRejected
+from proxy.store import Store, StoreUnavailable
 from proxy.task import Task, Usage, changed
 from proxy.wire.usage import usage_of
 
@@ -26,19 +26,25 @@ async def credited(
     `complete` says what the tokens cost. Raises StoreUnavailable.
     """
     for task in tasks:
-        usage = told_later(task)
-        if usage is None or task.response_id is None:
-            continue
-        id = await store.answered(task.response_id)
-        made = None if id is None else await store.get(id)
-        if made is None or made.project_id != task.project_id or not waits(made) or made.usage == usage:
-            continue
-        priced = await in_thread(complete, changed(task, usage=usage, created_at=made.created_at))
         try:
-            whole = changed(made, usage=usage, cost=priced.cost, price=priced.price)
-            await store.rewrite([summary_of(whole)], only=CREDITED)
-        except StoreRejected:  # what it used is not worth a journal that is never let go
+            await _credit(store, task, complete, in_thread)
+        except StoreUnavailable:
+            raise
+        except Exception:  # noqa: S112  # what it used is not worth a journal that is never let go
             continue
+
+
+async def _credit(store: Store, task: Task, complete: Callable[[Task], Task], in_thread: Callable[..., Awaitable[Any]]) -> None:
+    usage = told_later(task)
+    if usage is None or task.response_id is None:
+        return
+    id = await store.answered(task.response_id)
+    made = None if id is None else await store.get(id)
+    if made is None or made.project_id != task.project_id or not waits(made) or made.usage == usage:
+        return
+    priced = await in_thread(complete, changed(task, usage=usage, created_at=made.created_at))
+    whole = changed(made, usage=usage, cost=priced.cost, price=priced.price)
+    await store.rewrite([summary_of(whole)], only=CREDITED)
 
 
 def told_later(task: Task) -> Usage | None:

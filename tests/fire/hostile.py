@@ -11,10 +11,10 @@ import random
 import tempfile
 import time
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 
 from tests.fire.abuse import request
+from tests.fire.finding import Finding
 from tests.fire.memory import peak
 from tests.fire.traffic import LENGTH
 from tests.proc import Tasktap
@@ -40,17 +40,6 @@ MOST_CALLS = 50  # that run at once; three times as many are made
 HUNG_SECONDS = 30.0
 GROWTH_BYTES = 64 << 20
 REFUSED = frozenset({"400", "405", "408", "414", "431", "505"})
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What came of it."""
-
-    rows: tuple[str, ...]
-    complaints: tuple[str, ...]
-
-    def __str__(self) -> str:
-        return "\n".join(self.rows) + "".join(f"\n    {each}" for each in self.complaints)
 
 
 async def _say(house: Tasktap, data: bytes) -> bytes:

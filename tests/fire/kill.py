@@ -26,10 +26,8 @@ CALLERS = 30
 SHORT, LONG = 20, 500  # kills
 MOST_SECONDS = 900.0  # after which none is made: on a busy machine a return takes longer than the rest
 DRAIN_SECONDS = 60.0
-BIG_EVERY, SELDOM = (
-    16,
-    128,
-)  # calls of which one is big, in a short and in a long run: a desk that is killed all the time must keep up
+BIG_EVERY = 16  # of so many calls one is big
+SELDOM = 128  # ... in a long run: a desk that is killed all the time must keep up
 EARLY = 5  # every fifth start is killed before it is ready
 
 # The wait for the journal has a limit, after which bytes go out and the lapse is counted. A machine that is busy with other

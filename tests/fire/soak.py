@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.fire.abuse import PLAIN, request
+from tests.fire.finding import Finding
 from tests.fire.memory import descriptors, resident
 from tests.fire.traffic import LENGTH
 from tests.proc import Tasktap
@@ -63,17 +64,6 @@ class Measured:
 
     def __str__(self) -> str:
         return f"{self.bytes / 2**20:.1f} MiB, {self.files} files, {self.threads} threads"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What came of it."""
-
-    rows: tuple[str, ...]
-    complaints: tuple[str, ...]
-
-    def __str__(self) -> str:
-        return "\n".join(self.rows) + "".join(f"\n    {each}" for each in self.complaints)
 
 
 async def soak(folder: Path, marks: tuple[int, int]) -> Finding:

@@ -145,3 +145,15 @@ def test_a_house_counts_it(tmp_path: Path) -> None:
 
     assert (task["usage"]["total_tokens"], task["cost"]) == (300, 0.0005)
     assert session["cost"] == 0.0005
+
+
+async def test_a_fault_while_it_is_told_keeps_nothing_from_being_stored(store):
+    def fails(task: Task) -> Task:
+        raise ValueError(task.id)
+
+    made, found = a_call("t1", "POST", MADE, answer("queued")), a_call("t2", "GET", FOUND, answer("completed"))
+    await store.save([made, found])
+
+    await credited(store, [found], fails, at_once)
+
+    assert (await store.get("t1")).usage is None
