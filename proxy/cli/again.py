@@ -175,5 +175,6 @@ async def _pages(settings: Settings, act: str, body: dict[str, Any]) -> AsyncIte
 
 def _acts(settings: Settings) -> Callable[[Store], Mapping[str, Act]]:
     from proxy.server import again, parts
+    from proxy.server.finish import Rules
 
-    return lambda store: again.acts(store, again.Rules.of(parts.desk_part(settings), settings.data_dir))
+    return lambda store: again.acts(store, Rules.of(parts.desk_part(settings), settings.data_dir))

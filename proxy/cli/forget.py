@@ -97,12 +97,13 @@ def _acts(settings: Settings) -> Callable[[Store], Mapping[str, Act]]:
     from proxy.record.absorber import Absorber
     from proxy.record.recorder import Recorder
     from proxy.record.threads import Threads
-    from proxy.server import again, data_dir, forgetting, parts
+    from proxy.server import data_dir, forgetting, parts
+    from proxy.server.finish import Rules
 
     def made(store: Store) -> Mapping[str, Act]:
         path = settings.data_dir
         data_dir.prepare(path)
-        price = again.Rules.of(parts.desk_part(settings), path).pricer.price
+        price = Rules.of(parts.desk_part(settings), path).pricer.price
         pepper = (path / "pepper").read_bytes()
         infer, idle = settings.sessions.infer, settings.sessions.idle_minutes * 60
         threads = Threads(store, pepper, idle) if infer else None

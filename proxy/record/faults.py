@@ -40,6 +40,7 @@ POINTS: Final = (
     "recorder.forget",  # before a segment is deleted
     "recorder.forgot",  # after it
     "desk.store",  # before the store is opened
+    "desk.door",  # somebody has come, and what answers is not loaded yet
     "retention.step",  # before some tasks are let go of
     "retention.stepped",  # after their commit
     "forget.blanked",  # the journals know nothing more of what is to be forgotten, the store does

@@ -7,7 +7,10 @@ forked       a process that begins with what its parent has loaded
 change       new relays for old ones, while calls run
 relay_main   one relay worker's process: carries calls, writes its journal
 desk_main    the desk's process, begun
-desk         what it does: recorder, JSON API
+desk         what it does: recorder, retention, a porter
+porter       opens the desk's door when somebody knocks
+front        what is behind it then: API, pages, intake
+finish       what is done with each task once it is read
 allowance    open files and core files: what the system allows each of them
 told         what a child process is told by the supervisor, over a pipe
 data_dir     the data directory: lock, modes, run.json

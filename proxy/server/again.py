@@ -6,53 +6,16 @@ A command does the same where no desk runs.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from proxy.price.estimate import estimated
-from proxy.price.pricer import Pricer, pricer_of
 from proxy.query.answers import NotFound
 from proxy.query.api import Act
 from proxy.query.document import moment
 from proxy.query.parameters import AGAIN, TASK, understand_body
 from proxy.record.reprice import reprice
 from proxy.record.reread import reread
-from proxy.record.second_look import without_secrets
-from proxy.record.vectors import with_vectors
+from proxy.server.finish import Rules
 from proxy.store import Store
-from proxy.task import Task
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """What the acts need to know beside the store."""
-
-    pricer: Pricer
-    pepper: bytes
-    estimate: bool
-    vectors: bool
-
-    @classmethod
-    def of(cls, said: Mapping[str, Any], data_dir: Path) -> Rules:
-        """The rules in what a desk is told (`proxy.server.parts.desk_part`)."""
-        pepper = data_dir / "pepper"
-        return cls(
-            pricer_of(said["prices"], said["upstreams"]),
-            pepper.read_bytes() if pepper.exists() else b"",
-            said["estimate"],
-            said["vectors"],
-        )
-
-    def complete(self, task: Task) -> Task:
-        """What is done with each task once it is read."""
-        return self.valued(without_secrets(task, self.pepper))
-
-    def valued(self, task: Task) -> Task:
-        """`task` with what it cost; with its vectors, and with an estimate of its tokens first, where those are asked for."""
-        if self.vectors:
-            task = with_vectors(task)
-        return self.pricer.price(estimated(task) if self.estimate else task)
 
 
 def acts(store: Store, rules: Rules) -> dict[str, Act]:

@@ -1,4 +1,4 @@
-"""What the desk's process does: the recorder, and the door where the record is read.
+"""What the desk's process does: the recorder, and a porter at the door where the record is read.
 
 It may be slow, fail or be killed: calls and journals go on. A store that cannot be opened is tried again and again meanwhile.
 """
@@ -12,66 +12,34 @@ import os
 import signal
 import socket
 from dataclasses import replace
-from ipaddress import ip_address
+from importlib import import_module
+from importlib.machinery import ExtensionFileLoader, PathFinder
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Final
-from urllib.parse import urlsplit
+from typing import Final
 
 import uvloop
-from aiohttp import http as aiohttp_http
-from aiohttp import web
 from setproctitle import setproctitle
 
-from proxy.query.api import Act, Desk, DeskRunner, build
-from proxy.query.segments import Thresholds
-from proxy.record import faults
+from proxy.record import faults, retention
 from proxy.record.accounts import epoch_of, status
 from proxy.record.board import Board, Column, desk_row
 from proxy.record.recorder import Recorder
-from proxy.record.retention import Retention, Rules
+from proxy.record.retention import Retention
 from proxy.record.threads import Threads
-from proxy.record.watching import Watch
-from proxy.server import again, data_dir, forgetting, logs, regroup
+from proxy.server import data_dir, logs
+from proxy.server.finish import Rules
 from proxy.server.intake import IntakeDoor
 from proxy.server.late_store import LateStore
-from proxy.server.premises import Surroundings
+from proxy.server.porter import Door, Porter
 from proxy.server.telling import tell
 from proxy.server.told import Told, say_ready, settle
 from proxy.store import StoreUnavailable, open_store
 from proxy.task import Status
-from proxy.wire.coding import decode
 
 LOCK_SECONDS: Final = 4.0  # a desk whose supervisor was killed is gone within 2
 REOPEN_SECONDS: Final = 0.5
 FIRST_TRY_SECONDS: Final = 1.0  # "ready" waits so long for the store
-
-
-def _decoded(data: bytes, coding: str) -> bytes:
-    plain, problem = decode(data, coding)
-    if problem is not None:
-        raise ValueError(problem)
-    return plain
-
-
-def _desk(told: Told) -> Desk:
-    address = urlsplit(str(told.settings["address"])).hostname or ""
-    try:
-        loopback = ip_address(address).is_loopback
-    except ValueError:
-        loopback = address == "localhost"
-    said = told.settings
-    return Desk(
-        key=said["key"],
-        read_key=said["read_key"],
-        hosts=tuple(said["hosts"]),
-        loopback=loopback,
-        version=said["version"],
-        feedback_key=said["feedback_key"],
-        open_feedback=said["open_feedback"],
-        calls_loopback=said["calls_loopback"],
-        thresholds=Thresholds(**said["insights"]),
-        idle_seconds=said["sessions"]["idle_seconds"],
-    )
 
 
 class _Process:
@@ -84,10 +52,9 @@ class _Process:
         self._path = Path(told.data_dir)
         self._store = LateStore()
         self._tried = asyncio.Event()  # to open it
-        self._rules = again.Rules.of(told.settings, self._path)
+        self._rules = Rules.of(told.settings, self._path)
         sessions = told.settings["sessions"]
         pepper = (self._path / "pepper").read_bytes()
-        self._watch = Watch(self._path / data_dir.JOURNAL, pepper)
         self._recorder = Recorder(
             self._path / data_dir.JOURNAL,
             self._path / data_dir.ASIDE,
@@ -106,16 +73,8 @@ class _Process:
 
     def _retaining(self) -> Retention:
         said = self._told.settings["retention"]
-        rules = Rules(**{**said, "projects": tuple((name, days) for name, days in said["projects"])})
+        rules = retention.Rules(**{**said, "projects": tuple((name, days) for name, days in said["projects"])})
         return Retention(self._store, (self._recorder, self._intake.absorber), rules, self._forgetting)
-
-    def _acts(self) -> dict[str, Act]:
-        return {
-            **again.acts(self._store, self._rules),
-            **regroup.acts(self._store),
-            **forgetting.acts(self._store, self._recorder, self._intake.absorber, self._forgetting, running=True),
-            **self._intake.acts,
-        }
 
     def _recovered(self, count: int) -> None:
         self._own_row[Column.ENDED] += count
@@ -135,6 +94,15 @@ class _Process:
         found = self._intake.told(found)
         retired = self._retention.retired
         return replace(found, retired_tasks=retired.tasks, retired_bytes=retired.bytes, retention_error=self._retention.stumble)
+
+    async def _open_door(self, sock: socket.socket) -> Door:
+        await asyncio.to_thread(_load_front)
+        from proxy.server.front import Inside, opened
+
+        inside = Inside(self._told, self._store, self._status, self._rules, self._recorder, self._intake, self._forgetting)
+        door = await opened(inside, sock)
+        gc.freeze()
+        return door
 
     async def _open_store(self) -> None:
         while True:
@@ -174,20 +142,7 @@ class _Process:
         loop.add_reader(told.lifeline, ask, False)
         self._intake = IntakeDoor(told, self._store)  # it writes by this loop
         self._retention = self._retaining()
-        desk = build(
-            self._store,
-            self._status,
-            _desk(told),
-            _decoded,
-            self._acts(),
-            calls=told.settings["calls"],
-            watch=self._watch,
-            house=Surroundings(self._path, told.settings, _desk(told).version),
-            mounted=self._intake.mounted,
-        )
-        runner = DeskRunner(desk, shutdown_timeout=0.2)
-        await runner.setup()
-        await web.SockSite(runner, socket.socket(fileno=told.socket), backlog=128).start()
+        porter = Porter(socket.socket(fileno=told.socket), self._open_door)
         recording = loop.create_task(self._record())
         with contextlib.suppress(TimeoutError):  # one that is brought up to date may take long: calls do not wait for it
             await asyncio.wait_for(self._tried.wait(), FIRST_TRY_SECONDS)
@@ -202,7 +157,7 @@ class _Process:
         retaining.cancel()
         telling.cancel()
         await asyncio.gather(recording, retaining, telling, return_exceptions=True)
-        await runner.cleanup()
+        await porter.close()
         await self._intake.seal()
         if drain and self._store.is_open:
             try:
@@ -215,9 +170,18 @@ class _Process:
         await self._store.close()
 
 
+def _load_front() -> None:
+    """In a thread: it takes a while, and the recorder goes on."""
+    if faults.ARMED:
+        faults.hit("desk.door")
+    import_module("proxy.server.front")
+
+
 def _check_aiohttp() -> None:
-    parser: Any = aiohttp_http.HttpRequestParser
-    if parser.__module__ != "aiohttp._http_parser":
+    """Before somebody comes, and so without loading it."""
+    package = find_spec("aiohttp")
+    parser = PathFinder.find_spec("aiohttp._http_parser", package.submodule_search_locations if package else None)
+    if parser is None or not isinstance(parser.loader, ExtensionFileLoader) or os.environ.get("AIOHTTP_NO_EXTENSIONS"):
         raise SystemExit("tasktap: aiohttp's C parser is not there; install a wheel of aiohttp for this platform.")
 
 

@@ -7,34 +7,28 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from typing import Final
 
 from proxy.server.told import Told, hear
 
-AUTHORITIES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+AUTHORITIES: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 """Where OpenSSL looks for them instead of its own places."""
 
 
-@contextmanager
-def without_authorities() -> Iterator[None]:
-    """OpenSSL finds none meanwhile."""
-    before = {name: os.environ.get(name) for name in AUTHORITIES}
-    os.environ.update(dict.fromkeys(AUTHORITIES, os.devnull))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+def without_authorities() -> None:
+    """OpenSSL finds none in this process; `os.environ`, which others are started with, says what it said before.
+
+    For the beginning, when there is one thread: others may be reading the environment that is changed here.
+    """
+    for name in AUTHORITIES:
+        os.putenv(name, os.devnull)
 
 
 def run(told: Told) -> None:
     """Until told to stop."""
-    with without_authorities():
-        from proxy.server.desk import work  # what only the desk needs, only the desk loads
+    without_authorities()
+    from proxy.server.desk import work  # what only the desk needs, only the desk loads
+
     work(told)
 
 

@@ -35,7 +35,7 @@ patience_ms = 5000
 projects = ["scratch=0.00001"]
 """
 POINTS = (
-    *("desk.store", "retention.step", "retention.stepped", "forget.blanked", "forget.step", "forget.scrub"),
+    *("desk.store", "desk.door", "retention.step", "retention.stepped", "forget.blanked", "forget.step", "forget.scrub"),
     *("change.begin", "change.done"),
 )
 EACH = 6  # calls of whoever is to be forgotten

@@ -111,6 +111,7 @@ CHORES = (
     (
         *(
             "desk.store:1:raise",
+            "desk.door:1:memory",
             "retention.step:1:memory",
             "retention.stepped:1:raise",
             "forget.blanked:1:eio",
@@ -119,7 +120,7 @@ CHORES = (
         *("forget.scrub:1:enospc", "change.begin:1:raise", "change.done:1:memory"),
     ),
     (
-        *("desk.store:1:kill", "retention.step:1:kill", "retention.stepped:1:kill", "forget.blanked:1:kill"),
+        *("desk.store:1:kill", "desk.door:1:kill", "retention.step:1:kill", "retention.stepped:1:kill", "forget.blanked:1:kill"),
         *("forget.step:1:kill", "forget.scrub:1:kill"),
     ),
     ("change.begin:1:kill", "change.done:1:kill"),

@@ -210,5 +210,5 @@ def test_every_built_in_upstream_with_a_price_is_in_the_list():
 
 def test_help_relay_and_a_desk_that_starts_do_not_load_the_list():
     heavy = "import sys; {}; found = [m for m in ('genai_prices', 'httpx2') if m in sys.modules]; assert not found, found"
-    for what in ("import proxy.cli", "import proxy.server.relay_main", "import proxy.server.desk"):
+    for what in ("import proxy.cli", "import proxy.server.relay_main", "import proxy.server.desk", "import proxy.server.front"):
         subprocess.run([sys.executable, "-c", heavy.format(what)], check=True, timeout=150)

@@ -11,7 +11,7 @@ import pytest
 from proxy.record.reading import read
 from proxy.record.reread import reread
 from proxy.record.vectors import with_vectors
-from proxy.server.again import Rules
+from proxy.server.finish import Rules
 from proxy.store import open_store
 from proxy.task import Ending, Filter
 from tests.proc import serving
