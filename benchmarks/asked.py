@@ -27,7 +27,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from benchmarks import compiled, machine
-from benchmarks.relay import number, table
+from benchmarks.report import number, table
 from benchmarks.rivals import Helper, Rival, drained, stop, tasktap
 
 READERS = 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import resource
 import subprocess
 from importlib.metadata import version
 from pathlib import Path
@@ -23,6 +24,20 @@ def pin(pid: int, core: int) -> None:
     """Keep every thread of a process on one core; threads that they start later inherit it."""
     for thread in threads(pid):
         os.sched_setaffinity(thread, {core})
+
+
+def two_cores() -> tuple[int, int]:
+    """One core for the proxy under test, and one where we and what we start from now on stay, with more files open than is usual.
+
+    Raises `SystemExit` where there is but one.
+    """
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) < 2:
+        raise SystemExit("Two cores are needed: one for the proxy, one for the rest.")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 16384)), hard))
+    os.sched_setaffinity(0, {cores[1]})
+    return cores[0], cores[1]
 
 
 def cpu_seconds(pid: int) -> float:

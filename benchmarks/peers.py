@@ -25,8 +25,8 @@ from statistics import median
 from typing import Any
 
 from benchmarks import compiled, machine
-from benchmarks.relay import number, run, table
-from benchmarks.rivals import ROOT, Helper, Rival, answers, drained, free_port, nginx, stop, tasktap
+from benchmarks.report import number, table
+from benchmarks.rivals import ROOT, Helper, Rival, answers, drained, free_port, nginx, run, stop, tasktap
 
 PLACE = ROOT / "build" / "peers"
 START_SECONDS = 90

@@ -4,14 +4,13 @@
 
 tasktap is measured as a release is installed, its path of bytes compiled; with `--plain` this source tree is run as it is.
 Upstream, callers, desk and supervisor share the other core. CPU figures are the scheduler's for the relay process, all threads.
-Loopback only, under five minutes (`--quick`: under one), ends what it started.
+Loopback only, under ten minutes (`--quick`: under two), ends what it started.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -19,11 +18,11 @@ import time
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from benchmarks import compiled, machine
+from benchmarks import added, compiled, machine
 from benchmarks.cost import Cost, Scene, measure, middle
-from benchmarks.rivals import Helper, Rival, drained, nginx, stop, tasktap
+from benchmarks.report import number, table
+from benchmarks.rivals import Helper, Rival, drained, nginx, run, tasktap
 
 SCENES = (
     Scene("small call", "small", 32, 3, floor=4.0),
@@ -33,20 +32,6 @@ SCENES = (
 )
 FIRST_BYTE = Scene("first byte", "events 40 0.1", 1000, 8, spread=4.0)
 ADDED_P50_MS = 0.5  # the most that tasktap may add to a small call
-
-
-def number(value: float | None, digits: int = 0, factor: float = 1) -> str:
-    """A figure for the table; a dash where there is none."""
-    return "-" if value is None else f"{value * factor:,.{digits}f}"
-
-
-def table(head: str, rows: list[list[str]]) -> None:
-    """Print a Markdown table; the columns of `head` are separated by `|`."""
-    names = head.split("|")
-    print("\n| " + " | ".join(names) + " |\n|" + " --- |" + " ---: |" * (len(names) - 1))
-    for row in rows:
-        print("| " + " | ".join(row) + " |")
-    sys.stdout.flush()
 
 
 def costs(load: Helper, rivals: list[Rival], rounds: int, part: float) -> list[str]:
@@ -157,28 +142,24 @@ def options() -> argparse.Namespace:
 def main() -> int:
     """Measure and print; exit 1 where a call failed or a floor is broken."""
     said = options()
-    cores = sorted(os.sched_getaffinity(0))
-    if len(cores) < 2:
-        print("Two cores are needed: one for the proxy, one for the rest.", file=sys.stderr)
-        return 2
     python = None if said.plain or said.without == "tasktap" else compiled.python()
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 16384)), hard))
-    os.sched_setaffinity(0, {cores[1]})
+    core, _ = machine.two_cores()
     started = time.monotonic()
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tasktap-bench-")))
+    lines = "".join(f"{each}\n" for each in said.option)
+
+    def start(stack: ExitStack, port: int, folder: Path) -> list[Rival]:
+        rivals = [] if said.profile is not None else [run(stack, nginx(port, folder / "nginx", core))]
+        if said.without != "tasktap":
+            rivals.append(run(stack, tasktap(port, folder / "tasktap", core, lines, python)))
+        return rivals
+
+    with tempfile.TemporaryDirectory(prefix="tasktap-bench-") as temporary, ExitStack() as stack:
+        folder = Path(temporary)
         upstream, load = Helper("benchmarks.upstream"), Helper("benchmarks.load")
         stack.callback(upstream.close)
         stack.callback(load.close)
         port = int(upstream.read())
-        rivals = [Rival("direct", port)]
-        if said.profile is None:
-            rivals.append(run(stack, nginx(port, folder / "nginx", cores[0])))
-        if said.without != "tasktap":
-            rivals.append(
-                run(stack, tasktap(port, folder / "tasktap", cores[0], "".join(f"{each}\n" for each in said.option), python))
-            )
+        rivals = [Rival("direct", port), *start(stack, port, folder)]
         if said.profile is not None:
             profile(load, rivals[-1], said.profile, said.scene)
             return 0
@@ -195,14 +176,10 @@ def main() -> int:
         for rival in rivals:
             if rival.desk:
                 print(f"\nStatus at the end: {drained(rival)[1]['calls']}")
+        stack.close()
+        broken += added.tables(start, folder, added.QUICK if said.quick else added.Size())
     print(f"\nTook {time.monotonic() - started:.0f} s." + "".join(f"\nBROKEN: {what}" for what in broken))
     return 1 if broken else 0
-
-
-def run(stack: ExitStack, started: tuple[Rival, subprocess.Popen[Any]]) -> Rival:
-    """Have a rival's process ended with the stack."""
-    stack.callback(stop, started[1])
-    return started[0]
 
 
 def kind_of_disk(folder: Path) -> str:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,8 +84,10 @@ class Helper:
     def close(self) -> None:
         """End it by closing its input."""
         assert self.process.stdin is not None
+        assert self.process.stdout is not None
         self.process.stdin.close()
         stop(self.process, seconds=3)
+        self.process.stdout.close()
 
 
 def stop(process: subprocess.Popen[Any], seconds: float = 12) -> None:
@@ -176,6 +179,12 @@ def tasktap(
     return Rival(
         "tasktap", port, pids["relay"], tuple(entry["pid"] for entry in run["processes"]), pids["desk"], run["desk"]
     ), process
+
+
+def run(stack: ExitStack, started: tuple[Rival, subprocess.Popen[Any]]) -> Rival:
+    """Have a rival's process ended with the stack."""
+    stack.callback(stop, started[1])
+    return started[0]
 
 
 def status(rival: Rival) -> dict[str, Any]:
