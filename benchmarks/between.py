@@ -69,8 +69,8 @@ def streams(loop: Loop, port: int, count: int, events: int, apart: float, second
         caller.again = lambda: stamps.now() < seen.before
         heapq.heappush(loop.due, (start + int(chance.uniform(0, length) * 1e9), caller.number, caller.begin))
     last = seen.before + int(length * 1e9) + PATIENCE_NS
-    loop.run(lambda: stamps.now() > seen.after)
-    busy = loop.run(lambda: stamps.now() > seen.before)
+    loop.run(lambda: stamps.now() > seen.after, prompt=False)
+    busy = loop.run(lambda: stamps.now() > seen.before, prompt=False)
     loop.run(lambda: stamps.now() > last or not loop.calls)
     seen.failed += loop.calls
     return seen.said() | {"busy": busy}
@@ -101,7 +101,7 @@ def pace(loop: Loop, rate: float, seconds: float) -> dict[str, Any]:
             heapq.heappush(loop.due, (start + int(chance.uniform(0, period)), caller.number, caller.send_event))
     seen.after = start + period  # by then all are at it
     until = seen.before = seen.after + int(seconds * 1e9)
-    busy = loop.run(lambda: stamps.now() > until)
+    busy = loop.run(lambda: stamps.now() > until, prompt=False)
     loop.due.clear()
     last = stamps.now() + PATIENCE_NS
     loop.run(lambda: not loop.under_way or stamps.now() > last)

@@ -22,6 +22,7 @@ PLAY = re.compile(rb"\r\nx-play: \w+ (\d+)\r\n", re.IGNORECASE)
 LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 AT_ONCE = 8  # sends, then reads, before it looks for the other again: a proxy is not given bursts that are ours
 IDLE = 0.02  # seconds between two looks at whether it is over
+NAP = 0.0005  # seconds that what has arrived may lie unread
 
 
 class Loop:
@@ -53,24 +54,28 @@ class Loop:
             while True:
                 Provider(self, self.listener.accept()[0])
 
-    def run(self, over: Callable[[], bool]) -> float:
-        """Go on until it is `over`; the part of that time for which this process kept its core busy."""
+    def run(self, over: Callable[[], bool], *, prompt: bool = True) -> float:
+        """Go on until it is `over`; the part of that time for which this process kept its core busy.
+
+        Where it need not be `prompt`, what has arrived is read when something is to be sent, so that it wakes half as often.
+        """
         began, used = time.monotonic(), time.process_time()
         due, readers, now, poll = self.due, self.readers, stamps.now, self.poll.poll
-        waits_on = [self.poll.fileno()]
+        waits_on, longest = ([self.poll.fileno()], IDLE) if prompt else ([], NAP)
         while not over():
             for _ in range(AT_ONCE):
                 if not due or due[0][0] > now():
                     break
                 at, _, act = heapq.heappop(due)
                 act(at)
-            wait = (due[0][0] - now()) / 1e9 if due else IDLE
-            # `select` waits to the microsecond, `epoll` to the millisecond.
-            if wait > 0 and not select.select(waits_on, (), (), min(wait, IDLE))[0]:
-                continue
-            for file, _ in poll(0, AT_ONCE):
+            ready = poll(0, AT_ONCE)
+            for file, _ in ready:
                 if file in readers:  # one before it in this list may have ended it
                     readers[file]()
+            if len(ready) < AT_ONCE:
+                wait = (due[0][0] - now()) / 1e9 if due else longest
+                if wait > 0:  # `select` waits to the microsecond, `epoll` to the millisecond
+                    select.select(waits_on, (), (), min(wait, longest))
         return (time.process_time() - used) / max(1e-9, time.monotonic() - began)
 
 
