@@ -90,12 +90,23 @@ class Board:
         start = (index % (ROWS - 1)) * COLUMNS
         return self.whole[start : start + COLUMNS]
 
+    def begun(self, serial: int, worker: int) -> memoryview:
+        """The row of a relay that is about to start, with nothing counted yet. For the supervisor alone."""
+        row = self.row(serial)
+        row[:] = memoryview(bytes(COLUMNS * 8)).cast("Q")
+        row[Column.SERIAL] = serial
+        row[Column.WORKER] = worker
+        row[Column.USED] = 1
+        desk_row(self)[Column.SERIAL] = serial
+        return row
+
     def used(self) -> list[memoryview]:
-        """The rows that belong to a relay of this run, dead or alive."""
-        return [self.row(index) for index, used in enumerate(self.whole[Column.USED : -COLUMNS : COLUMNS]) if used]
+        """The rows that belong to a relay of this run, dead or alive. Others are not looked at: this is asked often."""
+        latest = desk_row(self)[Column.SERIAL] or ROWS  # a supervisor of an earlier version does not say
+        return [row for row in map(self.row, range(1, min(latest, ROWS - 1) + 1)) if row[Column.USED]]
 
 
 def desk_row(board: Board) -> memoryview:
-    """The desk's own counters: ENDED is how many calls of earlier runs it has stored."""
+    """The desk's own: ENDED is how many calls of earlier runs it has stored; SERIAL, by the supervisor, the latest relay."""
     start = (ROWS - 1) * COLUMNS
     return board.whole[start : start + COLUMNS]

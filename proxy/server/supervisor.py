@@ -234,12 +234,7 @@ class Supervisor:
             child.start(replace(told, settings=plan.desk_part | doors_of), time.monotonic(), _desk if forks else None)
             return
         self._serial += 1
-        row = self._board.row(self._serial)
-        row[:] = memoryview(bytes(len(row) * 8)).cast("Q")
-        row[Column.SERIAL] = self._serial
-        row[Column.WORKER] = child.worker
-        row[Column.USED] = 1
-        child.row = row
+        child.row = self._board.begun(self._serial, child.worker)
         settings = plan.relay_part | {"desk": doors.url(self._children[0].sock)}
         told = replace(told, worker=child.worker, serial=self._serial, row=self._serial, settings=settings)
         child.start(told, time.monotonic(), relay_main.run if forks else None)

@@ -212,3 +212,18 @@ def test_help_relay_and_a_desk_that_starts_do_not_load_the_list():
     heavy = "import sys; {}; found = [m for m in ('genai_prices', 'httpx2') if m in sys.modules]; assert not found, found"
     for what in ("import proxy.cli", "import proxy.server.relay_main", "import proxy.server.desk", "import proxy.server.front"):
         subprocess.run([sys.executable, "-c", heavy.format(what)], check=True, timeout=150)
+
+
+def test_a_price_loads_nothing_that_asks_the_network_and_who_uses_it_has_it():
+    look = """if True:
+        import sys
+        from proxy.price.catalogue import providers
+        assert providers() == providers()
+        assert "genai_prices" in sys.modules
+        assert not [name for name in sys.modules if name.partition(".")[0] in ("httpx2", "httpcore2", "anyio")]
+        from genai_prices import update_prices
+        assert update_prices.UpdatePrices().request_timeout.connect == 5
+        import httpx2
+        assert update_prices.httpx2.Client is httpx2.Client
+    """
+    subprocess.run([sys.executable, "-c", look], check=True, timeout=150)
