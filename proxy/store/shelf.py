@@ -32,6 +32,10 @@ _HELD_BYTES = 32 * 2**20  # of the latest records, in memory
 _BESIDE = 1024  # bytes that one takes beside its record; small ones are most of them
 _LONGEST_HELD = 8 * 2**20
 _HELD_EACH = 3  # of one session: side questions (a title, a sub-agent) come between the turns of a chat
+_SHORT_HEAD = 16 * 2**10
+"""Bytes of the head of a run up to which it is held: to find it takes reading all heads before it."""
+
+_LEAST = 16  # bytes that are looked at at once for what two records share
 _MUCH_LONGER = (
     64 * 2**10
 )  # bytes by which a base may be longer than the record before looking through it costs more than it saves
@@ -45,11 +49,22 @@ class _Held:
     key: int
     record: bytes
     place: Place
+    head: _Held | None = None  # of its run, where that is known and short
 
     @property
     def size(self) -> int:
         """Bytes that it takes in memory, about."""
-        return len(self.record) + _BESIDE
+        beside = 0 if self.head is None else (len(self.head.record) + _BESIDE) // _HELD_EACH  # which have it together
+        return len(self.record) + _BESIDE + beside
+
+    def begins_run(self) -> _Held | None:
+        """The head of its run, where it is known and short enough to be held beside it."""
+        head = self if self.place.run == 0 else self.head
+        return head if head is not None and len(head.record) <= _SHORT_HEAD else None
+
+    def is_of(self, keys: set[int]) -> bool:
+        """Whether it is one of these records, or its head is."""
+        return self.key in keys or (self.head is not None and self.head.key in keys)
 
 
 class Shelf:
@@ -114,18 +129,21 @@ class Shelf:
         data = None if base is None else self._packer.against(record, base.record, base.place, said)
         if data is None:
             base, data = None, self._packer.alone(record, said)
-        self._hold(thread, _Held(key, record, place_of(data)))
-        return key, data, None if base is None else base.key
+        if base is None:
+            self._hold(thread, _Held(key, record, place_of(data)))
+            return key, data, None
+        self._hold(thread, _Held(key, record, base.place, base.head))
+        return key, data, base.key
 
     def _base(self, db: sqlite3.Connection, thread: Thread, record: bytes, request: int) -> _Held | None:
-        """What to keep `record` against, and at which place."""
+        """What to keep `record` against, at the place that it then has and with the head of that."""
         held = [each for each in self._held.get(thread, ()) if len(each.record) < 4 * len(record) + _MUCH_LONGER]
         if not held:
             return None
-        best = held[-1] if len(held) == 1 else max(reversed(held), key=lambda each: _alike(each.record, record, request))
+        best = held[-1] if len(held) == 1 else _likest(held, record, request)
         if (place := best.place.after(len(record))) is not None:
-            return _Held(best.key, best.record, place)
-        head = self._head(db, best)
+            return _Held(best.key, best.record, place, best.begins_run())
+        head = best.begins_run() or self._head(db, best)
         place = None if head is None else head.place.below(len(record))
         return None if head is None or place is None else _Held(head.key, head.record, place)
 
@@ -173,7 +191,7 @@ class Shelf:
     def _let_go(self, db: sqlite3.Connection, keys: set[int]) -> None:
         """Make what is kept against records of `keys`, and is not one itself, independent of them."""
         for thread, of_it in list(self._held.items()):
-            if any(each.key in keys for each in of_it):
+            if any(each.is_of(keys) for each in of_it):
                 self._bytes -= sum(each.size for each in self._held.pop(thread))
         for key in keys:
             for (other,) in db.execute("SELECT key FROM record WHERE base = ?", (key,)).fetchall():
@@ -209,10 +227,21 @@ def _said(task: Summary) -> bytes:
     return told.said(task.input, task.output)
 
 
+def _likest(held: Sequence[_Held], record: bytes, request: int) -> _Held:
+    """Which of `held` shares most with `record`; of equals the last one."""
+    best, most = held[-1], -1
+    for each in reversed(held):
+        if (shared := _alike(each.record, record, request)) > most:
+            best, most = each, shared
+        if most + _LEAST > REQUEST_AT + request:
+            break  # nothing can share more
+    return best
+
+
 def _alike(one: bytes, other: bytes, length: int) -> int:
     """About how many bytes of their request bodies the two records share, from the beginning; `length` is that of the other's."""
     at = REQUEST_AT
-    for block in (8192, 256, 16):
+    for block in (8192, 256, _LEAST):
         while at + block <= REQUEST_AT + length and one[at : at + block] == other[at : at + block]:
             at += block
     return at

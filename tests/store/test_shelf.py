@@ -134,6 +134,25 @@ def test_a_record_is_read_in_a_bounded_number_of_steps(db):
         assert same(db, key, tasks[key])
 
 
+def test_runs_follow_one_another_without_reading_their_heads_again(db):
+    told: list[str] = []
+    db.set_trace_callback(told.append)
+    put(db, Shelf(), talk(1, request_body=b"x" * 500, raw_input=None) * (3 * MOST_IN_RUN))
+    db.set_trace_callback(None)
+    assert len([one for one in told if one.startswith("INSERT INTO record")]) == 3 * MOST_IN_RUN
+    assert [one for one in told if one.startswith(("WITH", "SELECT"))] == []
+
+
+def test_nothing_is_kept_against_the_head_of_a_run_that_has_gone(db):
+    shelf, tasks = Shelf(), talk(1, request_body=b"x" * 500, raw_input=None) * (2 * MOST_IN_RUN)
+    put(db, shelf, tasks[:MOST_IN_RUN])
+    shelf.drop(db, [0])
+    put(db, shelf, tasks[MOST_IN_RUN:], first=MOST_IN_RUN)
+    left = kept(db)
+    assert all(base is None or base in left for _, base in left.values())
+    assert all(same(db, key, tasks[key]) for key in left)
+
+
 def test_no_record_has_more_to_unpack_than_is_said():
     assert Place(work=difference.MOST_WORK // 1024).after(1) is None
     assert Place(work=difference.MOST_WORK // 1024).below(1) is None
