@@ -48,9 +48,12 @@ def change(db: Writing, old: Mapping[int, Texts]) -> None:
 
 def _put(db: sqlite3.Connection, block: int, was: Iterable[Texts], now: Iterable[Texts]) -> None:
     """A whole row in the place of a whole row: where FTS5 is told less, words that are gone come back when it merges."""
-    if said := _joined(was):
+    said, says = _joined(was), _joined(now)
+    if said == says:
+        return
+    if said:
         db.execute(_TAKE, (block, said))
-    if says := _joined(now):
+    if says:
         db.execute(_ADD, (block, says))
 
 
@@ -85,4 +88,5 @@ def _blocks(keyed: Iterable[tuple[int, Texts]]) -> Iterator[tuple[int, dict[int,
 
 
 def _joined(texts: Iterable[Texts]) -> str:
-    return "\n".join(text for pair in texts for text in pair if text)
+    """Each text once: a word is in a row or not, however often it is said."""
+    return "\n".join(dict.fromkeys([text for pair in texts for text in pair if text]))

@@ -83,6 +83,25 @@ async def test_what_is_said_no_more_is_not_found_while_more_of_the_same_moment_c
     assert await found("word0") == [one.id]
 
 
+async def test_what_several_say_alike_is_found_until_the_last_of_them_goes(store):
+    """In the row of a moment each text stands once."""
+    tasks = [a_task(n, created_at=NOON + n, input="the same", output=f"answer{n % 2}") for n in range(6)]
+    await store.save(tasks[:3])
+    await store.save(tasks[3:])
+
+    async def found(word: str) -> list[str]:
+        return sorted(await ids_of(store, Filter(words=(word,))))
+
+    assert await found("same") == [task.id for task in tasks]
+    for gone in ([0, 1, 2], [3, 5]):
+        await store.forget([tasks[n].id for n in gone])
+    assert (await found("same"), await found("answer0"), await found("answer1")) == (["id-4"], ["id-4"], [])
+    await store.forget([tasks[4].id])
+    assert await found("same") == []
+    rows = await store._readers.rows("SELECT count(*) FROM search WHERE search MATCH 'same'")
+    assert rows == [(0,)]
+
+
 async def test_a_save_that_is_undone_leaves_nothing_of_what_it_said(store):
     await store.save([a_task(1, created_at=NOON, input="kept")])
     with pytest.raises(StoreRejected):
