@@ -14,6 +14,7 @@ from proxy.task import Task, Usage, changed
 from proxy.wire.usage import usage_of
 
 FINAL = ("completed", "incomplete", "failed", "cancelled")
+KIND = "response"
 CREDITED = ("usage", "cost", "price")
 """The fields of a summary that are told later."""
 
@@ -26,6 +27,8 @@ async def credited(
     `complete` says what the tokens cost. Raises StoreUnavailable.
     """
     for task in tasks:
+        if task.kind != KIND:
+            continue
         try:
             await _credit(store, task, complete, in_thread)
         except StoreUnavailable:
@@ -49,14 +52,14 @@ async def _credit(store: Store, task: Task, complete: Callable[[Task], Task], in
 
 def told_later(task: Task) -> Usage | None:
     """What a background response used, where `task` only looked it up or broke it off."""
-    if task.kind != "response" or _is_made(task) or not _is_in_background(task.raw_output):
+    if task.kind != KIND or _is_made(task) or not _is_in_background(task.raw_output):
         return None
     return usage_of(task.raw_output.get("usage")) if task.raw_output.get("status") in FINAL else None
 
 
 def waits(task: Task) -> bool:
     """Whether `task` asked for a background response, and its own answer does not say what that used."""
-    return task.kind == "response" and _is_made(task) and _is_in_background(task.raw_output) and not task.raw_output.get("usage")
+    return task.kind == KIND and _is_made(task) and _is_in_background(task.raw_output) and not task.raw_output.get("usage")
 
 
 def _is_made(task: Task) -> bool:

@@ -14,8 +14,9 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final
 
@@ -43,12 +44,13 @@ MOST_TRIES: Final = 3  # to read a call: then it is set aside
 FEW_TASKS: Final = 16  # are given their sessions at once; more of them in the thread
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Read:
     """One call, read: its task, and what to tell its segment when it is stored."""
 
+    epoch: str
     draft: Draft
-    task: Task
+    task: Task  # as it is given its session
     ended: int  # monotonic microseconds at which its end was journalled
 
 
@@ -166,7 +168,7 @@ class Recorder:
             return False
         worked = bool(self._waiting)
         while self._waiting:
-            epoch, of_one_epoch = next(groupby(self._waiting[:BATCH_TASKS], lambda each: _epoch(each.task)))
+            epoch, of_one_epoch = next(groupby(self._waiting[:BATCH_TASKS], attrgetter("epoch")))
             batch = list(of_one_epoch)
             if not await self._keep(epoch, batch):
                 return False
@@ -197,7 +199,8 @@ class Recorder:
             except StoreUnavailable as error:
                 self.error = str(error)
                 return False
-            self._waiting = [replace(each, task=task) for each, task in zip(self._waiting, linked, strict=True)]
+            for each, task in zip(self._waiting, linked, strict=True):
+                each.task = task
         self._linked = True
         return True
 
@@ -234,7 +237,7 @@ class Recorder:
 
     def _blank(self) -> int:
         # In the thread that reads: nothing becomes unread or waiting meanwhile, and what ceases to wait is stored.
-        pending = [*self._unread, *((_epoch(each.task), each.draft) for each in list(self._waiting))]
+        pending = [*self._unread, *((each.epoch, each.draft) for each in list(self._waiting))]
         keep: dict[str, set[int]] = {}
         for epoch, draft in pending:
             keep.setdefault(epoch, set()).add(draft.records[0].number)
@@ -263,7 +266,7 @@ class Recorder:
                 self._put_aside(f"{epoch}.{draft.records[0].number}", draft)  # it must not keep the others from being read
                 draft.stored()
             else:
-                self._waiting.append(_Read(draft, task, draft.records[-1].time))
+                self._waiting.append(_Read(epoch, draft, task, draft.records[-1].time))
             self._tries = 0
             self._unread.popleft()
 
@@ -407,10 +410,6 @@ class Recorder:
         spares.clear(self._directory)
         for tail in self._tails.values():
             tail.close()
-
-
-def _epoch(task: Task) -> str:
-    return task.origin.partition(".")[0]
 
 
 def _run(epoch: str) -> str:
