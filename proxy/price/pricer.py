@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import date, timedelta
+from functools import lru_cache
 from typing import Any
 
 from proxy.price.catalogue import MINUTE, Catalogue, Upstream
@@ -12,6 +13,8 @@ from proxy.price.charge import Charge, charge, tokens_of
 from proxy.price.own import OwnPrices, own_prices
 from proxy.price.terms import Terms, terms_of
 from proxy.task import JSON, Task, Usage, changed
+
+_DAY = 24 * 60 * MINUTE
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,7 @@ class Pricer:
             return None, None
         models = tuple(dict.fromkeys(name for name in (task.model, task.model_requested) if name))
         tokens = None if usage is None else tokens_of(task.kind, usage, terms)
-        day = _day(task.created_at)
+        day = _day(task.created_at // _DAY)
         if (own := self.own.of(task.upstream, models)) is not None:
             charged = None if tokens is None else charge(tokens, own.rates)
             return _written(charged, {"source": "config", "model": own.pattern, "date": day}, usage)
@@ -86,8 +89,10 @@ def _written(charged: Charge | None, record: JSON, usage: Usage | None) -> tuple
     return float(charged.dollars), record
 
 
-def _day(at: int) -> str:
-    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=at)).date().isoformat()
+@lru_cache(64)
+def _day(number: int) -> str:
+    """The day that begins so many days after the epoch."""
+    return (date(1970, 1, 1) + timedelta(days=number)).isoformat()
 
 
 __all__ = ["Pricer", "pricer_of"]

@@ -7,15 +7,14 @@ back to another one (DESIGN.md 4, reference/headers.md). What cannot be used is 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from proxy.quick import quickly
 from proxy.record import aliases
 from proxy.record.aliases import ALIASES, is_alias
 from proxy.record.baggage import baggage
 from proxy.record.claude_code import parted
+from proxy.record.labelled import Labels
 from proxy.task import JSON, LABEL_LENGTH, Fields, Source
 from proxy.wire.lenient import loads, mend
 
@@ -44,23 +43,6 @@ Found = tuple[Source, str, Any]
 
 IN_BODY = frozenset((*aliases.BODY_SESSION, "litellm_metadata", "safety_identifier", "user"))
 """Members of a body that may hold a label, its metadata aside."""
-
-
-@quickly
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Labels:
-    """What an app said of a call. `problems` names each place that was not used, and why."""
-
-    session_id: str | None = None
-    session_source: Source | None = None
-    session_final: bool = False
-    user_id: str | None = None
-    user_source: Source | None = None
-    project_id: str | None = None
-    name: str | None = None
-    parent_task_id: str | None = None
-    metadata: JSON = field(default_factory=dict)
-    problems: tuple[str, ...] = ()
 
 
 def text(value: bytes) -> str:

@@ -11,15 +11,14 @@ import json
 import struct
 import sys
 import zlib
-from dataclasses import dataclass
 from functools import cache
 from operator import attrgetter
 from typing import Any, cast
 
 import orjson
 
-from proxy.quick import quickly
 from proxy.store import pieces as timings
+from proxy.store.kept import Record
 from proxy.task import JSON, Task
 
 if sys.version_info >= (3, 14):
@@ -44,25 +43,6 @@ _plain_of = attrgetter(*_PLAIN_FIELDS)
 
 DECODED_MOST = 64 * 2**20
 """Bytes that a coded body may grow to when its JSON is read from it; past this the JSON is kept by itself."""
-
-
-@quickly
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
-    """The fields of `Task` that are not in `Summary`, feedback aside."""
-
-    raw_input: Any
-    raw_output: Any
-    request_headers: tuple[tuple[str, str], ...]
-    response_headers: tuple[tuple[str, str], ...]
-    request_body: bytes
-    request_coding: str | None
-    response_body: bytes
-    response_coding: str | None
-    pieces: tuple[tuple[float, int], ...]
-    redactions: tuple[str, ...]
-    carried: JSON
-    evaluations: tuple[JSON, ...]
 
 
 def write(task: Task) -> bytes:

@@ -11,7 +11,8 @@ from operator import attrgetter
 from typing import Any, NamedTuple
 
 from proxy.store import StoreRejected, keys, told
-from proxy.store.record import Record, dumps, loads, write
+from proxy.store.kept import Record
+from proxy.store.record import dumps, loads, write
 from proxy.store.rollup import Figures, SessionSum
 from proxy.task import JSON, Ending, Feedback, Flag, Source, Summary, Task, Usage, User
 

@@ -12,7 +12,8 @@ from proxy.store import StoreUnavailable, questions, rows, sought, sqlite_forget
 from proxy.store import cursor as cursors
 from proxy.store.difference import Damaged, Link, place_of, unpacked
 from proxy.store.entries import Entry
-from proxy.store.record import Record, read
+from proxy.store.kept import Record
+from proxy.store.record import read
 from proxy.store.rows import FEEDBACK_COLUMNS, SUMMARY_SELECT, Row
 from proxy.store.shelf import CHAIN
 from proxy.store.sqlite_absorb import ANSWERED

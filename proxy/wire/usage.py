@@ -15,20 +15,23 @@ def usage_of(value: Any) -> Usage | None:
         return None
     asked = _object(value, "prompt_tokens_details", "input_tokens_details", "input_token_details")
     answered = _object(value, "completion_tokens_details", "output_tokens_details", "output_token_details")
-    figures = (
-        figure_of(value, "prompt_tokens", "input_tokens"),
-        figure_of(value, "completion_tokens", "output_tokens"),
-        figure_of(value, "total_tokens"),
-        # DeepSeek, Moonshot, and those who speak Anthropic's names give these beside the rest
-        _or(figure_of(asked, "cached_tokens"), value, "prompt_cache_hit_tokens", "cached_tokens", "cache_read_input_tokens"),
-        _or(figure_of(asked, "cache_write_tokens", "cache_creation_tokens"), value, "cache_creation_input_tokens"),  # OpenRouter
-        _or(figure_of(answered, "reasoning_tokens", "thinking_tokens"), value, "reasoning_tokens"),  # Anthropic; Perplexity
-        figure_of(asked, "audio_tokens"),
-        figure_of(answered, "audio_tokens"),
-    )
-    if figures == NOTHING:
+    given = _either(value, "prompt_tokens", "input_tokens")
+    output = _either(value, "completion_tokens", "output_tokens")
+    total = _one(value, "total_tokens")
+    # DeepSeek, Moonshot, and those who speak Anthropic's names give these beside the rest
+    cached = _one(asked, "cached_tokens") if asked else None
+    if cached is None:
+        cached = figure_of(value, "prompt_cache_hit_tokens", "cached_tokens", "cache_read_input_tokens")
+    written = _either(asked, "cache_write_tokens", "cache_creation_tokens") if asked else None  # OpenRouter
+    if written is None:
+        written = _one(value, "cache_creation_input_tokens")
+    reasoning = _either(answered, "reasoning_tokens", "thinking_tokens") if answered else None  # Anthropic
+    if reasoning is None:
+        reasoning = _one(value, "reasoning_tokens")  # Perplexity
+    heard = _one(asked, "audio_tokens") if asked else None
+    spoken = _one(answered, "audio_tokens") if answered else None
+    if (given, output, total, cached, written, reasoning, heard, spoken) == NOTHING:
         return None
-    given, output, total, cached, written, reasoning, heard, spoken = figures
     return Usage(
         input_tokens=given,
         output_tokens=output,
@@ -65,13 +68,20 @@ def _object(value: JSON, *keys: str) -> JSON:
 def figure_of(value: JSON, *keys: str) -> int | None:
     """The first of `keys` that is a count."""
     for key in keys:
-        figure = value.get(key)
-        if type(figure) is float and figure.is_integer():
-            figure = int(figure)
-        if type(figure) is int and 0 <= figure < 2**63:
+        if (figure := _one(value, key)) is not None:
             return figure
     return None
 
 
-def _or(figure: int | None, value: JSON, *keys: str) -> int | None:
-    return figure_of(value, *keys) if figure is None else figure
+def _either(value: JSON, key: str, other: str) -> int | None:
+    figure = _one(value, key)
+    return _one(value, other) if figure is None else figure
+
+
+def _one(value: JSON, key: str) -> int | None:
+    figure = value.get(key)
+    if figure is None:
+        return None
+    if type(figure) is float and figure.is_integer():
+        figure = int(figure)
+    return figure if type(figure) is int and 0 <= figure < 2**63 else None
