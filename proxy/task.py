@@ -71,8 +71,7 @@ class Which(StrEnum):
     RESPONSE = "response"
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):  # of which a stream has hundreds: made in a third of the time of a dataclass
     """Some bytes of a body, and when they came.
 
     `at` is seconds since the call was accepted, from a monotonic clock.
