@@ -4,7 +4,8 @@
 
 tasktap is installed as `pip install .` does it, into an environment of its own (`build/small`, made anew where the source has
 changed). Each start keeps to one core, has a data directory of its own and is called until it answers; the least of all rounds is
-what a quiet machine takes. Memory is looked at when nothing has happened for some seconds.
+what a quiet machine takes. Memory is looked at when nothing has happened for some seconds: never called, after a call, and after
+somebody has looked at the desk, which loads what answers people then.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -48,6 +50,7 @@ class Start(NamedTuple):
     first_call: float  # until the first call was answered
     ready: float  # until everything worked
     cpu: dict[str, float]  # until then, by process
+    answer: float  # then, of the desk, to the first who asked it
 
 
 class Rest(NamedTuple):
@@ -99,6 +102,14 @@ def _call(port: int) -> None:
         raise RuntimeError(f"the first call was answered {answer[:200]!r}")
 
 
+def _look(data: Path, path: str) -> float:
+    """Seconds that the desk took to answer."""
+    begun = time.monotonic()
+    with urllib.request.urlopen(json.loads((data / "run.json").read_bytes())["desk"] + path, timeout=READY_SECONDS) as answer:
+        answer.read()
+    return time.monotonic() - begun
+
+
 def _processes(data: Path) -> list[tuple[str, int]]:
     end = time.monotonic() + READY_SECONDS
     while time.monotonic() < end:
@@ -134,16 +145,19 @@ def start(python: Path, upstream: int, core: int) -> Start:
         _call(calls)
         first = time.monotonic() - begun
         found = _processes(data)
-        return Start(first, time.monotonic() - begun, {role: machine.cpu_seconds(pid) for role, pid in found})
+        ready, cpu = time.monotonic() - begun, {role: machine.cpu_seconds(pid) for role, pid in found}
+        return Start(first, ready, cpu, _look(data, "/api/status"))
 
 
-def rest(python: Path, upstream: int, core: int) -> tuple[list[Rest], list[Rest]]:
-    """Start tasktap and let it rest; call it once, and let it rest again."""
+def rest(python: Path, upstream: int, core: int) -> tuple[list[Rest], ...]:
+    """Start tasktap and let it rest; call it once, and let it rest again; look at a page, and once more."""
     with serving(python, upstream, core) as (calls, data):
         found = _processes(data)
         fresh = _rest(found)
         _call(calls)
-        return fresh, _rest(found)
+        called = _rest(found)
+        _look(data, "/")
+        return fresh, called, _rest(found)
 
 
 def _rest(found: list[tuple[str, int]]) -> list[Rest]:
@@ -178,17 +192,18 @@ def main() -> None:
         starts = [start(python, port, said.core) for _ in range(said.rounds)]
     finally:
         upstream.close()
-    print(f"\nstarts, {said.rounds} on one core     least  median")
+    print(f"\nstarts, {said.rounds} on one core       least  median")
     rows = {
         "first call answered, s": [each.first_call for each in starts],
         "all of it ready, s": [each.ready for each in starts],
+        "the desk's first answer, s": [each.answer for each in starts],
         "CPU until then, s": [sum(each.cpu.values()) for each in starts],
     }
     rows |= {f"  {role}": [each.cpu[role] for each in starts] for role in starts[0].cpu}
     for what, values in rows.items():
-        print(f"  {what:<26}{min(values):7.3f} {statistics.median(values):7.3f}")
+        print(f"  {what:<28}{min(values):7.3f} {statistics.median(values):7.3f}")
     head = f"{'MiB:':<24}{'share of pages (PSS)':>22}{'own pages':>11}{'resident':>10}{'CPU ms/s':>10}{'wakes/s':>9}"
-    moments = ("started and never called", "after a call, for whose price the list was loaded")
+    moments = ("started and never called", "after a call, for whose price the list was loaded", "after a page of the desk")
     for when, found_then in zip(moments, rests, strict=True):
         print(f"\nat rest, {when}\n{head}")
         everyone = Rest("all", *(sum(column) for column in zip(*(each[1:] for each in found_then), strict=True)))
