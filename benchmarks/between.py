@@ -79,13 +79,13 @@ def streams(loop: Loop, port: int, count: int, events: int, apart: float, second
 def hold(loop: Loop, port: int, count: int) -> dict[str, Any]:
     """Open `count` streams and have each get its first event."""
     script = stream(LONGEST)
-    for _ in range(count):
+    last = stamps.now() + PATIENCE_NS * 4
+    for number in range(count):
         caller = Caller(loop, port, script)
         caller.call()
-        opened, last = len(loop.callers), stamps.now() + PATIENCE_NS
-        wanted = opened if opened == count else opened - OPENING
-        loop.run(lambda: len(loop.seen.first) + loop.seen.failed >= wanted or stamps.now() > last)  # noqa: B023 it is run here
-    loop.seen.failed += count - len(loop.seen.first) - loop.seen.failed
+        loop.run(lambda: loop.seen.begun + loop.seen.failed + OPENING > number or stamps.now() > last)  # noqa: B023 it is run here
+    loop.run(lambda: loop.seen.begun + loop.seen.failed >= count or stamps.now() > last)
+    loop.seen.failed = max(loop.seen.failed, count - loop.seen.begun)
     return loop.seen.said()
 
 
@@ -131,6 +131,7 @@ def main() -> None:
     """Do what each line says until there are no more."""
     acts: dict[str, Any] = {"single": single, "streams": streams, "open": hold, "pace": pace, "close": close}
     loop = Loop()
+    stamps.wait_for_first()  # the listener has asked for good: it does not end again
     go_first()
     gc.freeze()
     gc.disable()

@@ -62,7 +62,12 @@ class Loop:
         began, used = time.monotonic(), time.process_time()
         due, readers, now, poll = self.due, self.readers, stamps.now, self.poll.poll
         waits_on, longest = ([self.poll.fileno()], IDLE) if prompt else ([], NAP)
+        more = True
         while not over():
+            if not more:
+                wait = (due[0][0] - now()) / 1e9 if due else longest
+                if wait > 0:  # `select` waits to the microsecond, `epoll` to the millisecond
+                    select.select(waits_on, (), (), min(wait, longest))
             for _ in range(AT_ONCE):
                 if not due or due[0][0] > now():
                     break
@@ -72,10 +77,7 @@ class Loop:
             for file, _ in ready:
                 if file in readers:  # one before it in this list may have ended it
                     readers[file]()
-            if len(ready) < AT_ONCE:
-                wait = (due[0][0] - now()) / 1e9 if due else longest
-                if wait > 0:  # `select` waits to the microsecond, `epoll` to the millisecond
-                    select.select(waits_on, (), (), min(wait, longest))
+            more = len(ready) == AT_ONCE
         return (time.process_time() - used) / max(1e-9, time.monotonic() - began)
 
 
@@ -181,6 +183,7 @@ class Caller:
         self.loop.seen.unstamped += stamp is None
         if not self.began:
             self.began = True
+            self.loop.seen.begun += 1
             if stamp and self.up is not None:
                 self.way = self.up + stamp - self.left[0]
                 if self.loop.seen.counts(self.start):

@@ -25,7 +25,8 @@ class Seen:
     merged: int = 0  # events that came in one read with a later one, and have its stamp
     unstamped: int = 0
     failed: int = 0
-    calls: int = 0
+    begun: int = 0  # answers of which the first byte has come
+    calls: int = 0  # that are over
     sent: int = 0  # events, counted or not
 
     def counts(self, at: int) -> bool:

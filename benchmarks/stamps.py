@@ -37,6 +37,20 @@ def receive(sock: socket.socket, most: int = 16384) -> tuple[bytes, int | None]:
     return data, seconds * 1_000_000_000 + nanoseconds
 
 
+def wait_for_first() -> None:
+    """Return when the kernel stamps: it begins a moment after a first socket asks. Raises `RuntimeError` where it never does."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        ask(listener)
+        with socket.create_connection(listener.getsockname()) as one, listener.accept()[0] as other:
+            other.settimeout(1)
+            for _ in range(1000):
+                one.send(b"?")
+                if receive(other)[1]:
+                    return
+                time.sleep(0.001)
+    raise RuntimeError("this kernel does not stamp what arrives")
+
+
 def ahead() -> int:
     """How far that clock is ahead of one that nobody sets, in nanoseconds."""
     return max(now() - time.monotonic_ns() for _ in range(5))
