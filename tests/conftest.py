@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.dealing import dealt
+
 HERE = Path(__file__).parent
-LONGEST = ("fire", "real", "browser")
 
 # What is held to a time is held to it by a test that says so. An example that a busy machine made late is no finding.
 settings.register_profile("tasktap", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -16,6 +17,6 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "tasktap"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The rooms whose tests take longest come first: what is left at the end, for one of several workers, is short."""
-    turn = {room: at for at, room in enumerate(LONGEST)}
-    items.sort(key=lambda item: turn.get(item.path.relative_to(HERE).parts[0], len(LONGEST)))
+    """Each worker begins with tests that take long: what is left at the end is short."""
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    items[:] = dealt(items, lambda item: item.path.relative_to(HERE).parts[0], workers)
