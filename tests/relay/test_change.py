@@ -27,6 +27,23 @@ def upstreams() -> Iterator[tuple[Upstream, Upstream]]:
         each.close()
 
 
+@pytest.fixture(scope="module")
+def staying(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Tasktap, Upstream]]:
+    """One that is asked for changes which cannot be made."""
+    upstream = Upstream()
+    with serving(tmp_path_factory.mktemp("staying"), CONFIG.format(upstream.url)) as house:
+        yield house, upstream
+    upstream.close()
+
+
+def unchanged(house: Tasktap, config: str, reason: str = "") -> None:
+    """Ask for a change, and wait until it is said that nothing was changed, and why."""
+    before = len(house.written())
+    ask_to_change(house, config)
+    soon(lambda: "nothing was changed" in house.written()[before:])
+    soon(lambda: reason in house.written()[before:])
+
+
 def ask_to_change(house: Tasktap, config: str) -> None:
     house.config.write_text(config)
     assert house.process is not None
@@ -111,30 +128,25 @@ def test_nobody_is_refused_while_it_changes(tmp_path: Path, upstreams: tuple[Ups
     ("config", "reason"),
     [("on_caller_left = 'perhaps'\n", "on_caller_left"), ("[listen]\nworkers = 2\n", "listen.workers"), ("[", "tasktap.toml")],
 )
-def test_what_cannot_be_changed_over_to_changes_nothing(
-    tmp_path: Path, upstreams: tuple[Upstream, Upstream], config: str, reason: str
-) -> None:
-    before, _ = upstreams
-    with serving(tmp_path / "house", CONFIG.format(before.url)) as house:
-        relay, desk = house.pid("relay"), house.pid("desk")
-        ask_to_change(house, config)
-        soon(lambda: "nothing was changed" in house.written())
-        soon(lambda: reason in house.written())
-        before.play(ok(b"as before"))
-        assert once(house.calls, chat()).body.data == b"as before"
-        assert (house.pid("relay"), house.pid("desk")) == (relay, desk)
+def test_what_cannot_be_changed_over_to_changes_nothing(staying: tuple[Tasktap, Upstream], config: str, reason: str) -> None:
+    house, upstream = staying
+    relay, desk = house.pid("relay"), house.pid("desk")
+    unchanged(house, config, reason)
+    upstream.play(ok(b"as before"))
+    assert once(house.calls, chat()).body.data == b"as before"
+    upstream.check()
+    assert (house.pid("relay"), house.pid("desk")) == (relay, desk)
 
 
-def test_new_relays_that_do_not_start_change_nothing(tmp_path: Path, upstreams: tuple[Upstream, Upstream]) -> None:
-    before, _ = upstreams
-    with serving(tmp_path / "house", CONFIG.format(before.url)) as house:
-        relay = house.pid("relay")
-        authorities = tmp_path / "ca.pem"
-        ask_to_change(house, CONFIG.format("https://127.0.0.1:1") + f'ca_file = "{authorities}"\n')
-        soon(lambda: "nothing was changed" in house.written())
-        before.play(ok(b"as before"))
-        assert once(house.calls, chat()).body.data == b"as before"
-        assert house.pid("relay") == relay
+def test_new_relays_that_do_not_start_change_nothing(staying: tuple[Tasktap, Upstream], tmp_path: Path) -> None:
+    house, upstream = staying
+    relay = house.pid("relay")
+    authorities = tmp_path / "ca.pem"
+    unchanged(house, CONFIG.format("https://127.0.0.1:1") + f'ca_file = "{authorities}"\n')
+    upstream.play(ok(b"as before"))
+    assert once(house.calls, chat()).body.data == b"as before"
+    upstream.check()
+    assert house.pid("relay") == relay
 
 
 def test_a_connection_that_was_open_gets_one_more_answer_and_is_told_of_its_end(

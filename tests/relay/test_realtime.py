@@ -107,6 +107,25 @@ def house(the_upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> I
         assert status["carried"] == status["stored"] + status["waiting"] + status["lost"]
 
 
+@pytest.fixture(scope="module")
+def small(the_upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tasktap]:
+    """One that keeps little of a body."""
+    with serving(tmp_path_factory.mktemp("small"), config(the_upstream, "[capture]\nmax_body = 20000\n")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Tasktap, plays.Upstream]]:
+    """One whose upstream says what is played, WebSocket or not."""
+    upstream = plays.Upstream()
+    with serving(
+        tmp_path_factory.mktemp("plain"), f'default_upstream = "raw"\n[upstreams.raw]\nurl = "{upstream.url}"\n'
+    ) as running:
+        yield running, upstream
+    upstream.check()
+    upstream.close()
+
+
 def config(upstream: Upstream, more: str = "") -> str:
     return f'default_upstream = "main"\n{more}\n[upstreams.main]\nurl = "{upstream.url}"\n'
 
@@ -309,17 +328,16 @@ def test_what_a_caller_wants_kept_private_is_not_kept_of_a_connection_either(hou
     assert not [name for name, data in files(house.data).items() if b"private canary" in data.lower()]
 
 
-def test_sound_leaves_room_for_what_is_said(upstream: Upstream, tmp_path: Path) -> None:
+def test_sound_leaves_room_for_what_is_said(small: Tasktap, upstream: Upstream) -> None:
     upstream.model = lambda connection: reply(connection, 1, "after much noise", sounds=200)
-    with serving(tmp_path, config(upstream, "[capture]\nmax_body = 20000\n")) as house:
-        with dial(house, compression=None) as caller:
-            id = caller.response.headers["X-Task-Id"] if caller.response else ""
-            assert len(until(caller, "response.done")) > 200
-        task = house.task(id)
-        assert task["output"] == "after much noise"
-        assert task["problems"] == ["response body: not all that was said was kept"]
-        assert len(house.fetch(f"/api/tasks/{id}/response")[1]) < 20_000
-        assert task["response_size"] > 200_000
+    with dial(small, compression=None) as caller:
+        id = caller.response.headers["X-Task-Id"] if caller.response else ""
+        assert len(until(caller, "response.done")) > 200
+    task = small.task(id)
+    assert task["output"] == "after much noise"
+    assert task["problems"] == ["response body: not all that was said was kept"]
+    assert len(small.fetch(f"/api/tasks/{id}/response")[1]) < 20_000
+    assert task["response_size"] > 200_000
 
 
 def test_a_response_that_was_delivered_survives_a_kill(upstream: Upstream, tmp_path: Path) -> None:
@@ -360,8 +378,8 @@ def test_a_response_that_a_kill_cut_off_is_kept_as_far_as_it_came(upstream: Upst
     assert (task["ending"], task["output"], task["usage"]) == ("proxy_died", "Once upon", None)
 
 
-def test_what_is_no_websocket_is_carried_and_the_task_says_that_it_was_not_kept(house: Tasktap, upstream: Upstream) -> None:
-    raw = plays.Upstream()
+def test_what_is_no_websocket_is_carried_and_the_task_says_that_it_was_not_kept(plain: tuple[Tasktap, plays.Upstream]) -> None:
+    house, raw = plain
     switch = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
     raw.play(switch, plays.echo)
     fields = (
@@ -370,20 +388,19 @@ def test_what_is_no_websocket_is_carried_and_the_task_says_that_it_was_not_kept(
         b"Sec-WebSocket-Version: 13",
         b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
     )
-    with serving(house.place / "raw", f'default_upstream = "raw"\n[upstreams.raw]\nurl = "{raw.url}"\n') as other:
-        with Caller(other.calls) as caller:
-            answer = caller.send(request(b"GET", b"/v1/realtime", *fields)).answer(b"GET")
-            caller.send(b"\x81\x02hi" + b"GET / HTTP/1.1\r\n\r\n")
-            assert caller.wire.exactly(22) == b"\x81\x02hiGET / HTTP/1.1\r\n\r\n"
-        task = other.task(answer.id)
-        assert task["problems"] == [
-            "of what the caller says from here on nothing is kept: what came is no WebSocket frame",
-            "of what the upstream says from here on nothing is kept: what came is no WebSocket frame",
-            "messages that are not JSON objects: 2",
-        ]
-        assert (task["request_size"], task["response_size"]) == (22, 22)
-        assert other.fetch(f"/api/tasks/{task['id']}/request")[1] == b"\x81\x02hi"
-    raw.close()
+    with Caller(house.calls) as caller:
+        answer = caller.send(request(b"GET", b"/v1/realtime", *fields)).answer(b"GET")
+        caller.send(b"\x81\x02hi" + b"GET / HTTP/1.1\r\n\r\n")
+        assert caller.wire.exactly(22) == b"\x81\x02hiGET / HTTP/1.1\r\n\r\n"
+    task = house.task(answer.id)
+    assert task["problems"] == [
+        "of what the caller says from here on nothing is kept: what came is no WebSocket frame",
+        "of what the upstream says from here on nothing is kept: what came is no WebSocket frame",
+        "messages that are not JSON objects: 2",
+    ]
+    assert (task["request_size"], task["response_size"]) == (22, 22)
+    assert house.fetch(f"/api/tasks/{task['id']}/request")[1] == b"\x81\x02hi"
+    raw.check()
 
 
 def test_messages_of_any_size_pass_as_they_are_and_in_order(house: Tasktap, upstream: Upstream) -> None:
@@ -459,20 +476,19 @@ async def test_what_the_sdk_has_translated_is_one_task(house: Tasktap, upstream:
     assert task["seconds_to_first_token"] > 0
 
 
-def test_sound_that_is_to_be_translated_leaves_room_too(upstream: Upstream, tmp_path: Path) -> None:
+def test_sound_that_is_to_be_translated_leaves_room_too(small: Tasktap, upstream: Upstream) -> None:
     upstream.model = interpreter
-    with serving(tmp_path, config(upstream, "[capture]\nmax_body = 20000\n")) as house:
-        with dial(house, "/v1/realtime/translations?model=m", compression=None) as caller:
-            id = caller.response.headers["X-Task-Id"] if caller.response else ""
-            for _ in range(30):
-                say(caller, "session.input_audio_buffer.append", audio=SOUND)
-            say(caller, "session.close")
-            until(caller, "session.closed")
-        task = house.task(id)
-        _, kept = house.fetch(f"/api/tasks/{id}/request")
-        assert b'"session.close"' in kept
-        assert len(kept) < 11_000  # sound has half of the room
-        assert task["output"] == "GOOD DAY " * 30
+    with dial(small, "/v1/realtime/translations?model=m", compression=None) as caller:
+        id = caller.response.headers["X-Task-Id"] if caller.response else ""
+        for _ in range(30):
+            say(caller, "session.input_audio_buffer.append", audio=SOUND)
+        say(caller, "session.close")
+        until(caller, "session.closed")
+    task = small.task(id)
+    _, kept = small.fetch(f"/api/tasks/{id}/request")
+    assert b'"session.close"' in kept
+    assert len(kept) < 11_000  # sound has half of the room
+    assert task["output"] == "GOOD DAY " * 30
 
 
 def typist(connection: ServerConnection) -> None:
@@ -518,28 +534,28 @@ def test_the_responses_api_on_a_websocket_is_read_like_the_one_on_http(house: Ta
 
 @pytest.mark.parametrize("coding", [b"", b"gzip"])
 @pytest.mark.parametrize("pieces", [1, 3])
-def test_a_key_that_is_handed_out_to_a_browser_is_not_written(tmp_path: Path, coding: bytes, pieces: int) -> None:
+def test_a_key_that_is_handed_out_to_a_browser_is_not_written(
+    plain: tuple[Tasktap, plays.Upstream], coding: bytes, pieces: int
+) -> None:
     """`{"value": "ek_..."}`: no name says that this is a key."""
+    house, raw = plain
     key = b"ek_68af296e8e408191a1120ab6383263c2"
     said = {
         "value": key.decode(),
         "expires_at": 1,
         "session": {"type": "realtime", "model": "gpt-realtime", "instructions": "Hush."},
     }
-    plain = json.dumps(said).encode()
-    body = gzip.compress(plain) if coding else plain
+    body = gzip.compress(json.dumps(said).encode()) if coding else json.dumps(said).encode()
     size = -(-len(body) // pieces)
     lines = (b"Content-Encoding: " + coding,) if coding else ()
-    raw = plays.Upstream()
     raw.play(plays.chunked([body[at : at + size] for at in range(0, len(body), size)], *lines))
-    with serving(tmp_path, f'default_upstream = "raw"\n[upstreams.raw]\nurl = "{raw.url}"\n') as house:
-        with Caller(house.calls) as caller:
-            asked = b'{"session": {"type": "realtime", "model": "gpt-realtime"}}'
-            answer = caller.ask(request(b"POST", b"/v1/realtime/client_secrets", body=asked))
-            assert answer.body.data == body
-        task = house.task(answer.id)
-        assert (task["kind"], task["model"], task["model_requested"]) == ("realtime", "gpt-realtime", "gpt-realtime")
-        assert (task["system_prompt"], task["redactions"]) == ("Hush.", ["response.body"])
-        assert task["raw_output"]["value"] == "[redacted]"
-        assert not [name for name, data in files(house.data).items() if key in data]
-    raw.close()
+    with Caller(house.calls) as caller:
+        asked = b'{"session": {"type": "realtime", "model": "gpt-realtime"}}'
+        answer = caller.ask(request(b"POST", b"/v1/realtime/client_secrets", body=asked))
+        assert answer.body.data == body
+    task = house.task(answer.id)
+    assert (task["kind"], task["model"], task["model_requested"]) == ("realtime", "gpt-realtime", "gpt-realtime")
+    assert (task["system_prompt"], task["redactions"]) == ("Hush.", ["response.body"])
+    assert task["raw_output"]["value"] == "[redacted]"
+    assert not [name for name, data in files(house.data).items() if key in data]
+    raw.check()

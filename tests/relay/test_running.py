@@ -32,6 +32,27 @@ def place(tmp_path: Path) -> Iterator[Place]:
     upstream.close()
 
 
+@pytest.fixture(scope="module")
+def long_running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Tasktap, Upstream]]:
+    """One that goes on, whatever happens to its relay and its desk; at the end it must stop as any other."""
+    upstream = Upstream()
+    config = f'default_upstream = "main"\n[upstreams.main]\nurl = "{upstream.url}"\n'
+    with serving(tmp_path_factory.mktemp("long") / "house", config) as house:
+        yield house, upstream
+    upstream.check()
+    upstream.close()
+
+
+@pytest.fixture
+def lasting(long_running: tuple[Tasktap, Upstream]) -> Iterator[tuple[Tasktap, Upstream]]:
+    """The same, as it must be after each test: everything that was played was asked for, and its figures add up."""
+    yield long_running
+    house, upstream = long_running
+    upstream.check()
+    status = house.quiet()
+    assert status["carried"] == status["stored"] + status["waiting"] + status["lost"]
+
+
 def title(pid: int) -> str:
     return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0].decode().strip()
 
@@ -114,64 +135,60 @@ def test_ctrl_c_stops_it_as_well(place: Place) -> None:
     assert not [pid for pid in pids if alive(pid)]
 
 
-def test_it_says_what_to_set_and_where_to_look(place: Place) -> None:
-    where, config, _ = place
-    with serving(where, config) as house:
-        port = house.calls[1]
-        soon(lambda: f"OPENAI_BASE_URL=http://127.0.0.1:{port}/v1" in house.written())  # it comes right after run.json
-        assert str(house.run["desk"]) in house.written()
+def test_it_says_what_to_set_and_where_to_look(lasting: tuple[Tasktap, Upstream]) -> None:
+    house, _ = lasting
+    port = house.calls[1]
+    soon(lambda: f"OPENAI_BASE_URL=http://127.0.0.1:{port}/v1" in house.written())  # it comes right after run.json
+    assert str(house.run["desk"]) in house.written()
 
 
-def test_a_killed_relay_is_back_at_the_same_address(place: Place) -> None:
-    where, config, upstream = place
-    with serving(where, config) as house:
-        relay, desk = house.pid("relay"), house.pid("desk")
-        os.kill(relay, signal.SIGKILL)
-        assert soon(lambda: carried(house, upstream), "a carried call")
-        house.successor("relay", relay)
-        assert house.pid("desk") == desk
-        status = house.quiet()
-        assert status["carried"] == status["stored"] + status["waiting"] + status["lost"]
+def test_a_killed_relay_is_back_at_the_same_address(lasting: tuple[Tasktap, Upstream]) -> None:
+    house, upstream = lasting
+    relay, desk = house.pid("relay"), house.pid("desk")
+    os.kill(relay, signal.SIGKILL)
+    assert soon(lambda: carried(house, upstream), "a carried call")
+    house.successor("relay", relay)
+    assert house.pid("desk") == desk
+    status = house.quiet()
+    assert status["carried"] == status["stored"] + status["waiting"] + status["lost"]
 
 
-def test_a_killed_desk_is_back_and_calls_went_on_without_it(place: Place) -> None:
-    where, config, upstream = place
+def test_a_killed_desk_is_back_and_calls_went_on_without_it(lasting: tuple[Tasktap, Upstream]) -> None:
+    house, upstream = lasting
     killed = threading.Event()
-    with serving(where, config) as house:
-        upstream.play(STREAM_HEAD + chunk(event("a")), gate(killed), chunk(event("b")) + chunk(DONE) + b"0\r\n\r\n")
-        with Caller(house.calls) as caller:
-            caller.send(chat(body=CHAT_STREAM))
-            while b'"a"' not in caller.wire.buffer:
-                caller.wire.need()
-            desk, relay = house.pid("desk"), house.pid("relay")
-            os.kill(desk, signal.SIGKILL)
-            upstream.play(ok(b"meanwhile"))
-            meanwhile = once(house.calls, chat())
-            assert meanwhile.body.data == b"meanwhile"
-            killed.set()
-            answer = caller.answer()
-            assert answer.body.data == event("a") + event("b") + DONE
-        assert house.task(answer.id)["output"] == "ab"
-        assert house.task(meanwhile.id)["ending"] == "completed"
-        house.successor("desk", desk)
-        assert house.pid("relay") == relay
-        status = house.quiet()
-        assert status["carried"] == status["stored"] + status["waiting"] + status["lost"]
+    upstream.play(STREAM_HEAD + chunk(event("a")), gate(killed), chunk(event("b")) + chunk(DONE) + b"0\r\n\r\n")
+    with Caller(house.calls) as caller:
+        caller.send(chat(body=CHAT_STREAM))
+        while b'"a"' not in caller.wire.buffer:
+            caller.wire.need()
+        desk, relay = house.pid("desk"), house.pid("relay")
+        os.kill(desk, signal.SIGKILL)
+        upstream.play(ok(b"meanwhile"))
+        meanwhile = once(house.calls, chat())
+        assert meanwhile.body.data == b"meanwhile"
+        killed.set()
+        answer = caller.answer()
+        assert answer.body.data == event("a") + event("b") + DONE
+    assert house.task(answer.id)["output"] == "ab"
+    assert house.task(meanwhile.id)["ending"] == "completed"
+    house.successor("desk", desk)
+    assert house.pid("relay") == relay
+    status = house.quiet()
+    assert status["carried"] == status["stored"] + status["waiting"] + status["lost"]
 
 
-def test_a_desk_that_hangs_does_not_hold_up_calls(place: Place) -> None:
-    where, config, upstream = place
-    with serving(where, config) as house:
-        os.kill(house.pid("desk"), signal.SIGSTOP)
-        try:
-            ids = []
-            for _ in range(20):
-                upstream.play(ok(b"on"))
-                ids.append(once(house.calls, chat()).id)
-        finally:
-            os.kill(house.pid("desk"), signal.SIGCONT)
-        for id in ids:
-            assert house.task(id)["ending"] == "completed"
+def test_a_desk_that_hangs_does_not_hold_up_calls(lasting: tuple[Tasktap, Upstream]) -> None:
+    house, upstream = lasting
+    os.kill(house.pid("desk"), signal.SIGSTOP)
+    try:
+        ids = []
+        for _ in range(20):
+            upstream.play(ok(b"on"))
+            ids.append(once(house.calls, chat()).id)
+    finally:
+        os.kill(house.pid("desk"), signal.SIGCONT)
+    for id in ids:
+        assert house.task(id)["ending"] == "completed"
 
 
 def test_without_their_supervisor_the_others_end_and_a_new_start_works_at_once(place: Place) -> None:
@@ -236,17 +253,17 @@ def test_what_is_promised_of_time_is_kept(place: Place) -> None:
             soon(lambda: not [pid for pid in pids[1:] if alive(pid)], "relay and desk gone")
 
 
-def test_a_second_start_on_the_same_data_is_refused_and_harms_nothing(place: Place) -> None:
-    where, config, upstream = place
-    with serving(where, config) as house:
-        second = started_again(house)
-        assert second.returncode == 3, second.stderr
-        said = (second.stdout + second.stderr).decode()
-        assert str(house.data) in said
-        assert "Traceback" not in said
-        assert house.read_run() == house.run
-        upstream.play(ok(b"still"))
-        assert once(house.calls, chat()).body.data == b"still"
+def test_a_second_start_on_the_same_data_is_refused_and_harms_nothing(lasting: tuple[Tasktap, Upstream]) -> None:
+    house, upstream = lasting
+    run = house.read_run()
+    second = started_again(house)
+    assert second.returncode == 3, second.stderr
+    said = (second.stdout + second.stderr).decode()
+    assert str(house.data) in said
+    assert "Traceback" not in said
+    assert house.read_run() == run
+    upstream.play(ok(b"still"))
+    assert once(house.calls, chat()).body.data == b"still"
 
 
 def test_two_relays_share_one_address_and_their_figures_are_one(place: Place) -> None:
