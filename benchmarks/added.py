@@ -27,6 +27,7 @@ from benchmarks.rivals import Helper, Rival, drained, nginx, run, tasktap
 RATES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20)  # events a second on each open stream
 BUSY = 0.9  # a core this busy ends the ladder
 HOPELESS = 1.0  # so do seconds of delay: the proxy does not get its core
+LATE = 0.01  # and so do seconds by which events are sent too late: what comes then comes in bursts that are ours
 OPEN = "KiB per open stream"
 FLOORS = {"own_p50": 0.35e-3, "own_p99": 2e-3, "first": 5e-3, "event": 10e-3, "stream": 20}
 
@@ -132,7 +133,7 @@ def ladder(ends: Helper, rival: Rival, size: Size, count: int) -> tuple[list[lis
         rows[-1] += [number(used / max(1, said["sent"]), 1, 1e6), number(part, 0, 100), number(said["busy"], 0, 100)]
         rows[-1] += [*milliseconds(said["late"]["p99"]), number(memory, 1)]
         broken += wrong
-        if max(part or 0, said["busy"]) > BUSY or (times[1] or 0) > HOPELESS:
+        if max(part or 0, said["busy"]) > BUSY or (times[1] or 0) > HOPELESS or (said["late"]["p99"] or 0) > LATE:
             break
         floors[f"{count} streams, {rate:g} events a second each, p99, s"] = times[1]
     order(ends, "close")
