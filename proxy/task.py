@@ -237,6 +237,9 @@ class Task(Summary):
 
     own_id: str | None = None  # the id it gets where `id` is taken by another call; not part of the record
     traces: tuple[Trace, ...] = ()  # by which a call that goes on from it finds it; not part of the record
+    as_read: tuple[tuple[Any, bytes], ...] = field(default=(), compare=False, repr=False)
+    """JSON that is `raw_input` or `raw_output`, each with the body that it was read from just now; not part of the record."""
+
     raw_input: Any = None  # the request's JSON
     raw_output: Any = None  # the response's JSON, as the non-streamed API would have given it
     request_headers: tuple[tuple[str, str], ...] = ()

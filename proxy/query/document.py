@@ -19,7 +19,7 @@ WAY = ("seconds_to_connect", "seconds_to_sent")
 TITLE_LENGTH = 80
 """Characters of a session's title."""
 
-HIDDEN = frozenset({"carried", "own_id", "traces", "request_body", "response_body"})
+HIDDEN = frozenset({"as_read", "carried", "own_id", "traces", "request_body", "response_body"})
 """Fields of a task that are no part of its document."""
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

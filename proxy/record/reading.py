@@ -39,7 +39,10 @@ def read(call: Call) -> Task:
     request_coding = None if call.request_decoded else _coding(sent)
     response_coding = None if call.response_decoded else _coding(got)
     upgraded = call.http_status == 101
-    raw_input = None if upgraded else _guarded(problems, "the request", _nothing, _request, call, sent, request_coding, problems)
+    as_read: list[tuple[Any, bytes]] = []
+    raw_input = (
+        None if upgraded else _guarded(problems, "the request", _nothing, _request, call, sent, request_coding, problems, as_read)
+    )
     found = _guarded(problems, "the labels", Labels, labels, call.request_fields, raw_input)
     said = _guarded(
         problems, "the response", partial(Said, request=raw_input), _said, call, raw_input, got, response_coding, problems
@@ -60,6 +63,9 @@ def read(call: Call) -> Task:
     times = [piece.at for piece in call.response]
     if began:
         times = [at - began for at in times]
+    response_body = data[0] if len(data) == 1 else b"".join(data)
+    if reading.verbatim and response_coding is None and not upgraded:
+        as_read.append((reading.raw_output, response_body))
     metadata = found.metadata
     if reading.system_prompt is not None and "system_prompt" not in metadata:
         metadata = {**metadata, "system_prompt": reading.system_prompt}
@@ -107,13 +113,14 @@ def read(call: Call) -> Task:
         ending=ending,
         finish_reasons=reading.finish_reasons,
         problems=tuple(problems),
+        as_read=tuple(as_read),
         raw_input=raw_input,
         raw_output=reading.raw_output,
         request_headers=_headers(call.request_fields),
         response_headers=_headers(call.response_fields),
         request_body=call.request_body,
         request_coding=request_coding,
-        response_body=data[0] if len(data) == 1 else b"".join(data),
+        response_body=response_body,
         response_coding=response_coding,
         pieces=tuple(zip([max(0.0, at) for at in times] if began else times, map(len, data), strict=True)),
         redactions=call.redactions,
@@ -134,7 +141,9 @@ def _guarded(problems: list[str], what: str, otherwise: Any, act: Any, *argument
         return otherwise()
 
 
-def _request(call: Call, sent: dict[bytes, bytes], coding: str | None, problems: list[str]) -> Any:
+def _request(
+    call: Call, sent: dict[bytes, bytes], coding: str | None, problems: list[str], as_read: list[tuple[Any, bytes]]
+) -> Any:
     """The request's JSON, a form as JSON, or None."""
     body = call.request_body
     if coding is not None:
@@ -157,7 +166,11 @@ def _request(call: Call, sent: dict[bytes, bytes], coding: str | None, problems:
         elif _media_type(sent).endswith("json"):
             problems.append(f"the request is not JSON: {error}")
         return None
-    return mend(value) if mending else value
+    if mending:
+        return mend(value)
+    if coding is None:
+        as_read.append((value, body))
+    return value
 
 
 def _turns(call: Call) -> tuple[Turn, ...]:

@@ -56,7 +56,7 @@ def write(task: Task) -> bytes:
         ("raw_output", task.raw_output, task.response_body, task.response_coding),
     ):
         if raw is not None:
-            rest[name] = "body" if _says(body, coding, raw) else [raw]
+            rest[name] = "body" if _was_read(task, raw, body) or _says(body, coding, raw) else [raw]
     arrivals = timings.encode(task.pieces)
     lengths = _LENGTHS.pack(len(task.request_body), len(task.response_body), len(arrivals))
     return b"".join((lengths, task.request_body, task.response_body, arrivals, dumps(rest)))
@@ -101,6 +101,11 @@ def _parts(data: bytes) -> tuple[bytes, bytes, bytes, bytes]:
     ends = (_LENGTHS.size, _LENGTHS.size + request, _LENGTHS.size + request + response)
     last = ends[2] + arrivals
     return data[ends[0] : ends[1]], data[ends[1] : ends[2]], data[ends[2] : last], data[last:]
+
+
+def _was_read(task: Task, raw: Any, body: bytes) -> bool:
+    """Whether these very values were read, one from the other: whatever was changed since is another."""
+    return any(value is raw and data is body for value, data in task.as_read)
 
 
 def _says(body: bytes, coding: str | None, raw: Any) -> bool:

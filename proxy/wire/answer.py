@@ -51,11 +51,17 @@ def form_of(pieces: tuple[bytes, ...], content_type: str) -> Form:
 
 def json_of(pieces: tuple[bytes, ...]) -> tuple[Any, str | None]:
     """The JSON value that the body is, or None and why it cannot be read."""
+    value, problem, _ = verbatim_of(pieces)
+    return value, problem
+
+
+def verbatim_of(pieces: tuple[bytes, ...]) -> tuple[Any, str | None, bool]:
+    """See `json_of`; and whether the value is what the body says, with nothing mended."""
     try:
         value, mending = loads(b"".join(pieces))
     except ValueError as error:
-        return None, f"the response is not JSON: {error}"
-    return (mend(value) if mending else value), None
+        return None, f"the response is not JSON: {error}", False
+    return (mend(value) if mending else value), None, not mending
 
 
 class Stream:

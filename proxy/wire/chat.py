@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from proxy.task import JSON
 from proxy.wire.alike import LESSONS
-from proxy.wire.answer import Form, Stream, form_of, json_of
+from proxy.wire.answer import Form, Stream, form_of, verbatim_of
 from proxy.wire.deltas import Chunks
 from proxy.wire.dialect import Reading, Said, error_of, text_of
 from proxy.wire.growth import HIGHEST_INDEX
@@ -23,6 +23,7 @@ class _Answer(NamedTuple):
     """What a response body turned out to be."""
 
     raw: Any = None
+    verbatim: bool = False
     stream: bool = False
     error: str | None = None
     marked: bool = False
@@ -47,6 +48,7 @@ def read(said: Said, lessons: int = LESSONS) -> Reading:
         stream = None if said.request is None else asked.get("stream") is True
     return Reading(
         raw_output=answer.raw,
+        verbatim=answer.verbatim,
         input=input_of(messages),
         output=None if refused else output_of(choices),
         system_prompt=system_prompt_of(messages),
@@ -74,11 +76,11 @@ def _other(said: Said) -> _Answer:
 
 
 def _json(said: Said) -> _Answer:
-    value, problem = json_of(said.pieces)
+    value, problem, verbatim = verbatim_of(said.pieces)
     if problem is not None:
         return _Answer(problems=(problem if said.whole else "the response is cut: its JSON cannot be read",))
     error = error_of(value) if isinstance(value, dict) and not value.get("choices") else None
-    return _Answer(raw=value, error=error)
+    return _Answer(raw=value, verbatim=verbatim, error=error)
 
 
 def _streamed(said: Said, lessons: int) -> _Answer:
@@ -106,7 +108,7 @@ def _streamed(said: Said, lessons: int) -> _Answer:
     problems = stream.problems
     if said.whole and not stream.marked and error is None:
         problems += ("the stream ended without its end marker, data: [DONE]",)
-    return _Answer(mend(raw) if stream.mending else raw, True, error, stream.marked, first, problems)
+    return _Answer(mend(raw) if stream.mending else raw, False, True, error, stream.marked, first, problems)
 
 
 _ANSWERS: dict[Form, Callable[[Said], _Answer]] = {

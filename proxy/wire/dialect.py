@@ -40,6 +40,7 @@ class Reading:
     """What was understood of a call. What was not said is `None`."""
 
     raw_output: Any = None
+    verbatim: bool = False  # `raw_output` is what the response body says, read as it is: known where it is so, at most
     input: str | None = None
     output: str | None = None
     system_prompt: str | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from dataclasses import replace
 
 import orjson
 import pytest
@@ -11,6 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy.record.reading import read
+from proxy.store.record import read as kept_as
+from proxy.store.record import write
 from proxy.task import Ending, Piece
 from proxy.wire.response_events import DELTAS, DONES
 from tests.tapes.tape import make_call, said
@@ -247,3 +250,21 @@ def test_a_form_that_is_not_whole_says_so():
 
     assert task.problems == ("the request is not whole: not all of its form can be read",)
     assert task.raw_input["model"] == "whisper-1"
+
+
+@pytest.mark.parametrize("plain", [True, False])
+def test_json_that_was_read_is_kept_with_the_body_that_says_it(plain):
+    """And only there: what is redacted, decoded or mended on the way is no longer what the body says."""
+    answer = b'{"id": "c1", "choices": [{"index": 0, "message": {"role": "assistant", "content": "Hi"}}]}'
+    asked = b'{"model": "m",  "messages": [{"role": "user", "content": "Hello"}]}'
+    if not plain:  # half a surrogate pair
+        answer, asked = answer.replace(b"Hi", b"\\ud83d"), asked.replace(b"Hello", b"\\ud83d")
+    sizes = {"response_size": len(answer), "request_size": len(asked)}
+    task = read(make_call(kind="chat", request_body=asked, http_status=200, response=(Piece(0.5, answer),), **sizes))
+    assert task.as_read == (((task.raw_input, asked), (task.raw_output, answer)) if plain else ())
+    for changes in ({}, {"raw_output": {"other": 1}, "raw_input": [2]}, {"request_body": b"{}", "response_body": b"[]"}):
+        kept = replace(task, **changes)
+        found = kept_as(write(kept))
+        assert (found.raw_input, found.raw_output) == (kept.raw_input, kept.raw_output)
+        assert (found.request_body, found.response_body) == (kept.request_body, kept.response_body)
+        assert write(replace(kept, as_read=())) == write(kept)
