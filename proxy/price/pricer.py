@@ -41,7 +41,7 @@ class Pricer:
             return task.cost, task.price  # what it said was kept for a time only
         if usage is None and terms.cost is None:
             return None, None
-        models = tuple(dict.fromkeys(name for name in (task.model, task.model_requested) if name))
+        models = _either(task.model, task.model_requested)
         tokens = None if usage is None else tokens_of(task.kind, usage, terms)
         day = _day(task.created_at // _DAY)
         if (own := self.own.of(task.upstream, models)) is not None:
@@ -62,6 +62,13 @@ def pricer_of(own: Mapping[str, Mapping[str, float]], upstreams: Mapping[str, Ma
     return Pricer(
         own_prices(own), Catalogue({name: Upstream(said["url"], said.get("provider")) for name, said in upstreams.items()})
     )
+
+
+def _either(model: str | None, asked: str | None) -> tuple[str, ...]:
+    """The names of a model that there are, each once."""
+    if not asked or asked == model:
+        return (model,) if model else ()
+    return (model, asked) if model else (asked,)
 
 
 def _context(terms: Terms) -> tuple[tuple[str, str], ...]:

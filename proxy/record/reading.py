@@ -232,7 +232,9 @@ def _carried(call: Call, ending: Ending) -> JSON:
 
 def _longest_stall(times: list[float]) -> float | None:
     """Of an upgraded connection what came before it was asked (at a time below 0) is not of the answer."""
-    if times and times[0] < 0:
+    if len(times) < 2:
+        return None
+    if times[0] < 0:
         times = [at for at in times if at >= 0]
     return max(map(sub, times[1:], times), default=None)
 

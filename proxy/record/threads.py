@@ -52,6 +52,7 @@ class Batch:
             call.look(keys)
         self.first_keys = {key for call in self._calls if call.history is not None and call.open for key in call.history.keys}
         """What the store is asked for first; a call that names its session asks for nothing."""
+        self._wanted: set[int] = set()  # by what those that name no session look for others
         self._found: dict[int, list[Traced]] = {}
         self._last: dict[str, int] = {}  # when sessions ended, those of this batch included
 
@@ -74,6 +75,8 @@ class Batch:
 
     def placed(self, idle: int) -> list[Task]:
         """Each task in its session; `idle` is in microseconds."""
+        looked_for = {key for call in self._calls if call.looks is not None for key in call.looks.keys}
+        self._wanted = self.first_keys | looked_for
         for call in sorted(self._calls, key=lambda call: call.task.created_at):
             if call.history is not None:
                 self._place(call, call.history, idle)
@@ -99,6 +102,8 @@ class Batch:
             for key, known in self._found.items():
                 self._found[key] = [each._replace(last_at=0) if each.session_id == session_id else each for each in known]
         for trace in one.traces:
+            if trace.key not in self._wanted:
+                continue
             self._found.setdefault(trace.key, []).append(
                 Traced(
                     key=trace.key,

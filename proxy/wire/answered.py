@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple, Protocol
 
 from proxy.task import JSON
-from proxy.wire.answer import Form, Stream, form_of, json_of
+from proxy.wire.answer import Form, Stream, form_of, verbatim_of
 from proxy.wire.dialect import Reading, Said, error_of, text_of
 from proxy.wire.lenient import mend
 from proxy.wire.usage import usage_of
@@ -38,6 +38,7 @@ class Answer(NamedTuple):
     first: int | None = None
     problems: tuple[str, ...] = ()
     stream: bool | None = None  # whether it was a stream, where that is a question
+    verbatim: bool = False  # see `Reading.verbatim`
 
     @property
     def whole(self) -> JSON:
@@ -61,10 +62,10 @@ def value_of(said: Said) -> Answer:
     form = form_of(said.pieces, said.content_type)
     if form is not Form.JSON:
         return Answer(form)
-    value, problem = json_of(said.pieces)
+    value, problem, verbatim = verbatim_of(said.pieces)
     if problem is not None:
         return Answer(form, problems=(problem if said.whole else CUT,))
-    return Answer(form, value, error_of(value))
+    return Answer(form, value, error_of(value), verbatim=verbatim)
 
 
 def reading_of(
@@ -87,6 +88,7 @@ def reading_of(
     whole = answer.whole
     return Reading(
         raw_output=answer.raw if raw is None else raw,
+        verbatim=answer.verbatim and raw is None,
         input=input,
         output=None if is_refused(said) else output,
         system_prompt=system_prompt,
@@ -139,11 +141,11 @@ def failure_of(event: JSON) -> Any:
 
 
 def _json(said: Said) -> Answer:
-    value, problem = json_of(said.pieces)
+    value, problem, verbatim = verbatim_of(said.pieces)
     if problem is not None:
         return Answer(Form.JSON, problems=(problem if said.whole else CUT,))
     error = error_of(value) if isinstance(value, dict) and not value.get("choices") else None
-    return Answer(Form.JSON, value, error)
+    return Answer(Form.JSON, value, error, verbatim=verbatim)
 
 
 def _streamed(said: Said, events: Sum, end: str) -> Answer:

@@ -69,6 +69,7 @@ def _read(said: Said) -> Reading:
         error = None  # it is told of a failure that was before
     return Reading(
         raw_output=answer.raw,
+        verbatim=answer.verbatim,
         input=input_of(asked.get("input")) or _template(asked),
         output=None if is_refused(said) else _output(raw),
         system_prompt=system_prompt_of(asked.get("instructions"), asked.get("input")),

@@ -252,15 +252,16 @@ def test_a_form_that_is_not_whole_says_so():
     assert task.raw_input["model"] == "whisper-1"
 
 
+@pytest.mark.parametrize("kind", ["chat", "message", "response"])
 @pytest.mark.parametrize("plain", [True, False])
-def test_json_that_was_read_is_kept_with_the_body_that_says_it(plain):
+def test_json_that_was_read_is_kept_with_the_body_that_says_it(kind, plain):
     """And only there: what is redacted, decoded or mended on the way is no longer what the body says."""
     answer = b'{"id": "c1", "choices": [{"index": 0, "message": {"role": "assistant", "content": "Hi"}}]}'
     asked = b'{"model": "m",  "messages": [{"role": "user", "content": "Hello"}]}'
     if not plain:  # half a surrogate pair
         answer, asked = answer.replace(b"Hi", b"\\ud83d"), asked.replace(b"Hello", b"\\ud83d")
     sizes = {"response_size": len(answer), "request_size": len(asked)}
-    task = read(make_call(kind="chat", request_body=asked, http_status=200, response=(Piece(0.5, answer),), **sizes))
+    task = read(make_call(kind=kind, request_body=asked, http_status=200, response=(Piece(0.5, answer),), **sizes))
     assert task.as_read == (((task.raw_input, asked), (task.raw_output, answer)) if plain else ())
     for changes in ({}, {"raw_output": {"other": 1}, "raw_input": [2]}, {"request_body": b"{}", "response_body": b"[]"}):
         kept = replace(task, **changes)
