@@ -31,6 +31,7 @@ class Hall:
         self.trying.set()
         await self.may_open.wait()
         if self.tries <= self.failures:
+            sock.close()
             raise ImportError("secret words of a module")
         self.server = await asyncio.start_server(_answer, sock=sock)
         return self

@@ -52,11 +52,19 @@ class Porter:
 
     async def _answer(self) -> None:
         try:
-            self._door = await self._open(self._sock)
+            self._door = await self._opened()
         except Exception as error:  # whatever it is: the process has more to do than to open its door
             logs.fault("the door could not be opened", error)
             self._turn_away(type(error).__name__)
             self._pause = self._loop.call_later(PAUSE_SECONDS, self._watch)
+
+    async def _opened(self) -> Door:
+        theirs = self._sock.dup()  # whoever fails with it may have closed it
+        try:
+            return await self._open(theirs)
+        except BaseException:
+            theirs.close()
+            raise
 
     def _turn_away(self, why: str) -> None:
         with contextlib.suppress(OSError):  # nobody waits any more, or there is no room for them: then they go on waiting
@@ -73,6 +81,7 @@ class Porter:
         if self._opening is not None:
             await asyncio.wait({self._opening}, timeout=LAST_SECONDS)
             self._opening.cancel()
+            await asyncio.gather(self._opening, return_exceptions=True)
         if self._pause is not None:
             self._pause.cancel()
         for each in self._leaving:
