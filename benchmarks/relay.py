@@ -3,6 +3,7 @@
     python -m benchmarks.relay [--quick] [--plain] [--without tasktap] [--profile SECONDS [--scene TEXT]] [--option TOML]
 
 tasktap is measured as a release is installed, its path of bytes compiled; with `--plain` this source tree is run as it is.
+What a caller sees of a latency comes first, what the proxy itself adds to it (benchmarks.added) last.
 Upstream, callers, desk and supervisor share the other core. CPU figures are the scheduler's for the relay process, all threads.
 Loopback only, under ten minutes (`--quick`: under two), ends what it started.
 """
