@@ -139,6 +139,7 @@ class World:
     seen: dict[str, tuple[str, str]] = field(default_factory=dict)  # id -> (SHA-256 of the body whose end was read, ending)
     sent: dict[str, str] = field(default_factory=dict)  # of these, SHA-256 of the request where it was a big one
     said: Said = field(default_factory=dict)
+    coming: dict[str, tuple[int, int]] = field(default_factory=dict)  # streams of which a piece came: number, pieces in all
     cut: dict[str, Cut] = field(default_factory=dict)  # the answer had begun when the proxy died
     killed_at: float = 0.0  # when a relay was killed last, monotonic
     left: set[str] = field(default_factory=set)  # the caller left after the answer had begun
@@ -151,6 +152,10 @@ class World:
     def big(self, number: int) -> bool:
         """Whether this call is long both ways."""
         return self.big_every is not None and number % self.big_every == 0
+
+    def midway(self) -> bool:
+        """Whether a stream is coming whose upstream has more to say: a relay that is killed now cuts it."""
+        return any(len(self.said.get(number, ())) < count for number, count in self.coming.values())
 
 
 class Left(Exception):
@@ -181,6 +186,8 @@ class Caller:
             except (OSError, EOFError) as error:
                 self.failed(number, error)
                 await asyncio.sleep(0.1)
+            finally:
+                self.world.coming.pop(self.id, None)
         self.close()
 
     def failed(self, number: int, error: Exception) -> None:
@@ -230,9 +237,9 @@ class Caller:
         if self.dice.random() < 0.06:
             self.world.left.add(self.id)
             raise Left
-        await self.read(said, LENGTH.search(answered))
+        await self.read(number, said, LENGTH.search(answered))
 
-    async def read(self, said: Answer, length: re.Match[bytes] | None) -> None:
+    async def read(self, number: int, said: Answer, length: re.Match[bytes] | None) -> None:
         """Read the body; from its last byte on, or its end marker, the answer is delivered."""
         if length is not None:
             self.delivered(said, await self.reader.readexactly(int(length[1])))
@@ -241,6 +248,7 @@ class Caller:
         while size := int(await self.reader.readuntil(b"\r\n"), 16):
             got += (await self.reader.readexactly(size + 2))[:-2]
             self.pieces += 1
+            self.world.coming[self.id] = number, len(said.pieces)
             if got.endswith(MARK):
                 self.delivered(said, got)
                 if self.dice.random() < 0.3:
