@@ -45,7 +45,7 @@ class Size:
     rates: tuple[float, ...] = RATES
 
 
-QUICK = Size(calls=500, events=20, rounds=1, seconds=2, rung=2, rates=(1, 4))
+QUICK = Size(calls=500, events=10, rounds=1, seconds=2, rung=2, open=2000, rates=(2.5, 10))
 Start = Callable[[ExitStack, int, Path], list[Rival]]
 
 
@@ -129,7 +129,7 @@ def ladder(ends: Helper, rival: Rival, size: Size, count: int) -> tuple[list[lis
         (said, wrong), part, used = busy(rival, lambda: order(ends, "pace", rate=rate, seconds=size.rung))  # noqa: B023 called at once
         memory = (machine.memory(rival.relay)[0] - before) * 1024 / count
         times = [said["events"][key] for key in ("p50", "p99", "p999")]
-        rows.append([rival.name, number(rate), number(said["count"] / size.rung), *milliseconds(*times)])
+        rows.append([rival.name, f"{rate:g}", number(said["count"] / size.rung), *milliseconds(*times)])
         rows[-1] += [number(used / max(1, said["sent"]), 1, 1e6), number(part, 0, 100), number(said["busy"], 0, 100)]
         rows[-1] += [*milliseconds(said["late"]["p99"]), number(memory, 1)]
         broken += wrong
