@@ -80,12 +80,17 @@ class Carry(Exchange):
     # -- beginning
 
     def start(self, head: bytes, payload: bytes, done: bool) -> None:
-        """Begin the call: its head for the upstream, and what of its body is here already."""
+        """Begin the call: its head for the upstream, and what of its body is here already.
+
+        The upstream has it first, and works while the record is made: an answer comes in a later turn of the loop at the soonest.
+        """
         self._uploaded = done
-        self._gate = self._tap.begin(self._ids, payload, done)
-        if self._prepared.expects:
-            self._timer = self._loop.call_later(CONTINUE_SECONDS, self._continue)
-        self._send(head + self._framed(payload, done), len(payload))
+        try:
+            if self._prepared.expects:
+                self._timer = self._loop.call_later(CONTINUE_SECONDS, self._continue)
+            self._send(head + self._framed(payload, done), len(payload))
+        finally:
+            self._gate = self._tap.begin(self._ids, payload, done)
 
     def _send(self, ahead: bytes, size: int) -> None:
         """Send a head with what has come of its body, `size` bytes."""
@@ -151,9 +156,11 @@ class Carry(Exchange):
     def request_data(self, payload: bytes, done: bool) -> None:
         """Some of the request's body has come; `done` with its last bytes."""
         self._uploaded = done
+        if not self._done and not self.over:
+            self._pass_on(payload, done)
         self._tap.sent(payload, done)
-        if self._done or self.over:
-            return
+
+    def _pass_on(self, payload: bytes, done: bool) -> None:
         data = self._framed(payload, done)
         connection = self._connection
         if connection is None:

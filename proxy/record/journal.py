@@ -70,6 +70,7 @@ class Journal:
         self.durable = 0  # ... and of the last one written
         self._busy = False
         self._kicked = False
+        self._alone = True  # the last batch was one call's: others, whose records could join it, do not come in the same moment
         self._ticking = False
         self._later: deque[tuple[float, Callable[[], None]]] = deque()
         self._waiters: list[tuple[int, float, Callable[[], None]]] = []
@@ -133,8 +134,11 @@ class Journal:
         """Call back once the record is written, or patience has ended."""
         self._waiters.append((sequence, self._loop.time() + self._settings.patience, callback))
         if not self._kicked and not self._busy:
-            self._kicked = True
-            self._loop.call_soon(self._hand_over)
+            if self._alone:
+                self._hand_over()
+            else:
+                self._kicked = True
+                self._loop.call_soon(self._hand_over)
         if self._patience is None:
             self._patience = self._loop.call_later(self._settings.patience, self._lose_patience)
 
@@ -161,6 +165,7 @@ class Journal:
         if self._busy or not self._pending:
             return
         self._busy = True
+        self._alone = self._pending_ends <= 1
         self._batch = (self._pending, self._pending_bytes, self._appended, self._pending_ends)
         self._flying_bytes = self._pending_bytes
         self._pending = []
@@ -189,8 +194,8 @@ class Journal:
             asked = self._loop.time() + self._settings.patience
             for waiter in waiters:
                 if waiter[0] <= sequence:
-                    self._count(asked - waiter[1])
                     self._call(waiter[2])
+                    self._count(asked - waiter[1])
                 else:
                     kept.append(waiter)
             if kept:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.proc import Tasktap, serving, soon
-from tests.relay.caller import Answer, Caller, chat, once, request
+from tests.relay.caller import CHAT, Answer, Caller, chat, once, request
 from tests.upstream import Upstream, ok
 
 
@@ -50,3 +50,14 @@ def test_the_time_until_a_whole_request_had_come_is_told(tmp_path: Path, upstrea
         assert 0 < told["seconds_to_sent"] <= told["seconds_to_first_byte"]
         page = house.fetch(f"/tasks/{answer.id.decode()}")[1].decode()
         assert "connecting" in page
+
+
+def test_the_upstream_has_a_call_before_its_record_is_made(tmp_path: Path, upstream: Upstream) -> None:
+    config = f'default_upstream = "main"\n[upstreams.main]\nurl = "{upstream.url}"\n'
+    with serving(tmp_path / "house", config, _TASKTAP_FAULT="tap.begin:2:kill") as house:
+        upstream.play(ok())
+        once(house.calls, chat())  # from now on a connection waits
+        tape = upstream.play(ok())
+        with Caller(house.calls) as caller:
+            caller.send(chat()).ended()
+        assert tape.body.data == CHAT
