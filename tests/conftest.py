@@ -1,6 +1,5 @@
 """What no test may depend on: how fast this machine is just now, and, where a check has to be repeatable, on luck."""
 
-import gc
 import os
 from pathlib import Path
 
@@ -21,9 +20,3 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Each worker begins with tests that take long: what is left at the end is short."""
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     items[:] = dealt(items, lambda item: item.path.relative_to(HERE).parts[0], workers)
-
-
-def pytest_collection_finish() -> None:
-    """What pytest made of thousands of tests stays to the end: looking through it again and again takes a sixth of the time."""
-    gc.collect()
-    gc.freeze()
