@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import socket
 from collections.abc import AsyncIterator
@@ -25,6 +26,7 @@ class Hall:
         self.may_open.set()
         self.trying = asyncio.Event()
         self.server: asyncio.Server | None = None
+        self.answering: set[asyncio.Task[None]] = set()
 
     async def open(self, sock: socket.socket) -> Hall:
         self.tries += 1
@@ -33,19 +35,31 @@ class Hall:
         if self.tries <= self.failures:
             sock.close()
             raise ImportError("secret words of a module")
-        self.server = await asyncio.start_server(_answer, sock=sock)
+        self.server = await asyncio.start_server(self._answered, sock=sock)
         return self
 
     async def cleanup(self) -> None:
         assert self.server is not None
         self.server.close()
+        await asyncio.gather(*self.answering)
+
+    def _answered(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.answering.add(asyncio.create_task(_answer(reader, writer)))
 
 
 async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    await reader.readuntil(b"\r\n\r\n")
-    writer.write(WELL)
-    await writer.drain()
+    with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):  # they have left again
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(WELL)
+        await writer.drain()
+    await _closed(writer)
+
+
+async def _closed(writer: asyncio.StreamWriter) -> None:
+    """The test's loop ends soon: nothing of a connection is to be left to it."""
     writer.close()
+    with contextlib.suppress(ConnectionError):
+        await writer.wait_closed()
 
 
 @asynccontextmanager
@@ -67,7 +81,7 @@ async def visit(address: tuple[str, int]) -> bytes:
     try:
         return await reader.read()
     finally:
-        writer.close()
+        await _closed(writer)
 
 
 async def test_nothing_is_opened_before_somebody_comes():
@@ -116,7 +130,7 @@ async def test_who_was_turned_away_and_says_nothing_keeps_nobody_waiting():
         await hall.trying.wait()
         assert WELL in (await visit(address), await visit(address))  # the first may be turned away with it
         assert await reader.read() == b""
-        writer.close()
+        await _closed(writer)
 
 
 async def test_somebody_who_has_left_again_does_no_harm():

@@ -18,7 +18,7 @@ from proxy.record.redact_said import STRING, cleaned, meant, spelled, with_open_
 _FIELDS = re.compile(
     rb'"(?:(?:(?:output_|content_|summary_)?index|type|item_id)"[ ]?:[ ]?(?:"([^"\\]{0,256})"|([0-9]{1,9}))'
     rb"|(content|text|delta|partial_json|thinking|reasoning|reasoning_content|reasoning_text|refusal|arguments|response|transcript|input)"
-    rb'"[ ]?:[ ]?"((?:[^"\\]++|\\.)*+)")',
+    rb'"[ ]?:[ ]?"([^"\\]*(?:\\.[^"\\]*)*)")',
     re.DOTALL,
 )
 _LONGEST_LINE: Final = 1 << 20  # bytes that may wait for their line's end
@@ -271,6 +271,8 @@ class EventRedactor:
         """Judge what else a line says, string by string."""
         spans = set(line.spans)
         for found in STRING.finditer(line.data):
+            if found[2] != b'"':
+                break
             if found.span(1) not in spans:
                 raw = found[1]
                 clean = cleaned(raw, self._rules)

@@ -7,8 +7,8 @@ import re
 from proxy.record.json_path import JsonPath, Step
 from proxy.record.redact_rules import PATH_MARK
 
-_TOKEN = re.compile(rb'"|[{}\[\],:]|[^"{}\[\],:\s]++')
-_INSIDE = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
+_TOKEN = re.compile(rb'"|[{}\[\],:]|[^"{}\[\],:\s]+')
+_INSIDE = re.compile(rb'[^"\\]*(?:\\.[^"\\]*)*', re.DOTALL)
 _MOST_NAME = 4096  # bytes: a longer name is not looked at
 _MARKED = b'"' + PATH_MARK + b'"'
 

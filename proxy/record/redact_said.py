@@ -13,9 +13,11 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 from proxy.record.redact_rules import Hit, Rules, key_goes_on, mark, replaced
 
 LONG_STRING: Final = 1 << 16  # bytes: of a longer one that is not whole, what is surely complete goes on
-STRING: Final = re.compile(rb'"((?:[^"\\]++|\\.)*+)"', re.DOTALL)
-_WHOLE = re.compile(rb'(?:[^"]++|"(?:[^"\\]++|\\.)*+")*+', re.DOTALL)
-_INSIDE = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
+# No group here is possessive: before Python 3.11.5 `re` gets those wrong whose inside may go back (CPython issue 106052).
+STRING: Final = re.compile(rb'"([^"\\]*(?:\\.[^"\\]*)*)("|(?=\\?\Z))', re.DOTALL)
+"""A string: what is in it, and the quote that ends it; nothing where the text ends first, so that none is looked for inside."""
+_WHOLE = re.compile(rb'[^"]*(?:"[^"\\]*(?:\\.[^"\\]*)*"[^"]*)*', re.DOTALL)
+_INSIDE = re.compile(rb'[^"\\]*(?:\\.[^"\\]*)*', re.DOTALL)
 _NUMBER = re.compile(rb"(?<=[:,\[ ])[0-9]{12,19}(?=[ ,\]}\r\n])")
 _SEAM = re.compile(rb"(?:[.,;:!?]|\\n)(?: |\\n)(?=[^0-9+(A-Z])")  # no hit goes over it
 _KEY: Final = mark("private_key")
@@ -91,6 +93,8 @@ class SaidRedactor:
         out: list[bytes] = []
         at = 0
         for found in STRING.finditer(text):
+            if found[2] != b'"':
+                break
             out += (self._between(text[at : found.start() + 1]), cleaned(found[1], rules))
             at = found.end() - 1
         tail = text[at:]

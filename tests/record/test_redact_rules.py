@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import proxy
 from proxy.record.json_path import path_of
 from proxy.record.patterns import HINTS, NAMED
 from proxy.record.redact_events import EventRedactor
 from proxy.record.redact_paths import PathRedactor
 from proxy.record.redact_rules import Rules, expression
-from proxy.record.redact_said import FormRedactor, SaidRedactor
+from proxy.record.redact_said import STRING, FormRedactor, SaidRedactor
 
 ALL = Rules(tuple(NAMED), (("ticket", "TCK-[0-9]{4}"),))
 PEM = "-----BEGIN RSA PRIVATE KEY-----\nMIIEabc\nDEFghi0123\n-----END RSA PRIVATE KEY-----"
@@ -300,3 +303,15 @@ def test_pieces_keep_the_times_they_came_at() -> None:
     given = redactor.feed_in_time([10, 20, 30], [chat("one "), chat("two"), chat(" three")])
     assert [time for time, _ in given] == [10, 20]
     assert [(time, texts(data)) for time, data in given] == [(10, "one "), (20, "two")]
+
+
+def test_in_a_string_that_was_cut_off_no_other_is_looked_for():
+    cut = b'"' + rb"\"" * 20_000  # each of these quotes once began a search to the end: ten seconds
+    assert [found[2] for found in STRING.finditer(cut + b"\\")] == [b""]
+
+
+def test_no_pattern_uses_what_python_before_3_11_5_gets_wrong():
+    wrong = re.compile(r"\)[*+?]\+|\)\{[0-9,]+\}\+|\(\?>")  # a group that is possessive or atomic
+    sub_delims = "'()*+,;="  # of RFC 3986: letters in a class
+    files = Path(proxy.__file__).parent.rglob("*.py")
+    assert not [str(file) for file in files if wrong.search(file.read_text().replace(sub_delims, ""))]
