@@ -51,6 +51,7 @@ COMPILED = [
     "routes",
     "spares",
     "spoken",
+    "straight",
     "tap",
     "tunnel",
     "upstream",

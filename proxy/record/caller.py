@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 from typing import Final, cast
 
@@ -12,12 +11,12 @@ from proxy.record.house import House
 from proxy.record.http1 import BadMessage, Chunked, request_head
 from proxy.record.presence import Presence, presence
 from proxy.record.refusal import refusal
+from proxy.record.straight import Straight
 
 WATERMARK: Final = 64 * 1024  # bytes waiting for a caller at which the upstream is held back
 MOST_AHEAD: Final = 128 * 1024  # bytes read ahead of a call that is not served yet
 LEAVING_SECONDS: Final = 2.0  # for a caller to take its answer and stop sending, when we are done with it
 HALF_CLOSE_SECONDS: Final = 2.0  # a far caller that ends its side so soon after asking has only ended its side
-_write: Final = os.write
 
 
 class Caller(asyncio.Protocol):
@@ -29,8 +28,7 @@ class Caller(asyncio.Protocol):
         self._max_target = max_target
         self._loop = asyncio.get_running_loop()
         self.transport: asyncio.Transport | None = None
-        self._fd = -1
-        self._behind = False  # bytes may wait in the transport
+        self._way: Straight | None = None
         self._call: Exchange | None = None
         self._buffer = b""
         self._left = 0
@@ -50,14 +48,13 @@ class Caller(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = made = cast("asyncio.Transport", transport)  # uvloop's is one in all but name
         made.set_write_buffer_limits(high=WATERMARK)
-        sock = made.get_extra_info("socket")
-        self._fd = -1 if sock is None else sock.fileno()
+        self._way = Straight(made)
         if not self._house.arrived(self):
             why = "Too many callers are connected (listen.max_connections). Try again."
             self._reject(BadMessage(why, 503, "too_many_connections"))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.transport = None
+        self.transport = self._way = None
         self._house.gone(self)
         call, self._call = self._call, None
         if call is not None:
@@ -198,23 +195,10 @@ class Caller(asyncio.Protocol):
         return self._uploading
 
     def write(self, data: bytes) -> None:
-        """Send bytes of an answer: straight into the socket where none wait before them, which costs less than the transport.
-
-        The transport closes the socket after `connection_lost` only: while there is a transport, the descriptor is ours.
-        """
-        transport = self.transport
-        if transport is None:
-            return
-        if self._fd >= 0 and not (self._behind and transport.get_write_buffer_size()):
-            try:
-                sent = _write(self._fd, data)
-            except OSError:  # full, or gone: the transport meets the same, and knows what to do
-                sent = 0
-            self._behind = sent < len(data)
-            if not self._behind:
-                return
-            data = data[sent:]
-        transport.write(data)
+        """Send bytes of an answer."""
+        way = self._way
+        if way is not None:
+            way.write(data)
 
     def pause(self) -> None:
         """Read no more from the caller."""

@@ -7,16 +7,15 @@ reused connection dies before it answered, whoever called learns it and may try 
 from __future__ import annotations
 
 import asyncio
-import os
 from typing import Final, cast
 
 from proxy.record.exchange import Exchange
 from proxy.record.http1 import UNTIL_CLOSE, BadMessage, Chunked, ResponseHead, response_head
+from proxy.record.straight import Straight
 
 MAX_HEAD: Final = 256 * 1024  # bytes of an answer's head
 MAX_INTERIM: Final = 100  # 1xx answers before the final one
 WATERMARK: Final = 256 * 1024  # bytes waiting to go upstream at which the caller is held back
-_write: Final = os.write
 
 
 class Pool:
@@ -35,8 +34,7 @@ class Connection(asyncio.Protocol):
     def __init__(self, pool: Pool) -> None:
         self.pool = pool
         self.transport: asyncio.Transport | None = None
-        self._fd = -1  # of a socket without TLS
-        self._behind = False  # bytes may wait in the transport
+        self._way: Straight | None = None
         self.idle_since = 0.0
         self.reused = False
         self._carrier: Exchange | None = None
@@ -66,20 +64,10 @@ class Connection(asyncio.Protocol):
         self._tunnel = True
 
     def write(self, data: bytes) -> None:
-        """Send bytes of the request: straight into the socket where none wait before them, as `Caller.write` does."""
-        transport = self.transport
-        if transport is None:
-            return
-        if self._fd >= 0 and not (self._behind and transport.get_write_buffer_size()):
-            try:
-                sent = _write(self._fd, data)
-            except OSError:  # full, or gone: the transport meets the same, and knows what to do
-                sent = 0
-            self._behind = sent < len(data)
-            if not self._behind:
-                return
-            data = data[sent:]
-        transport.write(data)
+        """Send bytes of the request."""
+        way = self._way
+        if way is not None:
+            way.write(data)
 
     def leave(self) -> None:
         """The call is over. The connection is kept where its answer ended cleanly and whole."""
@@ -119,9 +107,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = made = cast("asyncio.Transport", transport)  # uvloop's is one in all but name
         made.set_write_buffer_limits(high=WATERMARK)
-        sock = made.get_extra_info("socket")
-        if sock is not None and made.get_extra_info("ssl_object") is None:
-            self._fd = sock.fileno()
+        self._way = Straight(made)
 
     def pause_writing(self) -> None:
         if self._carrier is not None:
@@ -227,7 +213,7 @@ class Connection(asyncio.Protocol):
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.transport = None
+        self.transport = self._way = None
         carrier = self._carrier
         if carrier is None:
             self.pool.drop(self)
