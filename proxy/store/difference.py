@@ -15,7 +15,7 @@ import sys
 from dataclasses import dataclass
 from hashlib import sha256
 
-from proxy.store import told
+from proxy.store import reused, told
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -68,19 +68,22 @@ class Place:
 
 
 class Packer:
-    """Packs records. Of use to one thread: it holds a compressor, since a new one for each costs more than its work."""
+    """Packs records. Of use to one thread: it holds compressors, since a new one for each costs more than its work."""
 
     def __init__(self) -> None:
         self._compressor = zstd.ZstdCompressor(level=LEVEL)
         self._quick = zstd.ZstdCompressor(level=1)
+        self._beside: reused.Compress | None = None  # of level 1, with something before its eyes; made when it is needed
+
+    def _quickly(self, record: bytes, prefix: bytes) -> bytes:
+        if self._beside is None:
+            self._beside = reused.again(1)
+        return self._beside(record, prefix)
 
     def alone(self, record: bytes, said: bytes = b"") -> bytes:
         """`record` by itself, or with what its row has `said`."""
         if _is_worth(said, record):
-            level = 1 if len(record) <= SHORT else LEVEL
-            packed = zstd.ZstdCompressor(level, None, zstd.ZstdDict(said, is_raw=True).as_prefix).compress(
-                record, zstd.ZstdCompressor.FLUSH_FRAME
-            )
+            packed = self._quickly(record, said) if len(record) <= SHORT else reused.anew(LEVEL)(record, said)
             return _HEADER.pack(_ALONE_SAID, 0, 0, _kib(len(record)), sha256(record).digest()) + packed
         compressor = self._quick if len(record) <= SHORT else self._compressor
         packed = compressor.compress(record, zstd.ZstdCompressor.FLUSH_FRAME)
@@ -95,17 +98,17 @@ class Packer:
         together = len(record) + len(base)
         if together > MOST_WORK or len(base) < _SHORTEST:
             return None
-        prefix = zstd.ZstdDict(base, is_raw=True).as_prefix
-        if together <= LONG:
-            level = 1 if together <= _QUICK else 2
-            packed = zstd.ZstdCompressor(level, None, prefix).compress(record, zstd.ZstdCompressor.FLUSH_FRAME)
+        if together <= _QUICK:
+            packed = self._quickly(record, base)
+        elif together <= LONG:
+            packed = reused.anew(2)(record, base)
         else:
             options: dict[int, int] = {
                 _Parameter.compression_level: 1,
                 _Parameter.window_log: together.bit_length(),
                 _Parameter.enable_long_distance_matching: 1,
             }
-            packed = zstd.compress(record, options=options, zstd_dict=prefix)
+            packed = zstd.compress(record, options=options, zstd_dict=zstd.ZstdDict(base, is_raw=True).as_prefix)
         return _HEADER.pack(kind, place.run, place.heads, place.work, sha256(record).digest()) + packed
 
 
