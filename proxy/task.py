@@ -45,6 +45,8 @@ class Ending(StrEnum):
     STOPPED = "stopped"  # we shut down
     PROXY_DIED = "proxy_died"
 
+    __hash__ = str.__hash__  # Enum's own is Python, and these are looked up for every task
+
 
 class Source(StrEnum):
     """Where a session or user label was found."""
@@ -56,12 +58,16 @@ class Source(StrEnum):
     INFERRED = "inferred"
     CLIENT = "client"
 
+    __hash__ = str.__hash__
+
 
 class Flag(StrEnum):
     """What somebody thought of a task."""
 
     SUCCESS = "success"
     FAILURE = "failure"
+
+    __hash__ = str.__hash__
 
 
 class Which(StrEnum):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import NamedTuple
 
 from proxy.price.terms import Terms
 from proxy.task import Usage
@@ -34,8 +35,7 @@ _ONLY_ASKED = frozenset(("embedding", "ollama_embed", "moderation"))
 """Kinds of call that put no tokens out."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tokens:
+class Tokens(NamedTuple):
     """What is charged for, each part inside its whole; and the input that decides between steps of a rate."""
 
     counts: Mapping[str, int]

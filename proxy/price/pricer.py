@@ -42,17 +42,18 @@ class Pricer:
         if usage is None and terms.cost is None:
             return None, None
         models = _either(task.model, task.model_requested)
-        tokens = None if usage is None else tokens_of(task.kind, usage, terms)
-        day = _day(task.created_at // _DAY)
         if (own := self.own.of(task.upstream, models)) is not None:
+            tokens = None if usage is None else tokens_of(task.kind, usage, terms)
             charged = None if tokens is None else charge(tokens, own.rates)
-            return _written(charged, {"source": "config", "model": own.pattern, "date": day}, usage)
+            return _written(charged, {"source": "config", "model": own.pattern, "date": _day(task.created_at // _DAY)}, usage)
         if terms.cost is not None:
-            return float(terms.cost), {"source": "provider", "said_in": terms.said_in, "date": day}
-        if tokens is None or task.upstream is None or not models:
+            date = _day(task.created_at // _DAY)
+            return float(terms.cost), {"source": "provider", "said_in": terms.said_in, "date": date}
+        if usage is None or task.upstream is None or not models:
             return None, None
         listed = self.catalogue.look(task.upstream, models, _context(terms), task.created_at // MINUTE)
-        if listed is None:
+        tokens = None if listed is None else tokens_of(task.kind, usage, terms)
+        if listed is None or tokens is None:
             return None, None
         return _written(charge(tokens, listed.rates), listed.record, usage)
 

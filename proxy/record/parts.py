@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -22,15 +21,19 @@ if TYPE_CHECKING:
 NAME: Final = re.compile(r"(?P<epoch>[A-Za-z0-9]+)-(?P<number>[0-9]+)-(?P<covered>[0-9]{8})\.part")
 
 
-@dataclass(slots=True)
 class Draft:
     """A call of which not everything has been read yet, or that is not stored yet."""
 
-    segment: Segment | None  # that it began in; None where only its part is left
-    records: list[Record] = field(default_factory=list)
-    places: list[int] = field(default_factory=list)  # of each record, the index of the segment it is in
-    covered: int = -1  # index of the last segment that its part makes up for
-    part: Path | None = None
+    __slots__ = ("covered", "part", "places", "records", "segment")
+
+    def __init__(
+        self, segment: Segment | None, records: list[Record], places: list[int], covered: int = -1, part: Path | None = None
+    ) -> None:
+        self.segment = segment  # that it began in; None where only its part is left
+        self.records = records
+        self.places = places  # of each record, the index of the segment it is in
+        self.covered = covered  # index of the last segment that its part makes up for
+        self.part = part
 
     def goes_on_in(self, index: int) -> bool:
         """Whether segment `index`, or one before it, holds records of this call that its part does not have."""

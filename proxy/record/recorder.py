@@ -250,23 +250,25 @@ class Recorder:
         horizons = self._read_back()
         for _ in range(len(self._unread)):
             epoch, draft = self._unread[0]
-            if draft.records[-1].time > horizons.get(_run(epoch), draft.records[-1].time):
+            records = draft.records
+            ended = records[-1].time
+            if horizons and ended > horizons.get(_run(epoch), ended):
                 self._unread.rotate(-1)
                 continue
             try:
                 if faults.ARMED:
                     faults.hit("recorder.reading")
-                task = self._complete(without_secrets(reading.read(assembly.call(epoch, draft.records)), self._pepper))
+                task = self._complete(without_secrets(reading.read(assembly.call(epoch, records)), self._pepper))
             except (MemoryError, OSError):
                 raise  # of the moment
             except Exception:
                 self._tries += 1
                 if self._tries < MOST_TRIES:
                     raise
-                self._put_aside(f"{epoch}.{draft.records[0].number}", draft)  # it must not keep the others from being read
+                self._put_aside(f"{epoch}.{records[0].number}", draft)  # it must not keep the others from being read
                 draft.stored()
             else:
-                self._waiting.append(_Read(epoch, draft, task, draft.records[-1].time))
+                self._waiting.append(_Read(epoch, draft, task, ended))
             self._tries = 0
             self._unread.popleft()
 
@@ -293,7 +295,7 @@ class Recorder:
             try:
                 for draft in tail.read(found[epoch], self._stride):
                     self._unread.append((epoch, draft))
-                    taken += sum(len(record.payload) for record in draft.records)
+                    taken += sum([len(record.payload) for record in draft.records])
                 self.unreadable.pop(epoch, None)
             except OSError as error:  # the disk: the journals of the others can be read
                 tail.behind = True

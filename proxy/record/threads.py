@@ -6,7 +6,6 @@ Calls of one batch may go on from one another: they are gone through in the orde
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from proxy.record.conversation import History, Looks, history, link, looks
@@ -117,17 +116,16 @@ class Batch:
             )
 
 
-@dataclass(slots=True)
 class _Call:
     """A task on its way to its session."""
 
-    task: Task
-    history: History | None = None
-    looks: Looks | None = None
-    open: bool = field(init=False)  # it names no session
+    __slots__ = ("history", "looks", "open", "task")
 
-    def __post_init__(self) -> None:
-        self.open = self.task.session_id is None
+    def __init__(self, task: Task) -> None:
+        self.task = task
+        self.history: History | None = None
+        self.looks: Looks | None = None
+        self.open = task.session_id is None  # it names no session
 
     def look(self, keys: Keys) -> None:
         try:

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import struct
 import sys
-from dataclasses import dataclass
 from hashlib import sha256
+from typing import NamedTuple
 
 from proxy.store import reused, told
 
@@ -48,8 +48,7 @@ class Damaged(Exception):
     """What is kept of this record is not what was written."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):  # made for each record: a third of the time of a dataclass
     """Where a record stands: how far from the head of its run, that head from the one kept alone, and what reading it takes."""
 
     run: int = 0

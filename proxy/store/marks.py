@@ -33,6 +33,9 @@ FEWEST_WORDS = 3
 _NO_LETTER = {code: " " for code in range(128) if not chr(code).isalpha()} | dict.fromkeys(
     map(ord, "’‘“”«»…–—¿¡、。，！？「」"), " "
 )
+_LETTERS = bytes(code if chr(code).isalpha() and code < 128 else 32 for code in range(256))
+"""The same for text that is ASCII, in bytes: half the time."""
+
 _MODERATED = frozenset(
     {
         "content_filter",
@@ -90,6 +93,8 @@ SIGNS = ("refusal", "moderated", "limited", "repeated", "rephrased", "frustrated
 
 def words_of(text: str) -> frozenset[str]:
     """The words of a text in lower case; where no spaces tell them apart, pairs of characters."""
+    if text.isascii():
+        return frozenset(text.encode("ascii").translate(_LETTERS).decode("ascii").split())
     found = text.translate(_NO_LETTER).split()
     return frozenset(in_pairs(found) if is_unspaced(text) else found)
 

@@ -105,7 +105,10 @@ def _parts(data: bytes) -> tuple[bytes, bytes, bytes, bytes]:
 
 def _was_read(task: Task, raw: Any, body: bytes) -> bool:
     """Whether these very values were read, one from the other: whatever was changed since is another."""
-    return any(value is raw and data is body for value, data in task.as_read)
+    for value, data in task.as_read:  # noqa: SIM110  a generator would take twice as long
+        if value is raw and data is body:
+            return True
+    return False
 
 
 def _says(body: bytes, coding: str | None, raw: Any) -> bool:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import sqlite3
 from collections import OrderedDict
 from collections.abc import Container, Iterable, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 from proxy.store import told
 from proxy.store.difference import Damaged, Packer, Place, depends_on_said, place_of, unpacked
@@ -44,8 +43,7 @@ Thread = tuple[str, str, str]
 """What records that may continue one another share: (project, what it is, its id)."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Held:
+class _Held(NamedTuple):
     key: int
     record: bytes
     place: Place

@@ -18,7 +18,7 @@ from proxy.store.sqlite_rollups import put_in
 from proxy.store.sqlite_writing import Writing
 from proxy.task import Task
 
-Value = TypeVar("Value", str, int)
+Value = TypeVar("Value")
 
 _AT_ONCE = 500  # values in one list
 

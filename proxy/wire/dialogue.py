@@ -50,7 +50,7 @@ def answers_of(kind: str, asked: Any, answer: Any) -> tuple[tuple[Remark, ...], 
     if dialogue is None or not isinstance(asked, dict) or not isinstance(answer, dict):
         return ()
     found = [tuple(remarks) for remarks in dialogue.answers(asked, answer)][:MOST_ANSWERS]
-    return tuple(remarks for remarks in found if any(remark.text or remark.calls for remark in remarks))
+    return tuple([remarks for remarks in found if any(remark.text or remark.calls for remark in remarks)])
 
 
 def references_of(kind: str, asked: Any) -> tuple[Reference, ...]:
@@ -140,10 +140,9 @@ def _chat_answer(message: JSON) -> Remark:
     return spoken(text, calls)
 
 
-def _chat_answers(_asked: JSON, answer: JSON) -> Iterator[Iterable[Remark]]:
-    for choice in _dicts(answer.get("choices")):
-        if isinstance(choice.get("message"), dict):
-            yield (_chat_answer(choice["message"]),)
+def _chat_answers(_asked: JSON, answer: JSON) -> list[Iterable[Remark]]:
+    choices = [choice.get("message") for choice in _dicts(answer.get("choices"))]
+    return [(_chat_answer(message),) for message in choices if isinstance(message, dict)]
 
 
 def _ollama_answers(_asked: JSON, answer: JSON) -> Iterator[Iterable[Remark]]:

@@ -24,6 +24,8 @@ THOUGHT = re.compile(r"\A\s*<(think|thinking|thought)>.*?</\1>", re.DOTALL)
 REMINDER = "<system-reminder>"
 """How blocks begin that Claude Code puts into a user's message, and moves from one call to the next."""
 
+_SPACES = bytes(code for code in range(128) if chr(code).isspace())
+
 LONG = 4096  # characters of what is no text; more of it is told by its length and its ends
 
 
@@ -39,6 +41,8 @@ def spoken(text: str, calls: Iterable[tuple[str, str, str]] = ()) -> Remark:
     """An answer."""
     if text.lstrip()[:3] == "<th":
         text = THOUGHT.sub("", text, count=1)
+    if text.isascii():  # in bytes: a fifth of the time
+        return Remark(ANSWER, text.encode("ascii").translate(None, _SPACES).decode("ascii"), tuple(calls))
     return Remark(ANSWER, "".join(text.split()), tuple(calls))
 
 
