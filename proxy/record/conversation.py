@@ -235,11 +235,11 @@ def _walked(
     left = []
     for answer in answers:
         whole = joined(answer if begun is None else (begun, *answer))
-        left.append(Trace(chain.key(REPLY, keys.digest(whole)), instructions))
+        left.append(tuple.__new__(Trace, (chain.key(REPLY, keys.digest(whole)), instructions)))
         for alone in (whole,) if begun is None else (whole, joined(answer)):  # what a history is compacted to comes without it
             said = keys.said(scope, alone, blocks[-1] if blocks else None, 0)
             if said.weight >= ENOUGH_PAIRED:
-                left.append(Trace(said.key, said.before))
+                left.append(tuple.__new__(Trace, (said.key, said.before)))
     return last, asked, left
 
 

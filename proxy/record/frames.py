@@ -76,7 +76,7 @@ def record_at(data: bytes, at: int, base: int = 0) -> Record | None:
     payload = data[body : body + length]
     if _crc(payload, _seed(number, time, kind)) != crc:
         return None
-    return Record(_KINDS[kind], number, time, payload, base + at)
+    return tuple.__new__(Record, (_KINDS[kind], number, time, payload, base + at))  # a third of the time of calling it
 
 
 def wanted(data: bytes, at: int) -> int:

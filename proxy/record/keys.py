@@ -102,7 +102,7 @@ class Keys:
         if weight < LONG:
             digest += asked
             weight += 0 if before is None else len(before.text)
-        return Said(scope.key(SAID, digest), mark(asked), weight, count)
+        return tuple.__new__(Said, (scope.key(SAID, digest), mark(asked), weight, count))
 
     def quoted(self, scope: Scope, pieces: Iterable[str]) -> tuple[Quoted, ...]:
         """Pieces of a summary, or of what may quote one."""

@@ -139,7 +139,8 @@ def spoken(
             rephrased = len(earlier) >= FEWEST_WORDS and both >= REPHRASED * (len(known) + len(earlier) - both)
     frustrated = phrases.frustrated(text, known) is not None
     spoken_in = language.language(text, known)
-    return Marks(True, refusal, moderated, limited, repeated, rephrased, frustrated, looped, spoken_in), known
+    told = (True, refusal, moderated, limited, repeated, rephrased, frustrated, looped, spoken_in)
+    return tuple.__new__(Marks, told), known
 
 
 def facets(task: Summary, told: Marks) -> list[Facet]:

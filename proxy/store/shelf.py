@@ -130,7 +130,7 @@ class Shelf:
         if base is None:
             self._hold(thread, _Held(key, record, place_of(data)))
             return key, data, None
-        self._hold(thread, _Held(key, record, base.place, base.head))
+        self._hold(thread, tuple.__new__(_Held, (key, record, base.place, base.head)))
         return key, data, base.key
 
     def _base(self, db: sqlite3.Connection, thread: Thread, record: bytes, request: int) -> _Held | None:
@@ -140,7 +140,7 @@ class Shelf:
             return None
         best = held[-1] if len(held) == 1 else _likest(held, record, request)
         if (place := best.place.after(len(record))) is not None:
-            return _Held(best.key, best.record, place, best.begins_run())
+            return tuple.__new__(_Held, (best.key, best.record, place, best.begins_run()))
         head = best.begins_run() or self._head(db, best)
         place = None if head is None else head.place.below(len(record))
         return None if head is None or place is None else _Held(head.key, head.record, place)

@@ -37,7 +37,7 @@ def read(said: Said, lessons: int = LESSONS) -> Reading:
     messages = asked.get("messages")
     refused = said.status is not None and said.status >= 400
     form = form_of(said.pieces, said.content_type)
-    answer = _streamed(said, lessons) if form is Form.SSE else _ANSWERS[form](said)
+    answer = _json(said) if form is Form.JSON else _streamed(said, lessons) if form is Form.SSE else _ANSWERS[form](said)
     raw: JSON = answer.raw if isinstance(answer.raw, dict) else {}
     choices = [choice for choice in _list(raw.get("choices")) if isinstance(choice, dict)]
     error = answer.error
@@ -113,7 +113,6 @@ def _streamed(said: Said, lessons: int) -> _Answer:
 
 _ANSWERS: dict[Form, Callable[[Said], _Answer]] = {
     Form.NOTHING: _nothing,
-    Form.JSON: _json,
     Form.OTHER: _other,
 }
 
