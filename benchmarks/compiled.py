@@ -9,14 +9,18 @@ try what it does, and takes one.
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 HOW = os.environ.get("TASKTAP_COMPILE", "1")
+BUILDS = ("hatchling", "mypyc", "pip", "setuptools")
+"""What makes a wheel; a quick one is made by an environment that has them, and they are not installed once more for it."""
 
 
 def state() -> str:
@@ -38,13 +42,24 @@ def python(place: Path | None = None) -> Path:
         return found
     print("compiling tasktap into an environment of its own; this takes some minutes", file=sys.stderr, flush=True)
     shutil.rmtree(place, ignore_errors=True)
-    subprocess.run([sys.executable, "-m", "venv", str(place)], check=True)
-    command = [str(found), "-m", "pip", "install", "-q", "--disable-pip-version-check", f"{ROOT}[redact]"]
+    if HOW == "quick" and all(importlib.util.find_spec(name) for name in BUILDS):
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(place)], check=True)
+        with tempfile.TemporaryDirectory() as folder:
+            _pip(sys.executable, "wheel", "--no-build-isolation", "--no-deps", "-w", folder, str(ROOT))
+            (wheel,) = Path(folder).iterdir()
+            _pip(sys.executable, "--python", str(found), "install", f"{wheel}[redact]")
+    else:
+        subprocess.run([sys.executable, "-m", "venv", str(place)], check=True)
+        _pip(str(found), "install", f"{ROOT}[redact]")
+    mark.write_text(state())
+    return found
+
+
+def _pip(python: str, *words: str) -> None:
+    command = [python, "-m", "pip", "-q", "--disable-pip-version-check", *words]
     made = subprocess.run(command, env=os.environ | {"TASKTAP_COMPILE": HOW}, capture_output=True, text=True, check=False)
     if made.returncode:
         raise RuntimeError(f"tasktap could not be compiled: {made.stderr[-2000:]}")
-    mark.write_text(state())
-    return found
 
 
 if __name__ == "__main__":

@@ -24,9 +24,9 @@ from tests.sockets import PATIENCE
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-CHROMIUM = next(
-    (path for name in ("chromium", "chromium-browser", "google-chrome", "chrome") if (path := shutil.which(name))), None
-)
+# The one without a window of its own first: it lays out, runs and paints the same in a quarter of the time.
+NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "chrome")
+CHROMIUM = next((path for name in NAMES if (path := shutil.which(name))), None)
 FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -36,10 +36,7 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
     "--disable-dev-shm-usage",
-    "--in-process-gpu",
     "--renderer-process-limit=1",
-    "--disable-site-isolation-trials",
-    "--disable-extensions",
 )
 ROOT = Path(__file__).parents[2]
 
