@@ -34,10 +34,10 @@ def pack_whole(head: bytes, body: bytes, end: bytes) -> bytes:
     return b"".join((_SIZE.pack(len(head)), head, _SIZE.pack(len(body)), body, end))
 
 
-def pack_pieces(times: list[int], pieces: list[bytes]) -> bytes:
-    """The payload of a PIECES record; `times` are microseconds of the relay's clock."""
+def pack_pieces(times: list[int], pieces: list[bytes], data: bytes) -> bytes:
+    """The payload of a PIECES record; `times` are microseconds of the relay's clock, `data` is the pieces in one."""
     count = len(pieces)
-    return b"".join((_numbers(count).pack(count, *times, *map(len, pieces)), *pieces))
+    return _numbers(count).pack(count, *times, *map(len, pieces)) + data
 
 
 @lru_cache(maxsize=128)

@@ -7,6 +7,7 @@ with a content coding the end could not be read: its beginning is kept.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from typing import Final
 
 from proxy.record import redact
@@ -31,6 +32,7 @@ class KeptBody:
         "_end",
         "_end_bytes",
         "_feed",
+        "_feed_events",
         "_in_time",
         "_left",
         "_most_end",
@@ -59,6 +61,7 @@ class KeptBody:
             )
         self._in_time = self._redactor.in_time if kind.streams else None
         self._feed = self._redactor.feed
+        self._feed_events = self._redactor.feed_events
         end = min(limit // 4, MOST_END)
         self._most_end = 0 if kind.coding is not None or kind.keys or end < LEAST_END else end
         self._streams = kind.streams
@@ -71,8 +74,8 @@ class KeptBody:
         self.dropped = False  # not all of it is kept
         self.cut = False  # ... because it is longer than the limit
 
-    def keep(self, data: bytes, journal: Journal) -> bytes:
-        """What of `data` may be written now."""
+    def keep(self, data: bytes, journal: Journal, events: Sequence[bytes] = ()) -> bytes:
+        """What of `data` may be written now; `events` are what it was put together from."""
         self.size += len(data)
         if self.withheld:
             return b""
@@ -80,7 +83,8 @@ class KeptBody:
             self.cut = self.cut or (self._is_full() and bool(data))
             self.dropped = self.dropped or bool(data)  # for good: behind a gap nobody could tell where a secret begins
             return b""
-        return self._within(self._feed(data))
+        feed = self._feed_events if events else None
+        return self._within(self._feed(data) if feed is None else feed(data, events))
 
     @property
     def in_time(self) -> bool:

@@ -7,7 +7,7 @@ on as plain text: `switched_at` says where, and `joined` puts the two together.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from proxy.record.redact_echo import without_echoes
 from proxy.record.redact_fields import clean_target, fingerprint, kept, needles, parameter_name
@@ -38,9 +38,10 @@ class Redactor:
     that events come. `problem` says what could not be done.
     """
 
-    __slots__ = ("_coded", "_layers", "_scan", "feed", "finish")
+    __slots__ = ("_coded", "_layers", "_scan", "feed", "feed_events", "finish")
 
     feed: Callable[[bytes], bytes]
+    feed_events: Callable[[bytes, Sequence[bytes]], bytes] | None
     finish: Callable[[], bytes]
 
     def __init__(
@@ -61,6 +62,7 @@ class Redactor:
         self._coded = _Coded(self._scan, known, coding, limit, rules is not None) if coding and codings(coding) else None
         door = self._coded or self._scan  # called directly: the road of most bytes has no step between
         self.feed = door.feed
+        self.feed_events = plain.feed if door is plain else None  # as `feed`, told what its data was put together from
         self.finish = door.finish
 
     @property
@@ -135,19 +137,19 @@ class _Spelled:
     def holding(self) -> bool:
         return self._text.holding or self._rest != b""
 
-    def feed(self, data: bytes) -> bytes:
+    def feed(self, data: bytes, events: Sequence[bytes] = ()) -> bytes:
         if self._rest:
-            data, self._rest = self._rest + data, b""
+            data, self._rest, events = self._rest + data, b"", ()
         if data.find(b"\\", max(0, len(data) - 6)) >= 0:
             begun = _BEGUN_ESCAPE.search(data, max(0, len(data) - 64))
             if begun is not None:
-                self._rest, data = data[begun.start(1) :], data[: begun.start(1)]
+                self._rest, data, events = data[begun.start(1) :], data[: begun.start(1)], ()
         if data.find(b"\\") >= 0 and data.find(b"\\u00") >= 0 and _LETTER.search(data) is not None:  # one byte is found fastest
             plain = _ESCAPE.sub(_letter, data)
             if plain != data:
                 self._text.redacted = True  # it is not what it was
-                data = plain
-        return self._text.feed(data)
+                data, events = plain, ()
+        return self._text.feed(data, events)
 
     def finish(self) -> bytes:
         rest, self._rest = self._rest, b""

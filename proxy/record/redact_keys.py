@@ -18,7 +18,7 @@ class KeyRedactor:
 
     def __init__(self, known: tuple[bytes, ...], coding: str | None, limit: int) -> None:
         self.redacted = False
-        self.in_time: None = None
+        self.in_time = self.feed_events = None
         self.switched_at: int | None = None
         self.problem: str | None = None
         self._known = known

@@ -10,7 +10,7 @@ in one piece or in many gives the same bytes.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -19,6 +19,7 @@ from proxy.record.redact_names import REDACTED, is_secret_name
 _NAME = 128  # bytes: a longer name is not looked at
 _CARRY = 256  # bytes: a name, its quote and colon, and white space squeezed
 _SAME = 1024  # bytes: more of an event is not compared with the one before
+_SIGHT = 16  # bytes: more than `_COLON` looks back
 _SPACE = re.compile(rb"[ \t\r\n]{2,}")
 
 # A colon after a name that may be secret. One literal first makes the search a memchr, then letters at fixed places drop nearly
@@ -112,7 +113,7 @@ class _Value:
 class TextRedactor:
     """Feeds on text, gives back what may be written of it so far."""
 
-    __slots__ = ("_before", "_carry", "_held", "_lessons", "_plan", "_same", "_value", "redacted")
+    __slots__ = ("_before", "_behind", "_carry", "_ends", "_from", "_held", "_lessons", "_plan", "_same", "_value", "redacted")
 
     def __init__(self, needles: tuple[bytes, ...]) -> None:
         self.redacted = False
@@ -121,16 +122,19 @@ class TextRedactor:
         self._carry = b""  # what was given out last, as far as a name may be in it
         self._value: _Value | None = None
         self._same = b""  # what the events of this stream begin with: no secret name is in it
+        self._ends = b""  # what they end with: nor is one in it
+        self._from = 0  # what of the beginning need not be searched in any of them; 0: they are not alike enough
         self._before = b""  # the beginning of the last event
-        self._lessons = 8  # how often that may still be found out
+        self._behind = b""  # its end
+        self._lessons = 8  # how often all that may still be found out
 
     @property
     def holding(self) -> bool:
         """Whether a tail is held back."""
         return self._held != b""
 
-    def feed(self, data: bytes) -> bytes:
-        """What may be written now; `data` itself where nothing had to be changed."""
+    def feed(self, data: bytes, events: Sequence[bytes] = ()) -> bytes:
+        """What may be written now; `data` itself where nothing had to be changed. `events` are what it was put together from."""
         if not data:
             return data
         if self._value is not None or self._held:
@@ -141,15 +145,14 @@ class TextRedactor:
         end = data[-1]
         if (data.find(b"@") >= 0 and _USERINFO.search(data)) or (end > 34 and _OPEN_URL.search(data, max(0, len(data) - _URL))):
             return self._scan(data, False)
-        if self._carry:
-            text, start = self._carry + data, 0
-        else:
-            text = data
-            start = len(self._same) if data.startswith(self._same) else 0
-        if _COLON.search(text, start) is not None or data[-1] in self._plan.tails:
+        text = self._carry + data if self._carry else data
+        looked = self._but_for_what_is_alike(events) if self._from and events and not self._carry else text
+        known = len(looked) < len(text)
+        start = len(self._same) if not known and text.startswith(self._same) else 0
+        if _COLON.search(looked, start) is not None or data[-1] in self._plan.tails:
             return self._scan(data, False)
         if data[-3:] == b"}\n\n":  # the end of nearly every event
-            if start == 0 and not self._carry and self._lessons:
+            if self._lessons and not known and not self._carry:
                 self._learn(data)
             self._carry = b""
         else:
@@ -160,14 +163,43 @@ class TextRedactor:
         """What was held back, now that nothing more comes."""
         return self._scan(b"", True)
 
-    def _learn(self, event: bytes) -> None:
-        """Remember what `event` and the one before begin with: of the next one, that need not be searched again."""
+    def _learn(self, events: bytes) -> None:
+        """Remember what `events` and those before begin and end with: of the next ones, that need not be searched again."""
         self._lessons -= 1
-        low, high = 0, min(len(event), len(self._before), _SAME)
+        low, high = 0, min(len(events), len(self._before), _SAME)
         while low < high:
             middle = (low + high + 1) // 2
-            low, high = (middle, high) if event.startswith(self._before[:middle]) else (low, middle - 1)
-        self._same, self._before = event[:low], event[:_SAME]
+            low, high = (middle, high) if events.startswith(self._before[:middle]) else (low, middle - 1)
+        self._same, self._before = events[:low], events[:_SAME]
+        low, high = 0, min(len(events), len(self._behind), _SAME)
+        while low < high:
+            middle = (low + high + 1) // 2
+            low, high = (middle, high) if events.endswith(self._behind[-middle:]) else (low, middle - 1)
+        self._ends, self._behind = events[len(events) - low :], events[-_SAME:]
+        self._from = 0
+        if len(self._ends) >= _SIGHT and self._ends[-2:] == b"\n\n":
+            for at in range(len(self._same) - _SIGHT, _SIGHT, -1):
+                if _COLON.search(self._ends[:_SIGHT] + self._same[at:]) is None:  # else it would seem to be one, cut off here
+                    self._from = at
+                    break
+
+    def _but_for_what_is_alike(self, events: Sequence[bytes]) -> bytes:
+        """What is to be searched of `events`: of what they all begin and end with only what is beside the rest.
+
+        Before a colon that counts is a name, and no name goes on from one event into the next: so only what follows an event's
+        end is taken for the beginning of another.
+        """
+        same, ends = self._same, self._ends
+        first, last = self._from, len(ends) - _SIGHT
+        parts: list[bytes] = []
+        begins = True
+        for event in events:
+            if begins and event.startswith(same) and event.endswith(ends):
+                parts.append(event[first : len(event) - last])
+            else:
+                parts.append(event)
+                begins = event[-2:] == b"\n\n"
+        return b"".join(parts)
 
     def _scan(self, data: bytes, last: bool) -> bytes:
         text = b"".join((self._carry, self._held, data)) if self._carry or self._held else data

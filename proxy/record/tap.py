@@ -7,8 +7,9 @@ ended is a value; the first `end` counts, a second one does nothing.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import orjson
 
@@ -28,7 +29,7 @@ from proxy.task import JSON, Ending
 _MOST_PIECES: Final = 64  # pieces that wait to become one record
 _SMALL: Final = 4096  # bytes: a larger piece does not wait
 _LF: Final = 10
-_clock = time.monotonic_ns
+_clock: Final[Callable[[], Any]] = time.monotonic_ns  # not said to be an int: compiled, it would be made one, and back again
 _BEGIN, _SENT, _HEAD, _DATA, _MARK, _END, _WHOLE, _PIECES = map(int, Kind)
 _BEGUN, _ENDED, _LOST, _DROPPED, _CUT, _UNDECODED, _STREAMS, _UNRECORDED = map(
     int,
@@ -75,6 +76,7 @@ class Tap:
     _response_kind: BodyKind | None = None
     _head: bytes | None = None
     _quick: bytes | None = None  # the only end marker, while a look at each event for it is enough
+    _seldom = -1  # a byte of it that an event of this stream did not have: most have not, and need no closer look
     _tail = b""
     _received = 0  # bytes of an upgraded connection
     _problems: list[str] | None = None
@@ -99,7 +101,7 @@ class Tap:
         self._privacy = prepared.privacy
         self._began = time.monotonic_ns() // 1000
         self._pieces: list[bytes] = []  # gathered, not given to the journal yet
-        self._times: list[int] = []
+        self._times: list[Any] = []  # nanoseconds
         self._awaited = False
 
     def begin(self, ids: Ids, payload: bytes, done: bool) -> int:
@@ -219,7 +221,7 @@ class Tap:
             and 2 <= size < _SMALL
             and payload[size - 1] == _LF
             and payload[size - 2] == _LF
-            and payload.find(self._quick) < 0
+            and ((self._seldom >= 0 and self._seldom not in payload) or payload.find(self._quick) < 0)
             and len(pieces) < _MOST_PIECES
         ):
             pieces.append(payload)
@@ -254,6 +256,8 @@ class Tap:
             # where one marker ends this dialect and none has begun, small whole events need no closer look
             alone = len(self._prepared.markers) == 1 and not self._tail and not self.marked
             self._quick = self._prepared.markers[0] if alone else None
+            if self._quick is not None and (self._seldom < 0 or self._seldom in payload):
+                self._seldom = next((byte for byte in self._quick if byte not in payload), -1)
         return self._flush() if len(pieces) >= _MOST_PIECES or len(payload) >= _SMALL else 0
 
     def _later(self) -> None:
@@ -281,7 +285,7 @@ class Tap:
         data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         if body.in_time and data:
             return self._give_in_time(body, times, pieces)
-        kept = body.keep(data, self._journal) if data else data
+        kept = body.keep(data, self._journal, pieces) if data else data
         sequence = 0
         if self._head is not None:
             alone = kept if len(pieces) == 1 else b""
@@ -289,7 +293,7 @@ class Tap:
             self._head = None
             kept = b"" if alone else kept
         if kept is data and len(pieces) > 1:
-            return self._journal.append(_PIECES, self._number, pack_pieces([at // 1000 for at in times], pieces))
+            return self._journal.append(_PIECES, self._number, pack_pieces([at // 1000 for at in times], pieces, data))
         return self._journal.append(_DATA, self._number, kept) if kept else sequence
 
     def _give_in_time(self, body: KeptBody, times: list[int], pieces: list[bytes]) -> int:
@@ -300,7 +304,8 @@ class Tap:
             self._head = None
         times, pieces = body.keep_in_time(times, pieces, self._journal)
         if pieces:
-            sequence = self._journal.append(_PIECES, self._number, pack_pieces([at // 1000 for at in times], pieces))
+            packed = pack_pieces([at // 1000 for at in times], pieces, b"".join(pieces))
+            sequence = self._journal.append(_PIECES, self._number, packed)
         return sequence
 
     def _ends_here(self, payload: bytes) -> bool:

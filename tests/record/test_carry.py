@@ -19,6 +19,8 @@ from tests.sockets import PATIENCE
 
 ASKED = b"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}"
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\ne\r\ndata: [DONE]\n\n\r\n"
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+DONE = b"data: [DONE]\n\n"
 PLAIN = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
 
@@ -89,6 +91,40 @@ async def test_a_caller_that_leaves_has_the_whole_answer_only_where_its_marker_w
     assert [end["ending"] for end in ends] == [ending]
     assert ends[0].get("marked", False) is delivered
     assert ends[0].get("drained", False) is not delivered
+
+
+def chunk(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def event(text: bytes) -> bytes:
+    return b'data: {"id":"c","choices":[{"index":0,"delta":{"content":"%b"}}]}\n\n' % text
+
+
+@pytest.mark.parametrize("first", [b"a", b"All of Data: DONE, ["])
+@pytest.mark.parametrize("last", [DONE, event(b"b") + DONE, DONE + event(b"b"), event(b"O, [DONE") + DONE])
+async def test_an_end_marker_is_held_for_the_journal_whatever_was_said_before_it(tmp_path, first, last):
+    house = House(tmp_path)
+    house.caller.data_received(ASKED)
+    house.connection.data_received(HEAD + chunk(event(first)))
+    for text in (b"b", b"Do", b"N", b"E D O N E", b"data"):
+        house.connection.data_received(chunk(event(text)))
+    async with asyncio.timeout(PATIENCE):
+        while event(b"data") not in house.down.written:
+            await asyncio.sleep(0)
+    for text in (b"f", b"DO", b"g"):
+        house.connection.data_received(chunk(event(text)))
+        assert house.down.written.endswith(chunk(event(text)))  # at once
+    house.connection.data_received(chunk(last))
+    assert house.down.written.endswith(chunk(event(b"g")))
+    async with asyncio.timeout(PATIENCE):
+        while not house.down.written.endswith(chunk(last)):
+            await asyncio.sleep(0)
+    await house.close()
+
+    found = [r for path in tmp_path.glob("*.journal") for r in records(path.read_bytes())]
+    assert [r.kind for r in found].count(Kind.MARK) == 1
+    assert b"".join(r.payload for r in found).count(DONE) == 1
 
 
 async def test_an_answer_that_did_not_say_it_was_the_last_is_not_when_the_relay_leaves_meanwhile(tmp_path):

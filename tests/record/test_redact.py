@@ -28,6 +28,13 @@ def run(pieces: Iterable[bytes], known: tuple[bytes, ...] = (KEY,), **how: objec
     return kept + redactor.finish(), redactor
 
 
+def gathered(lots: Iterable[list[bytes]], known: tuple[bytes, ...] = (KEY,)) -> bytes:
+    """What is kept of a stream whose events are given together, some at a time."""
+    redactor = Redactor(known)
+    assert redactor.feed_events is not None
+    return b"".join([redactor.feed_events(b"".join(lot), lot) for lot in lots]) + redactor.finish()
+
+
 def cuts(data: bytes) -> Iterator[tuple[bytes, ...]]:
     """The data in two at every place, and byte by byte."""
     for at in range(len(data) + 1):
@@ -166,17 +173,62 @@ FRAGMENTS = st.lists(
 ).map("".join)
 
 
-@given(st.lists(st.tuples(st.sampled_from(ENVELOPES), FRAGMENTS, st.booleans(), st.booleans()), min_size=3, max_size=30))
+@given(
+    st.lists(st.tuples(st.sampled_from(ENVELOPES), FRAGMENTS, st.booleans(), st.sampled_from("eelt")), min_size=3, max_size=40)
+)
 def test_events_that_are_like_those_before_them_are_judged_as_if_they_stood_alone(said) -> None:
     """What is remembered of a stream is what need not be searched again, and nothing else."""
-    pieces, gathered = [], b""
-    for envelope, text, raw, ends in said:
-        gathered += envelope % (text.encode() if raw else json.dumps(text)[1:-1].encode())
-        if ends:
-            pieces.append(gathered)
-            gathered = b""
-    pieces.append(gathered)
-    assert run(pieces)[0] == run([b"".join(pieces)])[0]
+    lots: list[list[bytes]] = [[]]
+    for envelope, text, raw, how in said:
+        event = envelope % (text.encode() if raw else json.dumps(text)[1:-1].encode())
+        middle = len(event) // 2 if how == "t" else len(event)
+        lots[-1].append(event[:middle])
+        if how != "e":  # the last of these, or torn
+            lots.append([event[middle:]])
+    whole = run([b"".join(map(b"".join, lots))])[0]
+    assert gathered(lots) == whole
+    assert run([b"".join(lot) for lot in lots])[0] == whole
+
+
+MEMBERS = (b'"api_key":"hidden"', b'\\"Authorization\\":\\"hidden\\"')
+
+
+@pytest.mark.parametrize(("member", "cut"), [(member, cut) for member in MEMBERS for cut in range(len(member) + 1)])
+@pytest.mark.parametrize("split", ["what is always there begins it", "what is always there ends it"])
+def test_a_secret_member_half_of_which_all_events_have_is_seen_in_the_one_that_has_the_other_half(
+    member: bytes, cut: int, split: str
+) -> None:
+    begins, ends = (member[:cut], b"") if "begins" in split else (b"", member[cut:])
+    here = b'data: {"id":"' + b"c" * 80 + b'","delta":{' + begins
+    there = ends + b'},"finish_reason":null,"object":"chunk"}\n\n'
+    rest = member[cut:] if "begins" in split else member[:cut]
+    plain = [here + word + there for word in (b'"a":"x"', b'"b":"yy"', b'"a":1', b'"c":"zzz"')]
+    odd = here + rest + there
+    lots = [*[plain[at:] + plain[:at] for at in (0, 1, 2, 3, 0)], [plain[0], odd, plain[1], odd, odd, plain[2]]]
+    found = gathered(lots)
+    assert found.count(b"[redacted]") >= 3
+    assert found == run([b"".join(map(b"".join, lots))])[0]
+
+
+ID = b'"id":"cccccccccccccccccccccccccccccccc","index":0,"delta":"'
+END = b'","object":"a chunk of a longer answer"}\n\n'
+
+
+@pytest.mark.parametrize(
+    ("begins", "odd"),
+    [
+        (b"data: {" + ID, [b'data: {"api_key":"hidden",' + ID + END]),
+        (b"data: {" + ID, [b"data: {" + ID + END[:-3] + b',"api_key":"hidden"}\n\n']),
+        (b'":"hidden",' + ID, [b'data: {"api_key', b'":"hidden",' + ID + END]),
+    ],
+    ids=["where it begins", "where it ends", "where it goes on from what is before it"],
+)
+def test_an_event_that_is_unlike_those_before_it_is_searched_where_it_is(begins: bytes, odd: list[bytes]) -> None:
+    plain = [begins + word + END for word in (b"x", b"yy", b"zzz")]
+    lots = [plain, plain[1:] + plain[:1], plain[2:] + plain[:2], [*plain, *odd, *plain]]
+    found = gathered(lots)
+    assert found.count(b"[redacted]") == 1
+    assert found == run([b"".join(map(b"".join, lots))])[0]
 
 
 @pytest.mark.parametrize("cut", range(1, 26))
