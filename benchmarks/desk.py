@@ -86,7 +86,7 @@ def records(scene: Scene, number: int) -> list[tuple[Kind, int, bytes]]:
         return [(Kind.BEGIN, at, begin), (Kind.WHOLE, at + 1000, pack_whole(head, answer, end))]
     head = b"200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\nx-request-id: req_bench\r\n\r\n"
     events = [event + b"\n\n" for event in answer.split(b"\n\n")[:-1]]
-    times = [at + 1000 + each for each in range(1, len(events))]
+    times = [(at + 1000 + each) * 1000 for each in range(1, len(events))]
     pieces = pack_pieces(times, events[1:], b"".join(events[1:]))
     said = [(Kind.BEGIN, at, begin), (Kind.HEAD, at + 1000, pack_head(head, events[0])), (Kind.PIECES, at + 2000, pieces)]
     return [*said, (Kind.END, at + 2000, end)]

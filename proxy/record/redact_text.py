@@ -113,7 +113,7 @@ class _Value:
 class TextRedactor:
     """Feeds on text, gives back what may be written of it so far."""
 
-    __slots__ = ("_before", "_behind", "_carry", "_ends", "_from", "_held", "_lessons", "_plan", "_same", "_value", "redacted")
+    __slots__ = ("_before", "_carry", "_ends", "_from", "_held", "_lessons", "_plan", "_same", "_value", "redacted")
 
     def __init__(self, needles: tuple[bytes, ...]) -> None:
         self.redacted = False
@@ -124,8 +124,7 @@ class TextRedactor:
         self._same = b""  # what the events of this stream begin with: no secret name is in it
         self._ends = b""  # what they end with: nor is one in it
         self._from = 0  # what of the beginning need not be searched in any of them; 0: they are not alike enough
-        self._before = b""  # the beginning of the last event
-        self._behind = b""  # its end
+        self._before = b""  # what they were found out from: an event, or some
         self._lessons = 8  # how often all that may still be found out
 
     @property
@@ -152,8 +151,8 @@ class TextRedactor:
         if _COLON.search(looked, start) is not None or data[-1] in self._plan.tails:
             return self._scan(data, False)
         if data[-3:] == b"}\n\n":  # the end of nearly every event
-            if self._lessons and not known and not self._carry:
-                self._learn(data)
+            if self._lessons and len(looked) - start > len(text) // 2 and not self._carry:
+                self._learn(data, events)
             self._carry = b""
         else:
             self._carry = _context(text)
@@ -163,19 +162,21 @@ class TextRedactor:
         """What was held back, now that nothing more comes."""
         return self._scan(b"", True)
 
-    def _learn(self, events: bytes) -> None:
-        """Remember what `events` and those before begin and end with: of the next ones, that need not be searched again."""
+    def _learn(self, data: bytes, events: Sequence[bytes]) -> None:
+        """Remember what events in which there was nothing begin and end with: of the next ones, it need not be searched again."""
         self._lessons -= 1
-        low, high = 0, min(len(events), len(self._before), _SAME)
-        while low < high:
-            middle = (low + high + 1) // 2
-            low, high = (middle, high) if events.startswith(self._before[:middle]) else (low, middle - 1)
-        self._same, self._before = events[:low], events[:_SAME]
-        low, high = 0, min(len(events), len(self._behind), _SAME)
-        while low < high:
-            middle = (low + high + 1) // 2
-            low, high = (middle, high) if events.endswith(self._behind[-middle:]) else (low, middle - 1)
-        self._ends, self._behind = events[len(events) - low :], events[-_SAME:]
+        if len(events) > 2 and events[-2][-2:] == b"\n\n":
+            alike = list(events[1:])  # the very first is often of another kind
+        else:
+            alike = [self._before, data]
+            self._before = data if len(data) <= 2 * _SAME else data[:_SAME] + data[-_SAME:]
+        same, ends = alike[-1][:_SAME], alike[-1][-_SAME:]
+        for event in alike:
+            if not event.startswith(same):
+                same = same[: _shared(same, event)]
+            if not event.endswith(ends):
+                ends = ends[len(ends) - _shared(ends[::-1], event[::-1]) :]
+        self._same, self._ends = same, ends
         self._from = 0
         if len(self._ends) >= _SIGHT and self._ends[-2:] == b"\n\n":
             for at in range(len(self._same) - _SIGHT, _SIGHT, -1):
@@ -259,6 +260,15 @@ class TextRedactor:
                         break
                     start = text.find(needle[:1], start + 1)
         return best
+
+
+def _shared(one: bytes, other: bytes) -> int:
+    """How many bytes both begin with."""
+    low, high = 0, min(len(one), len(other))
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if one.startswith(other[:middle]) else (low, middle - 1)
+    return low
 
 
 def with_userinfo(known: Plan, text: bytes) -> Plan:

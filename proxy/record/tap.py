@@ -293,7 +293,7 @@ class Tap:
             self._head = None
             kept = b"" if alone else kept
         if kept is data and len(pieces) > 1:
-            return self._journal.append(_PIECES, self._number, pack_pieces([at // 1000 for at in times], pieces, data))
+            return self._journal.append(_PIECES, self._number, pack_pieces(times, pieces, data))
         return self._journal.append(_DATA, self._number, kept) if kept else sequence
 
     def _give_in_time(self, body: KeptBody, times: list[int], pieces: list[bytes]) -> int:
@@ -304,8 +304,7 @@ class Tap:
             self._head = None
         times, pieces = body.keep_in_time(times, pieces, self._journal)
         if pieces:
-            packed = pack_pieces([at // 1000 for at in times], pieces, b"".join(pieces))
-            sequence = self._journal.append(_PIECES, self._number, packed)
+            sequence = self._journal.append(_PIECES, self._number, pack_pieces(times, pieces, b"".join(pieces)))
         return sequence
 
     def _ends_here(self, payload: bytes) -> bool:
