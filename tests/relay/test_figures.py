@@ -23,6 +23,8 @@ max_target_bytes = 1024
 max_calls = 1
 [capture]
 max_body = 1024
+[journal]
+patience_ms = 5000
 """
 
 
