@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -159,7 +160,8 @@ class CompileHook(BuildHookInterface[Any]):
         (place / "mypy.ini").write_text("[mypy]\nstrict = true\nwarn_unused_ignores = false\n")
         # Nobody reads what a C compiler warns of in C that was made, and looking for it takes longer than compiling: `-w` alone
         # prints nothing, but looks.
-        flags = {"CFLAGS": f"{os.environ.get('CFLAGS', '')} -w -Wno-all".strip()}
+        given = os.environ.get("CFLAGS") or sysconfig.get_config_var("CFLAGS") or ""  # one given replaces Python's own
+        flags = {"CFLAGS": f"{given} -w -Wno-all".strip()}
         subprocess.run(
             [sys.executable, "setup.py", "-q", "build_ext", "--inplace"], cwd=place, env=os.environ | flags, check=True
         )
