@@ -124,6 +124,7 @@ class Call:
     seconds_to_connect: float | None = None  # until a connection was made; `None`: there was one
     seconds_to_sent: float | None = None  # until the whole request had come, where its body came in pieces
     marked: bool = False  # the end marker of the dialect went to the caller
+    unclosed: Ending | None = None  # how it would have ended without that marker: the answer did not come to its own end
     drained: bool = False  # the answer was read to its end for the record, after its caller had left
     error_code: str | None = None  # X-Tasktap-Error, where the answer was ours
     redactions: tuple[str, ...] = ()  # where something was taken out: "request.body", "response.body", "target", ...

@@ -66,7 +66,7 @@ _call = filler(
     "origin", "id", "own_id", "retry_of", "part_of", "created_at", "ended_at", "ending", "upstream", "kind", "method", "target",
     "caller_key", "request_fields", "request_body", "sent", "request_size", "request_decoded", "http_status", "reason",
     "response_fields", "response", "response_size", "response_decoded", "seconds_to_first_byte", "seconds_to_connect",
-    "seconds_to_sent", "marked", "drained", "error_code", "redactions", "problems",
+    "seconds_to_sent", "marked", "unclosed", "drained", "error_code", "redactions", "problems",
 )  # fmt: skip
 """Makes a call of these, without their names: of so many, they would take longer than all else here."""
 
@@ -111,12 +111,15 @@ def call(epoch: str, records: Sequence[Record]) -> Call:
         first = min(first, pieces[0].at)  # the head is written with the first pieces, a little after they came
     request_fields = _fields(lines)
     problems: list[str] = []
+    unclosed: Ending | None = None
     if end is None:
-        ending = Ending.COMPLETED if marked else Ending.PROXY_DIED
+        ending, unclosed = (Ending.COMPLETED, Ending.PROXY_DIED) if marked else (Ending.PROXY_DIED, None)
         problems.append(DIED)
         end = {"marked": marked}
     else:
         ending = _ENDINGS[end["ending"]]
+        if end.get("left"):
+            unclosed = Ending.CALLER_LEFT
         if end.get("first") is not None:
             first = end["first"] / 1e6
     problems += end.get("problems", ())
@@ -155,6 +158,7 @@ def call(epoch: str, records: Sequence[Record]) -> Call:
         _seconds(end.get("reached")),
         _seconds(end.get("sent")),
         bool(end.get("marked")),
+        unclosed,
         bool(end.get("drained")),
         end.get("error"),
         tuple(end.get("redactions", ())),

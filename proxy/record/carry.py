@@ -199,6 +199,7 @@ class Carry(Exchange):
         elif not self._uploaded:
             self._end_now(Ending.UPLOAD_INCOMPLETE)
         elif marked:
+            self._tap.left = True
             self._tap.end(Ending.COMPLETED)
             self._deaf_until = self._loop.time() + LINGER_SECONDS  # the answer is about to end: the connection can be used again
         elif self._house.rules.drain:

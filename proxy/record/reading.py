@@ -71,7 +71,7 @@ def read(call: Call) -> Task:
         )  # a connection is one session
     if upgraded and reading.asked is not None:
         raw_input = reading.asked
-    ending = _ending(call, reading)
+    ending = _ending(call, reading, said)
     began, ended = reading.span or (0.0, (call.ended_at - call.created_at) / 1e6)
     data = [piece.data for piece in call.response]
     times = [piece.at for piece in call.response]
@@ -220,10 +220,13 @@ def _said(call: Call, raw_input: Any, got: dict[bytes, bytes], coding: str | Non
     )
 
 
-def _ending(call: Call, reading: Reading) -> Ending:
+def _ending(call: Call, reading: Reading, said: Said) -> Ending:
     ending = call.ending
     if ending in ANSWERED and reading.failed and call.error_code is None:
         return Ending.UPSTREAM_ERROR
+    streamed = said.whole and said.content_type == "text/event-stream" and call.kind != "opaque"
+    if call.unclosed is not None and streamed and reading.raw_output is not None and not reading.marked:
+        return call.unclosed  # what the relay took for the end marker was something that the answer said
     if ending is Ending.CALLER_LEFT and not call.drained and (call.marked or reading.marked):
         ending = Ending.COMPLETED  # the OpenAI SDKs close at the end marker
     if ending is Ending.COMPLETED and call.http_status is not None and call.http_status >= 400 and call.error_code is None:
@@ -238,6 +241,8 @@ def _carried(call: Call, ending: Ending) -> JSON:
         carried["ending"] = call.ending.value
     if call.ending is Ending.CALLER_LEFT:
         carried |= {name: True for name, holds in (("marked", call.marked), ("drained", call.drained)) if holds}
+    if call.unclosed is not None:
+        carried["unclosed"] = call.unclosed.value
     times = (("seconds_to_connect", call.seconds_to_connect), ("seconds_to_sent", call.seconds_to_sent))
     return carried | {name: at for name, at in times if at is not None}
 

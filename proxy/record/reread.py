@@ -81,6 +81,7 @@ def call_of(task: Task) -> Call | None:
         seconds_to_connect=carried.get("seconds_to_connect"),
         seconds_to_sent=carried.get("seconds_to_sent"),
         marked=bool(carried.get("marked")),
+        unclosed=Ending(carried["unclosed"]) if "unclosed" in carried else None,
         drained=bool(carried.get("drained")),
         error_code=task.error_code,
         redactions=tuple(where for where in task.redactions if where != SECOND_LOOK),

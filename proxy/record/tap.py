@@ -87,6 +87,7 @@ class Tap:
     marked = False  # the end marker has been given to the journal
     ended = False
     drained = False  # what came after this went to nobody: the caller had left
+    left = False  # ... behind the end marker
     error_code: str | None = None
     recorded = False  # whether the journal has its beginning
     _untold = False  # nothing of it is to be in the record
@@ -365,6 +366,8 @@ class Tap:
             now["drained"] = True
         elif self.marked:
             now["marked"] = True
+            if self.left:
+                now["left"] = True
         if self._redactions:
             now["redactions"] = self._redactions
         if self._problems:

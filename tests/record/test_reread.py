@@ -80,13 +80,14 @@ async def test_right_after_reading_nothing_changes_over_every_tape(store):
         (make_call(ending=Ending.CALLER_LEFT, marked=True), Ending.COMPLETED),
         (make_call(ending=Ending.COMPLETED, http_status=500), Ending.UPSTREAM_ERROR),
         (make_call(ending=Ending.CALLER_LEFT, marked=True, drained=True), Ending.CALLER_LEFT),
+        (make_call(ending=Ending.COMPLETED, unclosed=Ending.CALLER_LEFT), Ending.COMPLETED),
     ],
 )
 def test_a_call_is_put_together_again_as_it_ended_on_the_wire(call, ending):
     task = reading.read(call)
     assert task.ending is ending
     built = call_of(task)
-    assert (built.ending, built.marked, built.drained) == (call.ending, call.marked, call.drained)
+    assert (built.ending, built.marked, built.drained, built.unclosed) == (call.ending, call.marked, call.drained, call.unclosed)
 
 
 def stream(*texts: str) -> bytes:

@@ -120,6 +120,21 @@ def test_a_caller_that_closes_right_behind_done_has_had_its_answer(house: Taskta
     assert (task["ending"], task["output"], task["finish_reasons"]) == ("completed", "one", ["stop"])
 
 
+@ways
+def test_a_caller_that_leaves_an_answer_about_end_markers_has_not_had_it_all(
+    house: Tasktap, upstream: Upstream, by_rst: bool
+) -> None:
+    said = event("It ends with data: [DONE], and ")
+    upstream.play(STREAM_HEAD + chunk(said), hang)
+    with Caller(house.calls) as caller:
+        head = caller.send(chat(body=CHAT_STREAM)).head()
+        while said not in caller.wire.buffer:
+            caller.wire.need()
+        caller.leave(by_rst)
+    task = house.task(head.values(b"x-task-id")[0])
+    assert (task["ending"], task["output"]) == ("caller_left", "It ends with data: [DONE], and ")
+
+
 def test_others_are_not_harmed_by_100_callers_who_leave(house: Tasktap, upstream: Upstream) -> None:
     tapes = [upstream.play(STREAM_HEAD + chunk(event("x")), hang) for _ in range(100)]
     callers = [Caller(house.calls).send(chat(body=CHAT_STREAM)) for _ in tapes]
