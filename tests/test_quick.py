@@ -6,7 +6,7 @@ from dataclasses import FrozenInstanceError, dataclass, field, fields, replace
 
 import pytest
 
-from proxy.quick import changer, filler, quickly
+from proxy.quick import changer, quickly
 from proxy.task import Call, Ending, Piece, Summary, Task, Usage, changed
 
 
@@ -66,23 +66,6 @@ def test_a_task_that_is_changed_is_the_same_as_one_that_is_replaced():
     assert task.input == ("input",)
     with pytest.raises(AttributeError):
         changed(task, nonsense=1)
-
-
-def test_a_value_filled_without_names_is_the_one_that_its_names_make():
-    every = [each.name for each in fields(Task)]
-    first = ("output", "id", "created_at", "metadata")  # in whatever order they are given
-    others = {name: (name,) for name in every if name not in first}
-
-    whole = filler(Task, *first)("o", "t", 7, {"a": 1}, **others)
-
-    assert type(whole) is Task
-    assert whole == Task(output="o", id="t", created_at=7, metadata={"a": 1}, **others)
-    few = filler(Task, "origin", "id")("o.1", "t", created_at=1, ended_at=2, kind="chat", ending=Ending.COMPLETED)
-    assert few == Task(id="t", origin="o.1", created_at=1, ended_at=2, kind="chat", ending=Ending.COMPLETED)
-    with pytest.raises(FrozenInstanceError):
-        few.input = "x"  # type: ignore[misc]
-    with pytest.raises(TypeError):
-        filler(Task, *every)("too few")
 
 
 def test_a_class_under_another_is_made_quickly_too():

@@ -9,7 +9,6 @@ from typing import Final
 
 import orjson
 
-from proxy.quick import filler
 from proxy.record.frames import Kind, Record
 from proxy.record.redact import joined
 from proxy.task import JSON, Call, Ending, Fields, Piece
@@ -59,16 +58,6 @@ def _pieces(begun: int, payload: bytes) -> Iterator[Piece]:
 def _unpacked(payload: bytes) -> tuple[bytes, bytes]:
     size = _SIZE.unpack_from(payload)[0]
     return payload[4 : 4 + size], payload[4 + size :]
-
-
-_call = filler(
-    Call,
-    "origin", "id", "own_id", "retry_of", "part_of", "created_at", "ended_at", "ending", "upstream", "kind", "method", "target",
-    "caller_key", "request_fields", "request_body", "sent", "request_size", "request_decoded", "http_status", "reason",
-    "response_fields", "response", "response_size", "response_decoded", "seconds_to_first_byte", "seconds_to_connect",
-    "seconds_to_sent", "marked", "unclosed", "drained", "error_code", "redactions", "problems",
-)  # fmt: skip
-"""Makes a call of these, without their names: of so many, they would take longer than all else here."""
 
 
 def call(epoch: str, records: Sequence[Record]) -> Call:
@@ -129,40 +118,40 @@ def call(epoch: str, records: Sequence[Record]) -> Call:
     response = tuple(pieces)
     if end.get("response_switched") is not None:
         response = _plain(response, end["response_switched"], _coding(fields))
-    return _call(
-        f"{epoch}.{begin.number}",
-        meta["id"],
-        meta["own"],
-        meta["retry_of"],
-        meta.get("of"),
-        meta["at"],
-        meta["at"] + max(0, last.time - begin.time),
-        ending,
-        meta["upstream"],
-        meta["kind"],
-        meta["method"],
-        meta["target"],
-        meta["key"],
-        request_fields,
-        request_body,
-        tuple(sent) if status == 101 else (),
-        end.get("request", len(request_body)),
-        end.get("request_switched") is not None,
-        status,
-        reason,
-        fields,
-        response,
-        end["response"] if "response" in end else sum([len(piece.data) for piece in response]),
-        end.get("response_switched") is not None,
-        first,
-        _seconds(end.get("reached")),
-        _seconds(end.get("sent")),
-        bool(end.get("marked")),
-        unclosed,
-        bool(end.get("drained")),
-        end.get("error"),
-        tuple(end.get("redactions", ())),
-        tuple(problems),
+    return Call(
+        origin=f"{epoch}.{begin.number}",
+        id=meta["id"],
+        own_id=meta["own"],
+        retry_of=meta["retry_of"],
+        part_of=meta.get("of"),
+        created_at=meta["at"],
+        ended_at=meta["at"] + max(0, last.time - begin.time),
+        ending=ending,
+        upstream=meta["upstream"],
+        kind=meta["kind"],
+        method=meta["method"],
+        target=meta["target"],
+        caller_key=meta["key"],
+        request_fields=request_fields,
+        request_body=request_body,
+        sent=tuple(sent) if status == 101 else (),
+        request_size=end.get("request", len(request_body)),
+        request_decoded=end.get("request_switched") is not None,
+        http_status=status,
+        reason=reason,
+        response_fields=fields,
+        response=response,
+        response_size=end.get("response", sum(len(piece.data) for piece in response)),
+        response_decoded=end.get("response_switched") is not None,
+        seconds_to_first_byte=first,
+        seconds_to_connect=_seconds(end.get("reached")),
+        seconds_to_sent=_seconds(end.get("sent")),
+        marked=bool(end.get("marked")),
+        unclosed=unclosed,
+        drained=bool(end.get("drained")),
+        error_code=end.get("error"),
+        redactions=tuple(end.get("redactions", ())),
+        problems=tuple(problems),
     )
 
 

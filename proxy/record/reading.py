@@ -6,7 +6,6 @@ from functools import partial
 from operator import sub
 from typing import Any
 
-from proxy.quick import filler
 from proxy.record.labels import Labels, labels, text
 from proxy.record.pace import tokens_per_second
 from proxy.record.spoken_again import NAME, spoken
@@ -30,19 +29,6 @@ REQUEST_IDS = (
 
 ANSWERED = frozenset((Ending.COMPLETED, Ending.UPSTREAM_BROKE, Ending.TIMED_OUT, Ending.CALLER_LEFT))
 """Endings of calls that had an answer; where that was an error event, that is how they ended."""
-
-
-_task = filler(
-    Task,
-    "id", "own_id", "retry_of", "origin", "project_id", "created_at", "ended_at", "kind", "name", "session_id",
-    "session_source", "session_final", "user_id", "user_source", "parent_task_id", "input", "output", "system_prompt",
-    "metadata", "model_requested", "model", "usage", "upstream", "method", "path", "http_status", "error_code",
-    "upstream_request_id", "response_id", "caller_key", "stream", "request_size", "response_size", "seconds_to_first_byte",
-    "seconds_to_first_token", "seconds_total", "longest_stall", "tokens_per_second", "ending", "finish_reasons", "problems",
-    "as_read", "raw_input", "raw_output", "request_headers", "response_headers", "request_body", "request_coding",
-    "response_body", "response_coding", "pieces", "redactions", "carried",
-)  # fmt: skip
-"""Makes a task of these, without their names: of so many, they would take longer than all else here."""
 
 
 def read(call: Call) -> Task:
@@ -83,60 +69,62 @@ def read(call: Call) -> Task:
     metadata = found.metadata
     if reading.system_prompt is not None and "system_prompt" not in metadata:
         metadata = {**metadata, "system_prompt": reading.system_prompt}
-    return _task(
-        call.id,
-        call.own_id,
-        call.retry_of,
-        call.origin,
-        found.project_id or "default",
-        call.created_at + round(began * 1e6),
-        call.created_at + round(ended * 1e6),
-        call.kind,
-        found.name,
-        session[0],
-        session[1],
-        found.session_final,
-        found.user_id,
-        found.user_source,
-        found.parent_task_id,
-        reading.input,
-        reading.output,
-        reading.system_prompt,
-        metadata,
-        reading.model_requested,
-        reading.model,
-        reading.usage,
-        call.upstream,
-        call.method,
-        call.target,
-        call.http_status,
-        call.error_code,
-        _request_id(got),
-        reading.response_id,
-        call.caller_key,
-        reading.stream,
-        call.request_size,
-        call.response_size,
-        call.seconds_to_first_byte if reading.span is None else next((at for at in times if at >= 0), None),
-        None if reading.first is None else max(0.0, times[reading.first]),
-        ended - began,
-        _longest_stall(times),
-        _guarded(problems, "the pace", _nothing, tokens_per_second, call, reading.first, reading.usage, reading.raw_output),
-        ending,
-        reading.finish_reasons,
-        tuple(problems),
-        tuple(as_read),
-        raw_input,
-        reading.raw_output,
-        _headers(call.request_fields),
-        _headers(call.response_fields),
-        call.request_body,
-        request_coding,
-        response_body,
-        response_coding,
-        tuple(zip([max(0.0, at) for at in times] if began else times, map(len, data), strict=True)),
-        call.redactions,
-        _carried(call, ending) | ({NAME: spoken(call, began)} if upgraded else {}),
+    return Task(
+        id=call.id,
+        own_id=call.own_id,
+        retry_of=call.retry_of,
+        origin=call.origin,
+        project_id=found.project_id or "default",
+        created_at=call.created_at + round(began * 1e6),
+        ended_at=call.created_at + round(ended * 1e6),
+        kind=call.kind,
+        name=found.name,
+        session_id=session[0],
+        session_source=session[1],
+        session_final=found.session_final,
+        user_id=found.user_id,
+        user_source=found.user_source,
+        parent_task_id=found.parent_task_id,
+        input=reading.input,
+        output=reading.output,
+        system_prompt=reading.system_prompt,
+        metadata=metadata,
+        model_requested=reading.model_requested,
+        model=reading.model,
+        usage=reading.usage,
+        upstream=call.upstream,
+        method=call.method,
+        path=call.target,
+        http_status=call.http_status,
+        error_code=call.error_code,
+        upstream_request_id=_request_id(got),
+        response_id=reading.response_id,
+        caller_key=call.caller_key,
+        stream=reading.stream,
+        request_size=call.request_size,
+        response_size=call.response_size,
+        seconds_to_first_byte=call.seconds_to_first_byte if reading.span is None else next((at for at in times if at >= 0), None),
+        seconds_to_first_token=None if reading.first is None else max(0.0, times[reading.first]),
+        seconds_total=ended - began,
+        longest_stall=_longest_stall(times),
+        tokens_per_second=_guarded(
+            problems, "the pace", _nothing, tokens_per_second, call, reading.first, reading.usage, reading.raw_output
+        ),
+        ending=ending,
+        finish_reasons=reading.finish_reasons,
+        problems=tuple(problems),
+        as_read=tuple(as_read),
+        raw_input=raw_input,
+        raw_output=reading.raw_output,
+        request_headers=_headers(call.request_fields),
+        response_headers=_headers(call.response_fields),
+        request_body=call.request_body,
+        request_coding=request_coding,
+        response_body=response_body,
+        response_coding=response_coding,
+        pieces=tuple(zip([max(0.0, at) for at in times] if began else times, map(len, data), strict=True)),
+        redactions=call.redactions,
+        carried=_carried(call, ending) | ({NAME: spoken(call, began)} if upgraded else {}),
     )
 
 
