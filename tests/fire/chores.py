@@ -39,6 +39,7 @@ POINTS = (
     *("change.begin", "change.done"),
 )
 EACH = 6  # calls of whoever is to be forgotten
+GONE_SECONDS = 0.5  # what is killed closes its files, by which its relays know, before it is seen to be gone
 
 
 @dataclass
@@ -78,13 +79,13 @@ class Callers:
     def go_on(self) -> None:
         """Alice calls until it is over. What is not answered while the supervisor lives has no excuse."""
         while not self.over.is_set():
-            up = self.up
+            up, process = self.up, self.house.process
             try:
                 self.kept.append(self.call("alice", "default"))
             except (OSError, AssertionError) as error:
-                if up and self.up:
+                self.over.wait(GONE_SECONDS)
+                if up and self.up and self.house.process is process:
                     self.unanswered.append(repr(error))
-                self.over.wait(0.05)
             self.over.wait(0.02)
 
 
