@@ -103,34 +103,26 @@ class SqliteStore:
         return int(found[0][0]) if found else 0
 
     async def get(self, id: str) -> Task | None:
-        found = await self._readers.rows(f"SELECT {SUMMARY_SELECT} FROM task WHERE task.id = ?", (id,))
-        record = await self._record(id, found[0][0]) if found else None
-        if record is None:
-            return None
         columns = ", ".join(FEEDBACK_COLUMNS)
-        said = await self._readers.rows(f"SELECT {columns} FROM feedback WHERE task = ? ORDER BY created_at, key", (found[0][0],))
-        return rows.task(found[0], record, tuple(map(rows.feedback, said)))
+        async with self._readers.at_once() as reader:
+            found = await reader.rows(f"SELECT {SUMMARY_SELECT} FROM task WHERE task.id = ?", (id,))
+            if not found:
+                return None
+            chain = await reader.rows(CHAIN, (found[0][0],))
+            said = await reader.rows(f"SELECT {columns} FROM feedback WHERE task = ? ORDER BY created_at, key", (found[0][0],))
+        record = await _record(id, chain)
+        return None if record is None else rows.task(found[0], record, tuple(map(rows.feedback, said)))
 
     async def body(self, id: str, which: Which) -> Body | None:
-        found = await self._readers.rows("SELECT key FROM task WHERE id = ?", (id,))
-        record = await self._record(id, found[0][0]) if found else None
+        async with self._readers.at_once() as reader:
+            found = await reader.rows("SELECT key FROM task WHERE id = ?", (id,))
+            chain = await reader.rows(CHAIN, found[0]) if found else []
+        record = await _record(id, chain)
         if record is None:
             return None
         if which is Which.REQUEST:
             return Body(record.request_body, record.request_coding)
         return Body(record.response_body, record.response_coding)
-
-    async def _record(self, id: str, key: int) -> Record | None:
-        """None where it has been forgotten meanwhile. Raises StoreUnavailable for one that is damaged."""
-        chain: list[Link] = [(data, facts) for data, facts in await self._readers.rows(CHAIN, (key,))]
-        if not chain:
-            return None
-        try:
-            return _read(chain) if place_of(chain[0][0]).work < _MUCH else await asyncio.to_thread(_read, chain)
-        except Damaged as error:
-            raise StoreUnavailable(
-                f"What is kept of task {id} is damaged: {error}. Its summary can be read, its bodies not."
-            ) from error
 
     async def find(self, filter: Filter, *, limit: int, cursor: str | None = None, oldest_first: bool = False) -> Page[Summary]:
         name = cursors.tasks(filter, oldest_first)
@@ -201,6 +193,19 @@ class SqliteStore:
 def _following(name: str, found: Sequence[Row], limit: int) -> str | None:
     """The next page's cursor, of rows that begin with their place in the list."""
     return cursors.encode(name, found[limit - 1][:2]) if len(found) > limit else None
+
+
+async def _record(id: str, found: Sequence[Row]) -> Record | None:
+    """None where it has been forgotten meanwhile. Raises StoreUnavailable for one that is damaged."""
+    chain: list[Link] = [(data, facts) for data, facts in found]
+    if not chain:
+        return None
+    try:
+        return _read(chain) if place_of(chain[0][0]).work < _MUCH else await asyncio.to_thread(_read, chain)
+    except Damaged as error:
+        raise StoreUnavailable(
+            f"What is kept of task {id} is damaged: {error}. Its summary can be read, its bodies not."
+        ) from error
 
 
 def _read(chain: list[Link]) -> Record:

@@ -103,6 +103,14 @@ class Readers:
         async with self._borrowed() as reader:
             return await reader.rows(sql, values)
 
+    @asynccontextmanager
+    async def at_once(self) -> AsyncIterator[Reader]:
+        """Who answers several questions about one moment: what is saved between them is in no answer. Raises StoreUnavailable."""
+        async with self._borrowed() as reader:
+            await reader.rows("BEGIN", ())
+            yield reader
+            await reader.rows("COMMIT", ())
+
     async def close(self) -> None:
         """End after the questions that are being answered."""
         self._closed = True

@@ -1,5 +1,6 @@
 """What every store must do with what apps and people say of tasks. `StoreContract` includes this."""
 
+import asyncio
 import itertools
 from dataclasses import replace
 
@@ -27,6 +28,21 @@ def said(id: str | None = "id-1", flag: Flag | None = Flag.SUCCESS, n: int = 1, 
 
 
 class AbsorbingContract:
+    async def test_a_task_that_is_read_while_it_grows_is_of_one_moment(self, store: Store):
+        await store.absorb([logged("t", input="q", output="0", raw_output={"n": 0})])
+
+        async def grow():
+            for n in range(1, 120):
+                await store.absorb([logged("t", output=str(n), raw_output={"n": n})])
+
+        growing = asyncio.create_task(grow())
+        while not growing.done():
+            task = await store.get("t")
+            assert task.output == str(task.raw_output["n"])
+            await asyncio.sleep(0)
+        await growing
+        assert (await store.get("t")).output == "119"
+
     async def test_a_logged_task_is_kept_as_it_was_said(self, store: Store):
         usage = {"input_tokens": 3, "output_tokens": 4}
         words = {
