@@ -69,3 +69,10 @@ class Change:
             if old.process is not None:
                 old.process.send_signal(signal.SIGUSR1)
         return [old for old, _ in self._pairs if old.process is not None]
+
+    def undone(self) -> list[Child]:
+        """The new ones are told to go, and returned: one that does not accept yet ends at once, for it heeds no signal before."""
+        for new in self.comers:
+            if new.process is not None:
+                new.process.send_signal(signal.SIGUSR1)
+        return [new for new in self.comers if new.process is not None]

@@ -12,6 +12,7 @@ import pytest
 
 from tests.proc import Tasktap, alive, serving, soon
 from tests.relay.caller import CHAT_STREAM, Caller, chat, once
+from tests.sockets import Head
 from tests.upstream import DONE, STREAM_HEAD, Upstream, chunk, event, gate, ok
 
 CONFIG = 'default_upstream = "main"\n[upstreams.main]\nurl = "{}"\n'
@@ -147,6 +148,40 @@ def test_new_relays_that_do_not_start_change_nothing(staying: tuple[Tasktap, Ups
     assert once(house.calls, chat()).body.data == b"as before"
     upstream.check()
     assert house.pid("relay") == relay
+
+
+def test_what_new_relays_carry_ends_well_where_the_change_fails(tmp_path: Path, upstreams: tuple[Upstream, Upstream]) -> None:
+    """They work, and the supervisor is late to say so: calls come to them before it fails and stays with the old ones."""
+    before, after = upstreams
+    ending = threading.Event()
+    faults = "change.done:1:hang,change.done:1:raise"
+    with serving(tmp_path / "house", CONFIG.format(before.url), _TASKTAP_FAULT=faults) as house:
+        old = house.pid("relay")
+        after.play(STREAM_HEAD + chunk(event("a")), gate(ending), chunk(event("b")) + chunk(DONE) + b"0\r\n\r\n")
+        ask_to_change(house, CONFIG.format(after.url))
+
+        def one_more() -> tuple[Caller, Head] | None:
+            if not before.tapes.qsize():
+                before.play(ok(b"the old way"))
+            caller = Caller(house.calls).send(chat(body=CHAT_STREAM))
+            head = caller.head()
+            if head.chunked:
+                return caller, head
+            assert caller.wire.body(head).data == b"the old way"
+            caller.leave()
+            return None
+
+        caller, head = soon(one_more, "a call that a new relay carries")
+        with caller:
+            soon(lambda: "nothing was changed: Fault" in house.written())
+            assert once(house.calls, chat()).body.data == b"the old way"
+            ending.set()
+            assert caller.wire.body(head).data == event("a") + event("b") + DONE
+        assert house.pid("relay") == old
+        soon(lambda: len(house.pids()) == 3, "supervisor, relay and desk are left")
+        status = house.quiet()
+        assert status["carried"] == status["stored"] + status["lost"]
+        assert status["lost"] == 0
 
 
 def test_a_connection_that_was_open_gets_one_more_answer_and_is_told_of_its_end(
