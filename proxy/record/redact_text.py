@@ -19,7 +19,7 @@ from proxy.record.redact_names import REDACTED, is_secret_name
 _NAME = 128  # bytes: a longer name is not looked at
 _CARRY = 256  # bytes: a name, its quote and colon, and white space squeezed
 _SAME = 1024  # bytes: more of an event is not compared with the one before
-_SIGHT = 16  # bytes: more than `_COLON` looks back
+_SIGHT = 12  # bytes: more than `_COLON` looks back
 _SPACE = re.compile(rb"[ \t\r\n]{2,}")
 
 # A colon after a name that may be secret. One literal first makes the search a memchr, then letters at fixed places drop nearly
@@ -39,6 +39,7 @@ _LEVELS = {0: 0, 1: 1, 3: 2, 7: 3, 15: 4}  # backslashes before a quote -> how o
 _TOKEN = re.compile(rb'\\*"|[{}\[\]]')
 _NUMBER = re.compile(rb"[-+.0-9eE]*")
 _SPACES = b" \t\r\n"
+_EVENTS_END = b"\n\n"  # no name goes on behind it
 _USERINFO = re.compile(rb':(?:\\?/){2}[^\s/"\\@?#<>]{1,256}@')  # RFC 3986 section 3.2.1; some write / as \/ in JSON
 _OPEN_URL = re.compile(rb':(?:\\|\\?/(?:\\|\\?/[^\s/"\\@?#<>]{0,256})?)?\Z')  # where an @ that is still to come may end one
 _URL = 272  # bytes: no longer one is looked for
@@ -113,7 +114,7 @@ class _Value:
 class TextRedactor:
     """Feeds on text, gives back what may be written of it so far."""
 
-    __slots__ = ("_before", "_carry", "_ends", "_from", "_held", "_lessons", "_plan", "_same", "_value", "redacted")
+    __slots__ = ("_apart", "_before", "_carry", "_ends", "_from", "_held", "_lessons", "_plan", "_same", "_value", "redacted")
 
     def __init__(self, needles: tuple[bytes, ...]) -> None:
         self.redacted = False
@@ -124,6 +125,7 @@ class TextRedactor:
         self._same = b""  # what the events of this stream begin with: no secret name is in it
         self._ends = b""  # what they end with: nor is one in it
         self._from = 0  # what of the beginning need not be searched in any of them; 0: they are not alike enough
+        self._apart = False  # no colon that they end with looks back at what is between
         self._before = b""  # what they were found out from: an event, or some
         self._lessons = 8  # how often all that may still be found out
 
@@ -150,7 +152,7 @@ class TextRedactor:
         start = len(self._same) if not known and text.startswith(self._same) else 0
         if _COLON.search(looked, start) is not None or data[-1] in self._plan.tails:
             return self._scan(data, False)
-        if data[-3:] == b"}\n\n":  # the end of nearly every event
+        if data[-3:] in (b"}\n\n", b"]\n\n"):  # as nearly every event ends, and `[DONE]`
             if self._lessons and len(looked) - start > len(text) // 2 and not self._carry:
                 self._learn(data, events)
             self._carry = b""
@@ -178,6 +180,7 @@ class TextRedactor:
                 ends = ends[len(ends) - _shared(ends[::-1], event[::-1]) :]
         self._same, self._ends = same, ends
         self._from = 0
+        self._apart = ends.find(b":", 0, _SIGHT) < 0
         if len(self._ends) >= _SIGHT and self._ends[-2:] == b"\n\n":
             for at in range(len(self._same) - _SIGHT, _SIGHT, -1):
                 if _COLON.search(self._ends[:_SIGHT] + self._same[at:]) is None:  # else it would seem to be one, cut off here
@@ -185,12 +188,18 @@ class TextRedactor:
                     break
 
     def _but_for_what_is_alike(self, events: Sequence[bytes]) -> bytes:
-        """What is to be searched of `events`: of what they all begin and end with only what is beside the rest.
+        """What is to be searched of `events`: of what they all begin and end with only what is beside the rest, and that only
+        where there is a colon in the rest.
 
         Before a colon that counts is a name, and no name goes on from one event into the next: so only what follows an event's
         end is taken for the beginning of another.
         """
         same, ends = self._same, self._ends
+        if self._apart:
+            first, last = len(same), len(ends)
+            rest = [event[first : len(event) - last] for event in events if event.startswith(same) and event.endswith(ends)]
+            if len(rest) == len(events) and b"".join(rest).find(b":") < 0:
+                return b""
         first, last = self._from, len(ends) - _SIGHT
         parts: list[bytes] = []
         begins = True
@@ -334,16 +343,21 @@ def _member(text: bytes, floor: int, at: int) -> tuple[int, int]:
         if len(value.group(1)) != (quote - end if value.group(2) == b'"' else 0):
             continue
         start = text.rfind(b'"', max(floor, end - _NAME), end)
-        if start >= 0 and is_secret_name(text[start + 1 : end]):
+        if start >= 0 and text.find(_EVENTS_END, start, end) < 0 and is_secret_name(text[start + 1 : end]):
             return value.start(2), level
     return len(text) + 1, 0
 
 
 def _context(text: bytes) -> bytes:
     """What of `text` a name may be in whose value comes next: from the last quote but one on, white space squeezed."""
-    tail = _SPACE.sub(b" ", text[-2 * _CARRY :])
+    tail = _SPACE.sub(_squeezed, text[-2 * _CARRY :])
     if len(tail) < _CARRY < len(text):
-        tail = _SPACE.sub(b" ", text)
+        tail = _SPACE.sub(_squeezed, text)
     tail = tail[-_CARRY:]
     last = tail.rfind(b'"')
     return tail[max(tail.rfind(b'"', 0, last), 0) :] if last >= 0 else b""
+
+
+def _squeezed(space: re.Match[bytes]) -> bytes:
+    """Of much white space as much as says whether an event ends in it, or may with what comes next."""
+    return _EVENTS_END if _EVENTS_END in space[0] else b" " + space[0][-1:]

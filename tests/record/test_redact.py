@@ -16,6 +16,7 @@ from backports import zstd
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from proxy.record import redact_text
 from proxy.record.redact import Redactor, joined, redacted_whole
 
 KEY = b"sk-canary-aB3dE5gH7jK9mN1pQ3"
@@ -176,6 +177,7 @@ FRAGMENTS = st.lists(
 @given(
     st.lists(st.tuples(st.sampled_from(ENVELOPES), FRAGMENTS, st.booleans(), st.sampled_from("eelt")), min_size=3, max_size=40)
 )
+@example([(ENVELOPES[0], "", False, "e"), (ENVELOPES[0], "", False, "l"), (ENVELOPES[4], 'api_key":"', False, "e")])
 def test_events_that_are_like_those_before_them_are_judged_as_if_they_stood_alone(said) -> None:
     """What is remembered of a stream is what need not be searched again, and nothing else."""
     lots: list[list[bytes]] = [[]]
@@ -188,6 +190,28 @@ def test_events_that_are_like_those_before_them_are_judged_as_if_they_stood_alon
     whole = run([b"".join(map(b"".join, lots))])[0]
     assert gathered(lots) == whole
     assert run([b"".join(lot) for lot in lots])[0] == whole
+
+
+NAMES = ["key", "token", "required", "zation", '"', '\\"', "\\", " ", "\n", "-", "_", "n", "x"]
+
+
+@given(st.lists(st.sampled_from(NAMES), min_size=2, max_size=8), st.sampled_from(NAMES), st.binary(max_size=8))
+def test_a_colon_is_judged_by_the_few_bytes_before_it(parts: list[str], one: str, other: bytes) -> None:
+    """On which it depends that colons far enough behind what differs in events are not looked at again."""
+    before = "".join(parts).encode()[-redact_text._SIGHT :]
+    before = b"," * (redact_text._SIGHT - len(before)) + before
+    judged = [redact_text._COLON.match(text + b":", len(text)) for text in (one.encode() + before, other + before)]
+    assert (judged[0] is None) == (judged[1] is None)
+
+
+def test_what_is_in_an_event_between_what_all_begin_and_end_with_is_searched_where_a_colon_is_in_it() -> None:
+    begins, ends = b'data: {"id":"c-1","choices":[{"delta":{"content":"', b'"},"logprobs":null,"finish_reason":null}]}\n\n'
+    plain = [begins + word + ends for word in (b"x", b"", b"see http://there", b"zzz")]
+    odd = begins + rb"{\"api_key\":\"hidden\"}" + ends
+    lots = [*[plain[at:] + plain[:at] for at in range(4)], [plain[1], odd, plain[0]], [odd], [plain[3], plain[0]]]
+    found = gathered(lots)
+    assert found.count(b"[redacted]") == 2
+    assert found == run([b"".join(map(b"".join, lots))])[0]
 
 
 MEMBERS = (b'"api_key":"hidden"', b'\\"Authorization\\":\\"hidden\\"')
