@@ -102,9 +102,12 @@ class Journal:
             self._ticking = True
             self._loop.call_later(LAZY_SECONDS, self._tick)
 
-    def append(self, kind: int, number: int, payload: bytes) -> int:
-        """Add a record; returns its sequence number. Never waits, never fails."""
-        self._pending += (frame(kind, number, time.monotonic_ns() // 1000, payload), payload)
+    def append(self, kind: int, number: int, payload: bytes, at: int = 0) -> int:
+        """Add a record of what happened at microsecond `at` of `time.monotonic`, or now; returns its sequence number.
+
+        Never waits, never fails.
+        """
+        self._pending += (frame(kind, number, at or time.monotonic_ns() // 1000, payload), payload)
         self._pending_bytes += len(payload) + HEADER_SIZE
         if kind in _ENDS:
             self._pending_ends += 1

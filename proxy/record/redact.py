@@ -15,7 +15,7 @@ from proxy.record.redact_layers import Layer, Layers, layered
 from proxy.record.redact_multipart import MultipartRedactor
 from proxy.record.redact_names import REDACTED, is_secret_name
 from proxy.record.redact_rules import Rules
-from proxy.record.redact_text import TextRedactor, has_no_secret, is_clean, plan, with_userinfo
+from proxy.record.redact_text import AT, BACKSLASH, TextRedactor, has_no_secret, is_clean, plan, with_userinfo
 from proxy.wire.coding import Decoder, UnknownCodingError, codings, decode
 
 __all__ = ["REDACTED", "Redactor", "clean_target", "fingerprint", "joined", "kept", "needles", "redacted_whole", "without_echoes"]
@@ -100,7 +100,7 @@ def joined(kept_bytes: bytes, switched_at: int | None, coding: str | None) -> by
 
 def redacted_whole(text: bytes, known: tuple[bytes, ...] = ()) -> tuple[bytes, bool]:
     """A whole text without credentials, and whether something was taken out; `text` itself where nothing was."""
-    if text.find(b"@") >= 0:
+    if AT in text:
         known = with_userinfo(plan(known), text).needles
     if text.find(b"\\u00") < 0 and has_no_secret(text, known):
         return text, False
@@ -140,11 +140,13 @@ class _Spelled:
     def feed(self, data: bytes, events: Sequence[bytes] = ()) -> bytes:
         if self._rest:
             data, self._rest, events = self._rest + data, b"", ()
+        if BACKSLASH not in data:
+            return self._text.feed(data, events)
         if data.find(b"\\", max(0, len(data) - 6)) >= 0:
             begun = _BEGUN_ESCAPE.search(data, max(0, len(data) - 64))
             if begun is not None:
                 self._rest, data, events = data[begun.start(1) :], data[: begun.start(1)], ()
-        if data.find(b"\\") >= 0 and data.find(b"\\u00") >= 0 and _LETTER.search(data) is not None:  # one byte is found fastest
+        if data.find(b"\\u00") >= 0 and _LETTER.search(data) is not None:
             plain = _ESCAPE.sub(_letter, data)
             if plain != data:
                 self._text.redacted = True  # it is not what it was

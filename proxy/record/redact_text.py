@@ -44,7 +44,9 @@ _USERINFO = re.compile(rb':(?:\\?/){2}[^\s/"\\@?#<>]{1,256}@')  # RFC 3986 secti
 _OPEN_URL = re.compile(rb':(?:\\|\\?/(?:\\|\\?/[^\s/"\\@?#<>]{0,256})?)?\Z')  # where an @ that is still to come may end one
 _URL = 272  # bytes: no longer one is looked for
 _SELDOM = b"QZXJKVWYUHGFPBMDLNROSCTIAE"  # the least frequent in English first; an answer has few capitals
-_BACKSLASH, _QUOTE = b'\\"'
+BACKSLASH, _QUOTE, AT, _COLON_BYTE = b'\\"@:'
+"""Bytes that are looked for as numbers: `in` finds one at a quarter of what it costs to call `find`."""
+
 _OUTER, _CLOSES, _INSIDE = range(3)
 
 
@@ -53,7 +55,7 @@ class Plan:
     """Known values, made ready for the search."""
 
     needles: tuple[bytes, ...]  # none of them inside another
-    searches: tuple[tuple[bytes, bytes], ...]  # each with a byte of it that texts seldom have: one byte is found fastest
+    searches: tuple[tuple[bytes, int], ...]  # each with a byte of it that texts seldom have, or -1: one byte is found fastest
     pattern: re.Pattern[bytes] | None
     tails: frozenset[int]  # bytes that a proper prefix of one may end with
     longest: int
@@ -64,7 +66,7 @@ def plan(needles: tuple[bytes, ...]) -> Plan:
     """The search for `needles`. One that contains another is left out: the shorter one finds it."""
     few = tuple(n for n in dict.fromkeys(needles) if n and n not in REDACTED and not any(o != n and o in n for o in needles if o))
     pattern = re.compile(b"|".join(map(re.escape, few))) if few else None
-    searches = tuple((n, next((_SELDOM[i : i + 1] for i in range(len(_SELDOM)) if _SELDOM[i] in n), b"")) for n in few)
+    searches = tuple((n, next((byte for byte in _SELDOM if byte in n), -1)) for n in few)
     return Plan(few, searches, pattern, frozenset(b"".join(n[:-1] for n in few)), max(map(len, few), default=0))
 
 
@@ -141,16 +143,16 @@ class TextRedactor:
         if self._value is not None or self._held:
             return self._scan(data, False)
         for needle, seldom in self._plan.searches:
-            if data.find(seldom) >= 0 and data.find(needle) >= 0:  # half the price of `in`
+            if (seldom < 0 or seldom in data) and data.find(needle) >= 0:
                 return self._scan(data, False)
         end = data[-1]
-        if (data.find(b"@") >= 0 and _USERINFO.search(data)) or (end > 34 and _OPEN_URL.search(data, max(0, len(data) - _URL))):
+        if (AT in data and _USERINFO.search(data)) or (end > 34 and _OPEN_URL.search(data, max(0, len(data) - _URL))):
             return self._scan(data, False)
         text = self._carry + data if self._carry else data
         looked = self._but_for_what_is_alike(events) if self._from and events and not self._carry else text
         known = len(looked) < len(text)
         start = len(self._same) if not known and text.startswith(self._same) else 0
-        if _COLON.search(looked, start) is not None or data[-1] in self._plan.tails:
+        if (looked and _COLON.search(looked, start) is not None) or end in self._plan.tails:
             return self._scan(data, False)
         if data[-3:] in (b"}\n\n", b"]\n\n"):  # as nearly every event ends, and `[DONE]`
             if self._lessons and len(looked) - start > len(text) // 2 and not self._carry:
@@ -198,7 +200,7 @@ class TextRedactor:
         if self._apart:
             first, last = len(same), len(ends)
             rest = [event[first : len(event) - last] for event in events if event.startswith(same) and event.endswith(ends)]
-            if len(rest) == len(events) and b"".join(rest).find(b":") < 0:
+            if len(rest) == len(events) and _COLON_BYTE not in b"".join(rest):
                 return b""
         first, last = self._from, len(ends) - _SIGHT
         parts: list[bytes] = []
@@ -213,7 +215,7 @@ class TextRedactor:
 
     def _scan(self, data: bytes, last: bool) -> bytes:
         text = b"".join((self._carry, self._held, data)) if self._carry or self._held else data
-        if text.find(b"@") >= 0:
+        if AT in text:
             self._plan = with_userinfo(self._plan, text)
         at, floor, changed = len(self._carry), 0, False
         plain = self._held == b""
@@ -335,7 +337,7 @@ def _member(text: bytes, floor: int, at: int) -> tuple[int, int]:
             quote -= 1
         quote -= 1
         end = quote
-        while end > floor and text[end - 1] == _BACKSLASH:
+        while end > floor and text[end - 1] == BACKSLASH:
             end -= 1
         level = _LEVELS.get(quote - end)
         if level is None or text[quote : quote + 1] != b'"':

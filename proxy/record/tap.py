@@ -218,7 +218,6 @@ class Tap:
         size = len(payload)
         if (  # an event of a stream like those before it
             self._quick is not None
-            and self._awaited
             and 2 <= size < _SMALL
             and payload[size - 1] == _LF
             and payload[size - 2] == _LF
@@ -227,6 +226,9 @@ class Tap:
         ):
             pieces.append(payload)
             self._times.append(_clock())
+            if not self._awaited:
+                self._awaited = True
+                self._journal.later(self._later)
             return 0
         try:
             return self._gather(payload)
@@ -287,15 +289,16 @@ class Tap:
         if body.in_time and data:
             return self._give_in_time(body, times, pieces)
         kept = body.keep(data, self._journal, pieces) if data else data
+        at = times[-1] // 1000 if times else 0
         sequence = 0
         if self._head is not None:
             alone = kept if len(pieces) == 1 else b""
-            sequence = self._journal.append(_HEAD, self._number, pack_head(self._head, alone))
+            sequence = self._journal.append(_HEAD, self._number, pack_head(self._head, alone), at)
             self._head = None
             kept = b"" if alone else kept
         if kept is data and len(pieces) > 1:
-            return self._journal.append(_PIECES, self._number, pack_pieces(times, pieces, data))
-        return self._journal.append(_DATA, self._number, kept) if kept else sequence
+            return self._journal.append(_PIECES, self._number, pack_pieces(times, pieces, data), at)
+        return self._journal.append(_DATA, self._number, kept, at) if kept else sequence
 
     def _give_in_time(self, body: KeptBody, times: list[int], pieces: list[bytes]) -> int:
         """As `_give`, where what goes out now may have come some pieces ago."""

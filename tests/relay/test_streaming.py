@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
+from proxy.record.journal import LATER_SECONDS
 from tests.proc import Tasktap, serving, soon
 from tests.relay.caller import CHAT_STREAM, Caller, chat, request
 from tests.sockets import Body
@@ -191,3 +193,28 @@ def test_pieces_and_their_times_are_in_the_record(house: Tasktap, upstream: Upst
     times = [at for at, _ in task["pieces"]]
     assert times == sorted(times)
     assert 0 <= task["seconds_to_first_byte"] <= task["seconds_total"]
+
+
+def test_an_event_that_comes_alone_is_recorded_at_the_moment_it_came(house: Tasktap, upstream: Upstream) -> None:
+    """Not at the moment when it is written, which is when no others have come for a while."""
+    turn = threading.Semaphore(0)
+    words = ("", "a", "b", "c")
+    steps = [step for word in words for step in (gate(turn), chunk(event(word)))]
+    upstream.play(STREAM_HEAD, *steps, gate(turn), chunk(DONE) + b"0\r\n\r\n")
+    had: list[float] = []
+    with Caller(house.calls) as caller:
+        began = time.monotonic()
+        caller.send(chat(body=CHAT_STREAM))
+        turn.release()
+        head = caller.head()
+        for word in words:
+            assert caller.wire.chunk(Body()) == event(word)
+            had.append(time.monotonic() - began)
+            time.sleep(2 * LATER_SECONDS)
+            turn.release()
+        caller.wire.body(head)
+    task = house.task(head.value(b"x-task-id") or b"")
+    came = [at for at, _ in task["pieces"]]
+    assert len(came) == len(words) + 1
+    assert all(at <= seen for at, seen in zip(came, had, strict=False)), (came, had)
+    assert task["seconds_to_first_token"] == pytest.approx(came[1])
