@@ -105,6 +105,7 @@ OF_THE_DESK = [
     "wire/calls",
     "wire/chat",
     "wire/deltas",
+    "wire/dialects",
     "wire/dialogue",
     "wire/lenient",
     "wire/members",

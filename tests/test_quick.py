@@ -6,7 +6,7 @@ from dataclasses import FrozenInstanceError, dataclass, field, fields, replace
 
 import pytest
 
-from proxy.quick import changer, quickly
+from proxy.quick import changer, maker, quickly
 from proxy.task import Call, Ending, Piece, Summary, Task, Usage, changed
 
 
@@ -26,26 +26,31 @@ class Quick:
 
 
 @pytest.mark.parametrize("values", [{"name": "a"}, {"name": "a", "count": 4}, {"name": "b", "those": [1], "count": 0}])
-def test_it_holds_what_it_was_given_and_the_defaults(values):
-    plain, quick = Plain(**values), Quick(**values)
+@pytest.mark.parametrize("make", [Quick, maker(Quick)])
+def test_it_holds_what_it_was_given_and_the_defaults(values, make):
+    plain, quick = Plain(**values), make(**values)
 
     assert type(quick) is Quick
     assert [getattr(quick, each.name) for each in fields(quick)] == [getattr(plain, each.name) for each in fields(plain)]
     assert repr(quick) == repr(plain).replace("Plain", "Quick")
 
 
-def test_a_default_that_is_made_is_made_for_each():
-    assert Quick(name="a").those is not Quick(name="a").those
+@pytest.mark.parametrize("make", [Quick, maker(Quick)])
+def test_a_default_that_is_made_is_made_for_each(make):
+    assert make(name="a").those is not make(name="a").those
 
 
 @pytest.mark.parametrize("values", [{}, {"name": "a", "nonsense": 1}])
 def test_what_is_missing_or_unknown_is_refused(values):
     with pytest.raises(TypeError, match="__init__"):
         Quick(**values)
+    with pytest.raises(TypeError, match="made"):
+        maker(Quick)(**values)
 
 
-def test_it_is_frozen_and_can_be_compared_copied_and_pickled():
-    task = Task(id="t", origin="o.1", created_at=1, ended_at=2, kind="chat", ending=Ending.COMPLETED, usage=Usage(input_tokens=3))
+@pytest.mark.parametrize("make", [Task, maker(Task)])
+def test_it_is_frozen_and_can_be_compared_copied_and_pickled(make):
+    task = make(id="t", origin="o.1", created_at=1, ended_at=2, kind="chat", ending=Ending.COMPLETED, usage=Usage(input_tokens=3))
 
     with pytest.raises(FrozenInstanceError):
         task.input = "x"  # type: ignore[misc]

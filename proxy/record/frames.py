@@ -15,11 +15,11 @@ import struct
 import zlib
 from collections.abc import Iterator
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 _HEADER = struct.Struct("<IIIQB")
-HEADER_SIZE = _HEADER.size
-MAX_PAYLOAD = 64 * 1024 * 1024
+HEADER_SIZE: Final[int] = _HEADER.size
+MAX_PAYLOAD: Final = 64 * 1024 * 1024
 """No record is larger, in bytes: a larger length is damage."""
 
 
@@ -36,7 +36,8 @@ class Kind(IntEnum):
     PIECES = 8  # several DATA in one, each with its time
 
 
-_KINDS = (Kind.BEGIN, *Kind)  # by number, from 1 on: a sixth of the time that `Kind(number)` takes
+_KINDS: Final = (Kind.BEGIN, *Kind)  # by number, from 1 on: a sixth of the time that `Kind(number)` takes
+_LAST_KIND: Final = len(Kind)
 
 
 class Record(NamedTuple):
@@ -50,8 +51,9 @@ class Record(NamedTuple):
     """Where it begins in its segment."""
 
 
-_pack = _HEADER.pack
-_crc = zlib.crc32
+_pack: Final = _HEADER.pack
+_unpack: Final = _HEADER.unpack_from
+_crc: Final = zlib.crc32
 
 
 def frame(kind: int, number: int, time: int, payload: bytes) -> bytes:
@@ -70,8 +72,9 @@ def record_at(data: bytes, at: int, base: int = 0) -> Record | None:
     body = at + HEADER_SIZE
     if body > len(data):
         return None
-    length, crc, number, time, kind = _HEADER.unpack_from(data, at)
-    if not 1 <= kind <= Kind.PIECES or length > MAX_PAYLOAD or body + length > len(data):
+    header: tuple[int, int, int, int, int] = _unpack(data, at)
+    length, crc, number, time, kind = header
+    if not 1 <= kind <= _LAST_KIND or length > MAX_PAYLOAD or body + length > len(data):
         return None
     payload = data[body : body + length]
     if _crc(payload, _seed(number, time, kind)) != crc:
@@ -83,8 +86,8 @@ def wanted(data: bytes, at: int) -> int:
     """How many bytes the record that seems to begin at `at` needs, header included; 0 where there is no sign of one."""
     if at + HEADER_SIZE > len(data):
         return 0
-    length, _, _, _, kind = _HEADER.unpack_from(data, at)
-    return HEADER_SIZE + int(length) if 1 <= kind <= Kind.PIECES and length <= MAX_PAYLOAD else 0
+    length, _, _, _, kind = _unpack(data, at)
+    return HEADER_SIZE + int(length) if 1 <= kind <= _LAST_KIND and length <= MAX_PAYLOAD else 0
 
 
 def records(data: bytes, base: int = 0) -> Iterator[Record]:

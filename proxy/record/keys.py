@@ -9,7 +9,8 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 from hashlib import blake2b
-from typing import NamedTuple
+from struct import Struct
+from typing import Final, NamedTuple
 
 from proxy.record.summaries import LOOKED_UP, is_told_to, may_quote, pieces
 from proxy.wire.dialogue import Reference
@@ -20,6 +21,9 @@ REPLY, ASKED, SAID, QUOTED = b"r", b"a", b"s", b"q"
 
 CACHED = 8192  # remarks whose digest is remembered: a history comes again with each call
 CACHED_LENGTH = 2048  # characters of the longest one
+
+_NUMBER: Final = Struct(">q")
+_MARK: Final = Struct(">I")
 
 LONG = 80  # characters of an answer that is known by itself
 
@@ -58,7 +62,8 @@ class Place(NamedTuple):
 
 def mark(digest: bytes) -> int:
     """A few bits of a digest, to choose by among the few tasks that a key finds."""
-    return int.from_bytes(digest[:4], "big") >> 1
+    number: int = _MARK.unpack_from(digest)[0] if digest else 0
+    return number >> 1
 
 
 class Keys:
@@ -76,9 +81,9 @@ class Keys:
         said = "\0".join((project_id, caller_key or "", "" if user_id is None else f"={user_id}"))
         return Scope(self._hash(said.encode("utf-8", "surrogatepass"), b"scope"))
 
-    def _instructions_of(self, text: str | None) -> int:
+    def _instructions_of(self, text: str) -> int:
         """A mark of instructions that stays the same when only a date in them changes."""
-        return 0 if text is None else mark(self._hash(DATED.sub("#", text).encode("utf-8", "surrogatepass"), b"system"))
+        return mark(self._hash(DATED.sub("#", text).encode("utf-8", "surrogatepass"), b"system"))
 
     def _hash(self, data: bytes, what: bytes) -> bytes:
         return blake2b(data, digest_size=16, key=self._secret, person=what).digest()
@@ -134,7 +139,9 @@ class Scope:
         return Chain(self._begun.copy(), self._prefix)
 
     def key(self, what: bytes, digest: bytes) -> int:
-        return self.begin().key(what, digest)
+        hash = self._begun.copy()
+        hash.update(what + digest)
+        return _key(self._prefix, hash)
 
 
 class Chain:
@@ -151,4 +158,9 @@ class Chain:
         """The key of what was said so far and `digest` after it."""
         hash = self._hash.copy()
         hash.update(what + digest)
-        return int.from_bytes(self._prefix + hash.digest(), "big", signed=True)
+        return _key(self._prefix, hash)
+
+
+def _key(prefix: bytes, hash: blake2b) -> int:
+    found: int = _NUMBER.unpack(prefix + hash.digest())[0]
+    return found

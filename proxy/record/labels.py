@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
+from proxy.quick import maker
 from proxy.record import aliases
 from proxy.record.aliases import ALIASES, is_alias
 from proxy.record.baggage import baggage
@@ -37,6 +38,8 @@ METADATA_PREFIX = b"x-metadata-"
 
 TRUE = frozenset(("true", "1", "yes", "on"))
 FALSE = frozenset(("false", "0", "no", "off"))
+
+_labels: Final = maker(Labels)
 
 Found = tuple[Source, str, Any]
 """Where a label stands, what that place is called, and what stands there."""
@@ -70,6 +73,11 @@ def says_something(name: bytes) -> bool:
     return name in OURS or name == b"baggage" or name.startswith(METADATA_PREFIX) or is_alias(name)
 
 
+def may_name(body: Any) -> bool:
+    """Whether a request's JSON may hold a label: where it does not, its fields say it all."""
+    return isinstance(body, dict) and ("metadata" in body or not IN_BODY.isdisjoint(body))
+
+
 def labels(fields: Fields, body: Any) -> Labels:
     """The labels of a call: `fields` are its request's, `body` its request's JSON (None where it is none)."""
     given: dict[bytes, list[bytes]] = {}
@@ -99,7 +107,7 @@ class _Finder:
     def labels(self) -> Labels:
         session_id, session_source = self._first(b"x-session-id", self._sessions)
         user_id, user_source = self._first(b"x-user-id", self._users)
-        return Labels(
+        return _labels(
             session_id=session_id,
             session_source=session_source,
             session_final=self._final(),
@@ -259,4 +267,4 @@ def _members(body: JSON, prefix: str, keys: tuple[str, ...]) -> Iterator[Found]:
             yield Source.BODY, f"{prefix}{key}", value
 
 
-__all__ = ["ALIASES", "METADATA_PREFIX", "OURS", "Labels", "fault", "is_alias", "labels", "text"]
+__all__ = ["ALIASES", "METADATA_PREFIX", "OURS", "Labels", "fault", "is_alias", "labels", "may_name", "text"]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from functools import partial
 from operator import sub
-from typing import Any
+from typing import Any, Final
 
-from proxy.record.labels import Labels, labels, text
+from proxy.quick import maker
+from proxy.record.labels import Labels, labels, may_name, text
 from proxy.record.pace import tokens_per_second
 from proxy.record.spoken_again import NAME, spoken
 from proxy.task import JSON, OWN_SESSION, Call, Ending, Fields, Source, Task
@@ -30,11 +30,54 @@ REQUEST_IDS = (
 ANSWERED = frozenset((Ending.COMPLETED, Ending.UPSTREAM_BROKE, Ending.TIMED_OUT, Ending.CALLER_LEFT))
 """Endings of calls that had an answer; where that was an error event, that is how they ended."""
 
+_COMPLETED: Final = Ending.COMPLETED  # said once, since it takes Python long to find a member of an enumeration
+_CALLER_LEFT: Final = Ending.CALLER_LEFT
+_UPSTREAM_ERROR: Final = Ending.UPSTREAM_ERROR
+
+_said_by: Final = maker(Said)
+_task: Final = maker(Task)
+
+LONGEST: Final = 2048  # bytes of a request's fields that are remembered: callers send the same ones again and again
+MOST_KNOWN: Final = 512
+
+
+class _Known:
+    """What the fields of a request say, whatever its body says."""
+
+    def __init__(self, fields: Fields) -> None:
+        self.by_name = {name.lower(): value for name, value in reversed(fields)}
+        self.headers = _headers(fields)
+        self.labels: Labels | None = None  # not looked for so far
+
+
+_known: Final[dict[Fields, _Known]] = {}
+
+
+def _what_is_known(fields: Fields) -> _Known:
+    found = _known.get(fields)
+    if found is None:
+        found = _Known(fields)
+        if sum([len(name) + len(value) for name, value in fields]) <= LONGEST:
+            if len(_known) >= MOST_KNOWN:
+                _known.clear()
+            _known[fields] = found
+    return found
+
+
+def _labels(fields: Fields, known: _Known, body: Any) -> Labels:
+    if may_name(body):
+        return labels(fields, body)
+    found = known.labels
+    if found is None:
+        found = known.labels = labels(fields, None)
+    return found
+
 
 def read(call: Call) -> Task:
     """The task that `call` was."""
     problems = list(call.problems)
-    sent = {name.lower(): value for name, value in reversed(call.request_fields)}
+    known = _what_is_known(call.request_fields)
+    sent = known.by_name
     got = {name.lower(): value for name, value in reversed(call.response_fields)}
     request_coding = None if call.request_decoded else _coding(sent)
     response_coding = None if call.response_decoded else _coding(got)
@@ -43,10 +86,10 @@ def read(call: Call) -> Task:
     raw_input = (
         None if upgraded else _guarded(problems, "the request", _nothing, _request, call, sent, request_coding, problems, as_read)
     )
-    found = _guarded(problems, "the labels", Labels, labels, call.request_fields, raw_input)
-    said = _guarded(
-        problems, "the response", partial(Said, request=raw_input), _said, call, raw_input, got, response_coding, problems
-    )
+    found = _guarded(problems, "the labels", Labels, _labels, call.request_fields, known, raw_input)
+    said = _guarded(problems, "the response", _nothing, _said, call, raw_input, got, response_coding, problems)
+    if said is None:
+        said = Said(request=raw_input)
     reading = _guarded(problems, "the dialect", Reading, dialect_of(call.kind).read, said)
     problems += (*found.problems, *reading.problems)
     session = found.session_id, found.session_source
@@ -66,17 +109,20 @@ def read(call: Call) -> Task:
     response_body = data[0] if len(data) == 1 else b"".join(data)
     if reading.verbatim and response_coding is None and not upgraded:
         as_read.append((reading.raw_output, response_body))
-    metadata = found.metadata
-    if reading.system_prompt is not None and "system_prompt" not in metadata:
-        metadata = {**metadata, "system_prompt": reading.system_prompt}
-    return Task(
+    metadata = dict(found.metadata)  # other calls have the same labels
+    if reading.system_prompt is not None:
+        metadata.setdefault("system_prompt", reading.system_prompt)
+    carried = _carried(call, ending)
+    if upgraded:
+        carried[NAME] = spoken(call, began)
+    return _task(
         id=call.id,
         own_id=call.own_id,
         retry_of=call.retry_of,
         origin=call.origin,
         project_id=found.project_id or "default",
-        created_at=call.created_at + round(began * 1e6),
-        ended_at=call.created_at + round(ended * 1e6),
+        created_at=call.created_at if reading.span is None else call.created_at + round(began * 1e6),
+        ended_at=call.ended_at if reading.span is None else call.created_at + round(ended * 1e6),
         kind=call.kind,
         name=found.name,
         session_id=session[0],
@@ -107,16 +153,16 @@ def read(call: Call) -> Task:
         seconds_to_first_token=None if reading.first is None else max(0.0, times[reading.first]),
         seconds_total=ended - began,
         longest_stall=_longest_stall(times),
-        tokens_per_second=_guarded(
-            problems, "the pace", _nothing, tokens_per_second, call, reading.first, reading.usage, reading.raw_output
-        ),
+        tokens_per_second=None
+        if reading.first is None
+        else _guarded(problems, "the pace", _nothing, tokens_per_second, call, reading.first, reading.usage, reading.raw_output),
         ending=ending,
         finish_reasons=reading.finish_reasons,
         problems=tuple(problems),
         as_read=tuple(as_read),
         raw_input=raw_input,
         raw_output=reading.raw_output,
-        request_headers=_headers(call.request_fields),
+        request_headers=known.headers,
         response_headers=_headers(call.response_fields),
         request_body=call.request_body,
         request_coding=request_coding,
@@ -124,7 +170,7 @@ def read(call: Call) -> Task:
         response_coding=response_coding,
         pieces=tuple(zip([max(0.0, at) for at in times] if began else times, map(len, data), strict=True)),
         redactions=call.redactions,
-        carried=_carried(call, ending) | ({NAME: spoken(call, began)} if upgraded else {}),
+        carried=carried,
     )
 
 
@@ -197,28 +243,28 @@ def _said(call: Call, raw_input: Any, got: dict[bytes, bytes], coding: str | Non
             problems.append(f"response: {decoder.problem}")
             decoded_whole = False
     kept_whole = coding is not None or call.response_size <= sum([len(piece) for piece in pieces])
-    return Said(
+    return _said_by(
         method=call.method,
         target=call.target,
         request=raw_input,
         pieces=pieces,
         content_type=_media_type(got),
         status=call.http_status,
-        whole=call.ending is Ending.COMPLETED and decoded_whole and kept_whole,
+        whole=call.ending is _COMPLETED and decoded_whole and kept_whole,
     )
 
 
 def _ending(call: Call, reading: Reading, said: Said) -> Ending:
     ending = call.ending
     if ending in ANSWERED and reading.failed and call.error_code is None:
-        return Ending.UPSTREAM_ERROR
+        return _UPSTREAM_ERROR
     streamed = said.whole and said.content_type == "text/event-stream" and call.kind != "opaque"
     if call.unclosed is not None and streamed and reading.raw_output is not None and not reading.marked:
         return call.unclosed  # what the relay took for the end marker was something that the answer said
-    if ending is Ending.CALLER_LEFT and not call.drained and (call.marked or reading.marked):
-        ending = Ending.COMPLETED  # the OpenAI SDKs close at the end marker
-    if ending is Ending.COMPLETED and call.http_status is not None and call.http_status >= 400 and call.error_code is None:
-        return Ending.UPSTREAM_ERROR
+    if ending is _CALLER_LEFT and not call.drained and (call.marked or reading.marked):
+        ending = _COMPLETED  # the OpenAI SDKs close at the end marker
+    if ending is _COMPLETED and call.http_status is not None and call.http_status >= 400 and call.error_code is None:
+        return _UPSTREAM_ERROR
     return ending
 
 
@@ -227,12 +273,15 @@ def _carried(call: Call, ending: Ending) -> JSON:
     carried: JSON = {"problems": len(call.problems)} if call.problems else {}
     if call.ending is not ending:
         carried["ending"] = call.ending.value
-    if call.ending is Ending.CALLER_LEFT:
+    if call.ending is _CALLER_LEFT:
         carried |= {name: True for name, holds in (("marked", call.marked), ("drained", call.drained)) if holds}
     if call.unclosed is not None:
         carried["unclosed"] = call.unclosed.value
-    times = (("seconds_to_connect", call.seconds_to_connect), ("seconds_to_sent", call.seconds_to_sent))
-    return carried | {name: at for name, at in times if at is not None}
+    if call.seconds_to_connect is not None:
+        carried["seconds_to_connect"] = call.seconds_to_connect
+    if call.seconds_to_sent is not None:
+        carried["seconds_to_sent"] = call.seconds_to_sent
+    return carried
 
 
 def _longest_stall(times: list[float]) -> float | None:

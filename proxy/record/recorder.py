@@ -292,14 +292,15 @@ class Recorder:
             if enough and self._unread and _run(epoch) != _run(self._unread[-1][0]):
                 tail.behind = True
                 continue
+            before = tail.taken
             try:
                 for draft in tail.read(found[epoch], self._stride):
                     self._unread.append((epoch, draft))
-                    taken += sum([len(record.payload) for record in draft.records])
                 self.unreadable.pop(epoch, None)
             except OSError as error:  # the disk: the journals of the others can be read
                 tail.behind = True
                 self.unreadable[epoch] = error.strerror or str(error)
+            taken += tail.taken - before
         self._at_end = not held and not any(tail.behind for tail in self._tails.values())
         reached: dict[str, list[int]] = {}
         for epoch, tail in self._tails.items():

@@ -24,6 +24,10 @@ MOST_HELD: Final = 4  # segments that calls which are still running may hold bac
 BLOCK: Final = 4096  # bytes that a disk fails to read at once, at least
 BAD_SECONDS: Final = 5.0  # a place that cannot be read for so long is passed by
 
+_BEGIN: Final = Kind.BEGIN  # said once, since it takes Python long to find a member of an enumeration
+_END: Final = Kind.END
+_WHOLE: Final = Kind.WHOLE
+
 
 def epochs(directory: Path) -> dict[str, list[int]]:
     """Which relay starts have segments here, and which; the oldest start first."""
@@ -70,6 +74,7 @@ class Tail:
         self.ended = False  # its relay is gone and all of its journal has been read
         self.damaged = 0  # bytes that no record could be found in
         self.behind = False  # there is more than was read so far
+        self.taken = 0  # bytes of records that were read
         self.reached = 0  # the time of the last record that was read, in microseconds of the relay's clock
 
     def read(self, indexes: list[int], most: int, calls: int = MOST_CALLS) -> Iterator[Draft]:
@@ -118,7 +123,9 @@ class Tail:
             at, base = 0, segment.offset
             while (record := record_at(data, at, base)) is not None:
                 draft = self._take(segment, record)
-                at += HEADER_SIZE + len(record.payload)
+                length = HEADER_SIZE + len(record.payload)
+                at += length
+                self.taken += length
                 segment.offset = base + at  # one by one: whatever fails on the way, none is taken twice
                 if draft is not None:
                     yield draft
@@ -172,20 +179,21 @@ class Tail:
     def _take(self, segment: Segment, record: Record) -> Draft | None:
         if faults.ARMED:
             faults.hit("recorder.record")
-        self.reached = record.time
-        draft = self._drafts.get(record.number)
+        kind, number, time, _, _ = record
+        self.reached = time
+        draft = self._drafts.get(number)
         if draft is not None and draft.covered >= segment.index:
             return None  # its part has this record already
-        if record.kind is Kind.BEGIN:
-            self._drafts[record.number] = Draft(segment, [record], [segment.index])
+        if kind is _BEGIN:
+            self._drafts[number] = Draft(segment, [record], [segment.index])
             segment.unstored += 1
             return None
         if draft is None:
             return None  # a call that was stored before a restart of the desk: its beginning is forgotten already
         draft.records.append(record)
         draft.places.append(segment.index)
-        if record.kind in (Kind.END, Kind.WHOLE):
-            del self._drafts[record.number]
+        if kind is _END or kind is _WHOLE:
+            del self._drafts[number]
             return draft
         return None
 

@@ -82,7 +82,7 @@ def is_asked(remarks: Sequence[Remark], by_instructions: bool) -> bool:
         return False
     if len(remarks) > 1:
         return _says(last.text, ASKING) and any(remark.side == ANSWER for remark in remarks)
-    return (by_instructions or _says(last.text, ASKING)) and bool(quoted(last.text))
+    return _is_answered(last.text) and (by_instructions or _says(last.text, ASKING)) and bool(quoted(last.text))
 
 
 def is_told_to(instructions: str) -> bool:
@@ -93,10 +93,9 @@ def is_told_to(instructions: str) -> bool:
 def quoted(text: str) -> list[Remark]:
     """The conversation that a text quotes, speaker by speaker; empty where no answer is in it."""
     found: list[Remark] = []
-    text = text[:QUOTED]
-    beginning = text[:BEGINNING]
-    if not any(name in beginning for name in ANSWERERS):
+    if not _is_answered(text):
         return found
+    text = text[:QUOTED]
     marks = list(_SPEAKERS.finditer(text))
     for mark, following in zip(marks, (*marks[1:], None)[: len(marks)], strict=True):
         said = text[mark.end() : len(text) if following is None else following.start()].strip()
@@ -141,6 +140,12 @@ def may_quote(instructions: str) -> bool:
     """Whether a summary may be among the instructions."""
     lower = instructions.lower()
     return any(word in lower for word in TOLD)
+
+
+def _is_answered(text: str) -> bool:
+    """Whether a conversation may be quoted in `text`."""
+    beginning = text[:BEGINNING]
+    return any(name in beginning for name in ANSWERERS)
 
 
 def _says(text: str, words: Sequence[str]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import Enum, auto
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
@@ -32,6 +32,10 @@ class Form(Enum):
     OTHER = auto()
 
 
+_JSON: Final = Form.JSON  # said once, since it takes Python long to find a member of an enumeration
+_SSE: Final = Form.SSE
+
+
 def form_of(pieces: tuple[bytes, ...], content_type: str) -> Form:
     """What the body is, by its look first: a JSON error may say that it is text/event-stream, a stream that it is JSON."""
     head = b""
@@ -41,12 +45,12 @@ def form_of(pieces: tuple[bytes, ...], content_type: str) -> Form:
             break
     head = head.removeprefix(sse.BOM).lstrip()  # servers send blank lines to keep a call alive
     if head[:1] in (b"{", b"["):
-        return Form.JSON
+        return _JSON
     if head.startswith(SSE_STARTS) or (head and content_type == "text/event-stream"):
-        return Form.SSE
+        return _SSE
     if not head:
         return Form.NOTHING
-    return Form.JSON if content_type.endswith("json") else Form.OTHER
+    return _JSON if content_type.endswith("json") else Form.OTHER
 
 
 def json_of(pieces: tuple[bytes, ...]) -> tuple[Any, str | None]:

@@ -15,6 +15,9 @@ import orjson
 DEPTH_LIMIT = 200
 """Levels of nesting. orjson writes no more than 254, and what is read here is written inside other values."""
 
+SHORT = 1 << 14
+"""Bytes of JSON that may be copied to look into it."""
+
 _INT64 = range(-(2**63), 2**64)
 
 
@@ -36,6 +39,8 @@ def loads(data: bytes) -> tuple[Any, bool]:
 
 def opens_more(data: bytes, most: int) -> bool:
     """Whether `data` has more than `most` brackets that open something."""
+    if len(data) <= SHORT:  # taken apart at them: to count them takes twice as long, to find one after the other four times
+        return len(data.split(b"{", most + 1)) + len(data.split(b"[", most + 1)) - 2 > most
     for bracket in (b"{", b"["):
         at = data.find(bracket)
         while at >= 0:  # from one to the next: to count them takes a hundred times as long where they are few

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
+from proxy.quick import maker
 from proxy.task import JSON, Usage
+
+_usage: Final = maker(Usage)
 
 NOTHING = (None,) * 8
 
@@ -32,7 +35,7 @@ def usage_of(value: Any) -> Usage | None:
     spoken = _one(answered, "audio_tokens") if answered else None
     if (given, output, total, cached, written, reasoning, heard, spoken) == NOTHING:
         return None
-    return Usage(
+    return _usage(
         input_tokens=given,
         output_tokens=output,
         total_tokens=total,

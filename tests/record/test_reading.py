@@ -138,6 +138,25 @@ def test_labels_reach_the_task():
     assert read(make_call()).project_id == "default"
 
 
+@pytest.mark.parametrize("size", [1, 5000])  # the one is remembered, the other not
+def test_calls_with_the_same_fields_have_the_same_labels_and_each_its_own_body_and_metadata(size):
+    fields = (*JSON, (b"X-Metadata-A", b"1"), (b"X-Metadata-B", b"b" * size), (b"X-User-Id", b""))
+    bodies = (
+        b"{}",
+        b'{"metadata": {"c": 2}}',
+        b'{"messages": [{"role": "system", "content": "be kind"}]}',
+        b"{}",
+        b'{"user": "v"}',
+    )
+    tasks = [read(make_call(request_fields=fields, request_body=body)) for body in bodies]
+
+    same = {"a": "1", "b": "b" * size} if size == 1 else {"a": "1"}
+    assert [task.metadata for task in tasks] == [same, same | {"c": 2}, same | {"system_prompt": "be kind"}, same, same]
+    assert len({id(task.metadata) for task in tasks}) == len(tasks)
+    assert len({task.problems for task in tasks}) == 1
+    assert "x-user-id is empty; it was not used" in tasks[0].problems
+
+
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [

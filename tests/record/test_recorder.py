@@ -26,7 +26,7 @@ BODY = b'{"model":"m","messages":[{"role":"user","content":"hi"}]}'
 ANSWER = b'{"id":"c","object":"chat.completion","choices":[{"index":0,"message":{"content":"yo"},"finish_reason":"stop"}]}'
 
 
-def begin(number: int, task_id: str) -> bytes:
+def begin(number: int, task_id: str, lines: bytes = b"Content-Type: application/json\r\nX-Session-Id: s1") -> bytes:
     meta = {
         "id": task_id,
         "own": f"own-{number}",
@@ -38,7 +38,7 @@ def begin(number: int, task_id: str) -> bytes:
         "method": "POST",
         "target": "/v1/chat/completions",
     }
-    return pack_begin(orjson.dumps(meta), b"Content-Type: application/json\r\nX-Session-Id: s1", BODY)
+    return pack_begin(orjson.dumps(meta), lines, BODY)
 
 
 def whole(ending: Ending = Ending.COMPLETED) -> bytes:
@@ -388,6 +388,16 @@ def test_times_of_a_call_come_from_one_monotonic_clock():
     assert [(piece.at, piece.data) for piece in built.response] == [(0.5, b"a"), (1.0, b"b")]
     assert built.request_body == BODY + b"more"
     assert (built.ending, built.problems) == (Ending.CALLER_LEFT, ("p",))
+    assert built.response_fields == ()
+
+
+@pytest.mark.parametrize("size", [1, 5000])  # the one is remembered, the other not
+def test_a_call_has_the_fields_that_it_came_with(size):
+    lines = b"A: " + b"a" * size + b"\r\nb:\tb:c \r\nA: d"
+    calls = [call(EPOCH, [record(Kind.BEGIN, 1, begin(1, "t", each))]) for each in (lines, b"", lines)]
+
+    fields = ((b"A", b"a" * size), (b"b", b"b:c"), (b"A", b"d"))
+    assert [each.request_fields for each in calls] == [fields, (), fields]
 
 
 async def test_a_call_that_runs_for_long_does_not_hold_the_journal_back(tmp_path):
