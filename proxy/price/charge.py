@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Final
 
 from proxy.price.terms import Terms
 from proxy.task import Usage
 
-MILLION = Decimal(1_000_000)
-THOUSAND = Decimal(1_000)
+MILLION: Final = Decimal(1_000_000)
+THOUSAND: Final = Decimal(1_000)
+_NOTHING: Final = Decimal(0)
 
 Rate = Decimal | tuple[tuple[int, Decimal], ...]
 """Dollars for a million; or steps, (input tokens above which it holds, dollars for a million), lowest first, the first at -1."""
@@ -35,10 +35,14 @@ _ONLY_ASKED = frozenset(("embedding", "ollama_embed", "moderation"))
 """Kinds of call that put no tokens out."""
 
 
-class Tokens(NamedTuple):
-    """What is charged for, each part inside its whole; and the input that decides between steps of a rate."""
+class Tokens:
+    """What is charged for, each part inside its whole; and the input that decides between steps of a rate.
 
-    counts: Mapping[str, int]
+    Compiled, a class like this one is made in a tenth of the time of a tuple.
+    """
+
+    def __init__(self, counts: dict[str, int]) -> None:
+        self.counts = counts  # in the order of NAMES
 
     @property
     def asked(self) -> int:
@@ -86,30 +90,34 @@ def tokens_of(kind: str, usage: Usage, terms: Terms) -> Tokens | None:
     return Tokens({name: count for name, count in counts.items() if count})
 
 
-@dataclass(frozen=True, slots=True)
 class Charge:
     """What a call costs, and the rates that it came to that by."""
 
-    dollars: Decimal
-    rates: Mapping[str, Decimal]
+    def __init__(self, dollars: Decimal, rates: dict[str, Decimal]) -> None:
+        self.dollars = dollars
+        self.rates = rates
 
 
 def charge(tokens: Tokens, rates: Mapping[str, Rate]) -> Charge | None:
     """The cost; `None` where something that was used has no rate."""
     counts = tokens.counts
+    names = list(counts)
     apart: dict[str, int] = {}  # each priced part, without the priced parts in it
-    for name in reversed(NAMES):
-        if name in counts and name in rates:
-            inner = sum(count for part, count in apart.items() if part in INSIDE.get(name, ()))
+    for name in names[::-1]:
+        if name in rates:
+            inner = 0
+            if apart and name in INSIDE:
+                within = INSIDE[name]
+                inner = sum([count for part, count in apart.items() if part in within])
             apart[name] = max(0, counts[name] - inner)
     for whole in ("input", "output"):
         if whole in counts and whole not in rates:
-            parts = sum(count for part, count in apart.items() if part in INSIDE[whole])
+            parts = sum([count for part, count in apart.items() if part in INSIDE[whole]])
             if parts < counts[whole]:
                 return None
-    total = Decimal(0)
+    total = _NOTHING
     used: dict[str, Decimal] = {}
-    for name in NAMES:
+    for name in names:
         if count := apart.get(name):
             rate = used[name] = _at(rates[name], tokens.asked)
             total += count * rate / (THOUSAND if name == "web_searches" else MILLION)

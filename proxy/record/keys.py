@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 from proxy.record.summaries import LOOKED_UP, is_told_to, may_quote, pieces
 from proxy.wire.dialogue import Reference
-from proxy.wire.remark import Remark
+from proxy.wire.remark import SIDES, Remark
 
 REPLY, ASKED, SAID, QUOTED = b"r", b"a", b"s", b"q"
 """What a key is of: all that was said up to an answer; all before one; an answer by itself; a piece of a summary."""
@@ -70,7 +70,9 @@ class Keys:
     """Makes the keys, with a secret. Of use to one thread at a time."""
 
     def __init__(self, pepper: bytes) -> None:
-        self._secret = blake2b(pepper, digest_size=32, person=b"conversation").digest()
+        secret = blake2b(pepper, digest_size=32, person=b"conversation").digest()
+        whats = (b"scope", b"system", b"piece", *(side.encode() for side in SIDES))
+        self._begun = {what: blake2b(digest_size=16, key=secret, person=what) for what in whats}
         self._digest = lru_cache(CACHED)(self._digest_of)
         self.scope = lru_cache(1024)(self._scope_of)
         self.instructions = lru_cache(256)(self._instructions_of)
@@ -86,7 +88,9 @@ class Keys:
         return mark(self._hash(DATED.sub("#", text).encode("utf-8", "surrogatepass"), b"system"))
 
     def _hash(self, data: bytes, what: bytes) -> bytes:
-        return blake2b(data, digest_size=16, key=self._secret, person=what).digest()
+        hash = self._begun[what].copy()
+        hash.update(data)
+        return hash.digest()
 
     def _digest_of(self, remark: Remark) -> bytes:
         told = remark.text if not remark.calls else "\0".join((remark.text, *("\1".join(call) for call in remark.calls)))

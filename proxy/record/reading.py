@@ -38,6 +38,7 @@ _said_by: Final = maker(Said)
 _task: Final = maker(Task)
 
 LONGEST: Final = 2048  # bytes of a request's fields that are remembered: callers send the same ones again and again
+LONGEST_NAME: Final = 64
 MOST_KNOWN: Final = 512
 
 
@@ -45,12 +46,12 @@ class _Known:
     """What the fields of a request say, whatever its body says."""
 
     def __init__(self, fields: Fields) -> None:
-        self.by_name = {name.lower(): value for name, value in reversed(fields)}
-        self.headers = _headers(fields)
+        self.by_name, self.headers = _read_fields(fields)
         self.labels: Labels | None = None  # not looked for so far
 
 
 _known: Final[dict[Fields, _Known]] = {}
+_names: Final[dict[bytes, tuple[bytes, str]]] = {}  # in lower case, and as text
 
 
 def _what_is_known(fields: Fields) -> _Known:
@@ -78,7 +79,7 @@ def read(call: Call) -> Task:
     problems = list(call.problems)
     known = _what_is_known(call.request_fields)
     sent = known.by_name
-    got = {name.lower(): value for name, value in reversed(call.response_fields)}
+    got, response_headers = _read_fields(call.response_fields)
     request_coding = None if call.request_decoded else _coding(sent)
     response_coding = None if call.response_decoded else _coding(got)
     upgraded = call.http_status == 101
@@ -163,7 +164,7 @@ def read(call: Call) -> Task:
         raw_input=raw_input,
         raw_output=reading.raw_output,
         request_headers=known.headers,
-        response_headers=_headers(call.response_fields),
+        response_headers=response_headers,
         request_body=call.request_body,
         request_coding=request_coding,
         response_body=response_body,
@@ -309,8 +310,18 @@ def _media_type(fields: dict[bytes, bytes]) -> str:
     return text(fields.get(b"content-type", b"")).partition(";")[0].strip().lower()
 
 
-def _headers(fields: Fields) -> tuple[tuple[str, str], ...]:
-    try:
-        return tuple([(name.decode(), value.decode()) for name, value in fields])
-    except UnicodeDecodeError:
-        return tuple([(text(name), text(value)) for name, value in fields])
+def _read_fields(fields: Fields) -> tuple[dict[bytes, bytes], tuple[tuple[str, str], ...]]:
+    """The first value of each name, which is in lower case; and all of them as text. The names are the same few."""
+    by_name: dict[bytes, bytes] = {}
+    texts = []
+    for name, value in fields:
+        known = _names.get(name)
+        if known is None:
+            known = name.lower(), text(name)
+            if len(name) <= LONGEST_NAME:
+                if len(_names) >= MOST_KNOWN:
+                    _names.clear()
+                _names[name] = known
+        by_name.setdefault(known[0], value)
+        texts.append((known[1], text(value)))
+    return by_name, tuple(texts)

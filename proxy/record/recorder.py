@@ -28,7 +28,7 @@ from proxy.record.journal import UNFINISHED
 from proxy.record.parts import Draft
 from proxy.record.second_look import without_secrets
 from proxy.record.segments import Tail, epochs
-from proxy.record.threads import Threads
+from proxy.record.threads import Followed, Threads
 from proxy.store import Store, StoreRejected, StoreUnavailable
 from proxy.task import Forget, Task
 
@@ -50,7 +50,7 @@ class _Read:
 
     epoch: str
     draft: Draft
-    task: Task  # as it is given its session
+    call: Followed
     ended: int  # monotonic microseconds at which its end was journalled
 
 
@@ -193,14 +193,12 @@ class Recorder:
     async def _link(self) -> bool:
         """Give what was read its sessions; whether the store could be asked."""
         if self._threads is not None and self._waiting:
-            tasks = [each.task for each in self._waiting]
+            calls = [each.call for each in self._waiting]
             try:
-                linked = await self._threads.linked(tasks, self._at_once if len(tasks) <= FEW_TASKS else self._in_thread)
+                await self._threads.link(calls, self._at_once if len(calls) <= FEW_TASKS else self._in_thread)
             except StoreUnavailable as error:
                 self.error = str(error)
                 return False
-            for each, task in zip(self._waiting, linked, strict=True):
-                each.task = task
         self._linked = True
         return True
 
@@ -259,6 +257,7 @@ class Recorder:
                 if faults.ARMED:
                     faults.hit("recorder.reading")
                 task = self._complete(without_secrets(reading.read(assembly.call(epoch, records)), self._pepper))
+                call = Followed(task) if self._threads is None else self._threads.followed(task)
             except (MemoryError, OSError):
                 raise  # of the moment
             except Exception:
@@ -268,7 +267,7 @@ class Recorder:
                 self._put_aside(f"{epoch}.{records[0].number}", draft)  # it must not keep the others from being read
                 draft.stored()
             else:
-                self._waiting.append(_Read(epoch, draft, task, ended))
+                self._waiting.append(_Read(epoch, draft, call, ended))
             self._tries = 0
             self._unread.popleft()
 
@@ -334,7 +333,7 @@ class Recorder:
         """Store a batch of one epoch; whether it is off our hands, all of it or none."""
         try:
             new = await self._save(batch)
-            await credited(self._store, [each.task for each in batch], self._complete, self._in_thread)
+            await credited(self._store, [each.call.task for each in batch], self._complete, self._in_thread)
         except StoreUnavailable as error:
             self.store_errors += 1
             self.error = str(error)
@@ -359,10 +358,10 @@ class Recorder:
             faults.hit("recorder.save")
         begun = time.monotonic()
         try:
-            new = await self._store.save([each.task for each in batch])
+            new = await self._store.save([each.call.task for each in batch])
         except StoreRejected:
             if len(batch) == 1:
-                self._put_aside(batch[0].task.origin, batch[0].draft)
+                self._put_aside(batch[0].call.task.origin, batch[0].draft)
                 return 0
             half = len(batch) // 2
             return await self._save(batch[:half]) + await self._save(batch[half:])

@@ -20,6 +20,33 @@ InThread = Callable[..., Awaitable[Any]]
 """Does a piece of work elsewhere: `await in_thread(act, *arguments)`."""
 
 
+_COMPLETED: Final = Ending.COMPLETED  # said once, since it takes Python long to find a member of an enumeration
+_INFERRED: Final = Source.INFERRED
+_fill: Final = object.__setattr__
+
+
+class Followed:
+    """A task on its way to its session, with what it goes on from and leaves behind."""
+
+    __slots__ = ("history", "looks", "open", "task")
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+        self.history: History | None = None
+        self.looks: Looks | None = None
+        self.open = task.session_id is None  # it names no session
+
+    def look(self, keys: Keys) -> None:
+        try:
+            self.history = found = history(keys, self.task)
+        except Exception as error:  # a provider's JSON may be anything, and a fault in here must not cost the task
+            problem = f"the conversation could not be followed: {type(error).__name__}: {str(error)[:200]}"
+            self.task = changed(self.task, problems=(*self.task.problems, problem))
+        else:
+            if found is not None:
+                _fill(self.task, "traces", found.traces)
+
+
 class Threads:
     """What is known of conversations: all of it is in the store, so a restart forgets nothing."""
 
@@ -28,13 +55,24 @@ class Threads:
         self._keys = Keys(pepper)
         self._idle = round(idle_seconds * 1e6)
 
-    async def linked(self, tasks: Sequence[Task], in_thread: InThread) -> list[Task]:
-        """The tasks with their sessions and traces, in the order given. Raises StoreUnavailable."""
-        batch: Batch = await in_thread(Batch, self._keys, tasks)
+    def followed(self, task: Task) -> Followed:
+        """A task that nobody else has so far: its traces are put into it. Best done while it is being read, and at hand."""
+        found = Followed(task)
+        found.look(self._keys)
+        return found
+
+    async def link(self, calls: Sequence[Followed], in_thread: InThread) -> None:
+        """Give each task its session. Raises StoreUnavailable, and may be done again then."""
+        batch: Batch = await in_thread(Batch, self._keys, calls)
         await self._find(batch, batch.first_keys)
         await self._find(batch, await in_thread(batch.look_further))
-        done: list[Task] = await in_thread(batch.placed, self._idle)
-        return done
+        await in_thread(batch.place, self._idle)
+
+    async def linked(self, tasks: Sequence[Task], in_thread: InThread) -> list[Task]:
+        """The tasks with their sessions and traces, in the order given. Raises StoreUnavailable."""
+        calls = [self.followed(changed(task)) for task in tasks]
+        await self.link(calls, in_thread)
+        return [call.task for call in calls]
 
     async def _find(self, batch: Batch, keys: Iterable[int]) -> None:
         for some in _some(sorted(keys), MOST_KEYS):
@@ -44,12 +82,13 @@ class Threads:
 class Batch:
     """The tasks that are being placed, and those that they may go on from."""
 
-    def __init__(self, keys: Keys, tasks: Sequence[Task]) -> None:
+    def __init__(self, keys: Keys, calls: Sequence[Followed]) -> None:
         self._keys = keys
-        self._calls = [_Call(task) for task in tasks]
-        for call in self._calls:
-            call.look(keys)
-        self.first_keys = {key for call in self._calls if call.history is not None and call.open for key in call.history.keys}
+        self._calls = calls
+        self._open = [call for call in calls if call.open and call.history is not None]  # those that look for others
+        for call in self._open:
+            call.looks = None
+        self.first_keys = {key for call in self._open if call.history is not None for key in call.history.keys}
         """What the store is asked for first; a call that names its session asks for nothing."""
         self._wanted: set[int] = set()  # by what those that name no session look for others
         self._found: dict[int, list[Traced]] = {}
@@ -62,41 +101,41 @@ class Batch:
 
     def look_further(self) -> set[int]:
         """What the store is asked for then, for calls of which nothing that they go on from is known, here or there."""
+        if not self._open:
+            return set()
         left = {trace.key for call in self._calls if call.history is not None for trace in call.history.traces}
-        for call in self._calls:
-            if call.history is not None and call.open and not self._knows(call.history, left):
+        for call in self._open:
+            if call.history is not None and not self._knows(call.history, left):
                 call.looks = looks(self._keys, call.history)
-        return {key for call in self._calls if call.looks is not None for key in call.looks.keys} - self.first_keys
+        return {key for call in self._open if call.looks is not None for key in call.looks.keys} - self.first_keys
 
     def _knows(self, one: History, left: set[int]) -> bool:
         keys = [key for _, key in one.references] or ([one.last.key] if one.last is not None else [])
         return any(key in self._found or key in left for key in keys)
 
-    def placed(self, idle: int) -> list[Task]:
-        """Each task in its session; `idle` is in microseconds."""
-        looked_for = {key for call in self._calls if call.looks is not None for key in call.looks.keys}
+    def place(self, idle: int) -> None:
+        """Put each task into its session; `idle` is in microseconds."""
+        looked_for = {key for call in self._open if call.looks is not None for key in call.looks.keys}
         self._wanted = self.first_keys | looked_for
-        for call in sorted(self._calls, key=lambda call: call.task.created_at):
+        for call in sorted(self._calls, key=lambda call: call.task.created_at) if self._open else ():
             if call.history is not None:
                 self._place(call, call.history, idle)
-        return [call.task for call in self._calls]
+        for call in self._calls:
+            call.history = call.looks = None  # of no more use, and large
 
-    def _place(self, call: _Call, one: History, idle: int) -> None:
+    def _place(self, call: Followed, one: History, idle: int) -> None:
         if call.open:
             found = link(one, call.looks, self._found, idle)
             call.task = changed(
                 call.task,
                 session_id=f"{OWN_SESSION}{call.task.own_id or call.task.id}" if found is None else found.session_id,
-                session_source=Source.INFERRED,
+                session_source=_INFERRED,
                 session_evidence=None if found is None else found.evidence,
-                traces=one.traces,
             )
-        else:
-            call.task = changed(call.task, traces=one.traces)
         task = call.task
         session_id = task.session_id or ""
         ended = self._last[session_id] = max(task.ended_at, self._last.get(session_id, task.ended_at))
-        if task.session_final and task.ending is Ending.COMPLETED:
+        if task.session_final and task.ending is _COMPLETED:
             ended = 0
             for key, known in self._found.items():
                 self._found[key] = [each._replace(last_at=0) if each.session_id == session_id else each for each in known]
@@ -109,30 +148,11 @@ class Batch:
                     mark=trace.mark,
                     task_id=task.id,
                     session_id=session_id,
-                    explicit=task.session_source is not Source.INFERRED,
+                    explicit=task.session_source is not _INFERRED,
                     created_at=task.created_at,
                     last_at=ended,
                 )
             )
-
-
-class _Call:
-    """A task on its way to its session."""
-
-    __slots__ = ("history", "looks", "open", "task")
-
-    def __init__(self, task: Task) -> None:
-        self.task = task
-        self.history: History | None = None
-        self.looks: Looks | None = None
-        self.open = task.session_id is None  # it names no session
-
-    def look(self, keys: Keys) -> None:
-        try:
-            self.history = history(keys, self.task)
-        except Exception as error:  # a provider's JSON may be anything, and a fault in here must not cost the task
-            problem = f"the conversation could not be followed: {type(error).__name__}: {str(error)[:200]}"
-            self.task = changed(self.task, problems=(*self.task.problems, problem))
 
 
 def _some(keys: Sequence[int], most: int) -> Iterable[Sequence[int]]:

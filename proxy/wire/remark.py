@@ -15,7 +15,7 @@ import orjson
 
 from proxy.task import JSON
 
-USER, TOOL, ANSWER, PROMPT = "user", "tool", "answer", "prompt"
+SIDES = USER, TOOL, ANSWER, PROMPT = "user", "tool", "answer", "prompt"
 """Who speaks: the app for its user, the app for a tool, the model; or a piece of a prompt, in which no one is told apart."""
 
 THOUGHT = re.compile(r"\A\s*<(think|thinking|thought)>.*?</\1>", re.DOTALL)

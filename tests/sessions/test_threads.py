@@ -56,6 +56,16 @@ MORE = [*HELLO, BAKERY, user("When does it open?")]
 OPENS = model("At half past six, on Sundays at eight.")
 
 
+async def test_tasks_stay_as_they_are_and_only_those_that_nobody_else_has_are_filled(desk):
+    given, own = (App().call(HELLO, BAKERY, NOON) for _ in range(2))
+    [linked] = await desk.threads.linked([given], at_once)
+
+    assert (given.traces, given.session_id) == ((), None)
+    assert linked.traces
+    assert desk.threads.followed(own).task is own
+    assert own.traces == linked.traces
+
+
 @pytest.mark.parametrize("kind", ALL_KINDS)
 async def test_a_call_that_brings_an_earlier_ones_messages_and_answer_along_is_in_its_session(desk, kind):
     app = App(kind)
