@@ -90,6 +90,7 @@ OF_THE_DESK = [
     "store/shelf",
     "store/sqlite_cells",
     "store/sqlite_join",
+    "store/sqlite_many",
     "store/sqlite_rollups",
     "store/sqlite_save",
     "store/sqlite_story",

@@ -14,6 +14,7 @@ from proxy.store.measures import indexed
 from proxy.store.rollup import Key, SessionSum
 from proxy.store.sqlite_cells import add_cells, add_facets
 from proxy.store.sqlite_long import correct, is_long
+from proxy.store.sqlite_many import put
 from proxy.store.sqlite_users import add_users
 from proxy.store.sqlite_writing import Writing
 from proxy.task import Summary
@@ -28,6 +29,10 @@ _SESSIONS = (
     f" {', '.join(f's.{column}' for column in rows.SESSION_COLUMNS)} FROM (VALUES {{}}) AS w"
     " CROSS JOIN session AS s ON s.id = w.column2 AND s.project_id = w.column1"
 )
+_NEW_SESSION = (
+    f"INSERT INTO session (key, {', '.join(rows.SESSION_COLUMNS)}) VALUES ({', '.join('?' * (1 + len(rows.SESSION_COLUMNS)))})"
+)
+_NEWEST_SESSION = "SELECT coalesce(max(key), 0) FROM session"
 _MAKE_SESSION = f"INSERT INTO session ({', '.join(rows.SESSION_COLUMNS)}) VALUES ({', '.join('?' * len(rows.SESSION_COLUMNS))})"
 KEEP_SESSION = f"{_MAKE_SESSION} ON CONFLICT (id, project_id) DO UPDATE SET " + ", ".join(
     f"{column} = excluded.{column}" for column in rows.SESSION_COLUMNS[2:]
@@ -73,7 +78,7 @@ def backfill(db: Writing) -> bool:
 def index(db: sqlite3.Connection, tasks: Sequence[Keyed]) -> None:
     """Let tasks be found by their metadata."""
     if found := [(name, value, key) for key, task in tasks if task.metadata for name, value in indexed(task)]:
-        db.executemany("INSERT OR IGNORE INTO metadatum VALUES (?, ?, ?)", found)
+        put(db, "INSERT OR IGNORE INTO metadatum VALUES (?, ?, ?)", found)
 
 
 def by_session(adds: Additions, tasks: Iterable[Summary], sign: int = 1) -> dict[Key, list[Summary]]:
@@ -118,9 +123,12 @@ def _add_to_sessions(db: Writing, adds: Additions, new: Sequence[Summary]) -> se
         for told in chain.follow(session, group):
             adds.tell(*told)
         adds.end(session)
-    for session in made:
-        session.key = db.execute(_MAKE_SESSION, rows.session_row(session)).lastrowid
-    db.executemany(_ATTEND, [(one.key, user_id, one.project_id, one.ended_at) for one, user_id in adds.arriving])
+    if made:
+        [(newest,)] = db.execute(_NEWEST_SESSION).fetchall()
+        for number, session in enumerate(made, newest + 1):
+            session.key = number
+        put(db, _NEW_SESSION, [(session.key, *rows.session_row(session)) for session in made])
+    put(db, _ATTEND, [(one.key, user_id, one.project_id, one.ended_at) for one, user_id in adds.arriving])
     db.executemany(_GROW_SESSION, [(*rows.session_row(session)[2:], session.key) for session in grown])
     alone = [(one.ended_at, one.key, one.user_id) for one in grown if one.alone and one.user_id is not None]
     db.executemany(_GROW_ONE, alone)

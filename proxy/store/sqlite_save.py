@@ -14,6 +14,7 @@ from proxy.store import keys, rows, sqlite_story, sqlite_traces, sqlite_words
 from proxy.store.naming import epoch_of, named
 from proxy.store.shelf import Shelf
 from proxy.store.sqlite_join import join, unpark
+from proxy.store.sqlite_many import put
 from proxy.store.sqlite_rollups import put_in
 from proxy.store.sqlite_writing import Writing
 from proxy.task import Task
@@ -60,7 +61,7 @@ def save(db: Writing, shelf: Shelf, tasks: Sequence[Task]) -> int:
 def _keep(db: Writing, new: Sequence[tuple[int, Task]]) -> None:
     prompts = _prompts(db, Counter(task.system_prompt for _, task in new if task.system_prompt is not None))
     sqlite_words.add(db, ((key, (task.input, task.output)) for key, task in new))
-    db.executemany(_TASK, [rows.task_row(key, prompts.get(task.system_prompt), task) for key, task in new])
+    put(db, _TASK, [rows.task_row(key, prompts.get(task.system_prompt), task) for key, task in new])
     db.executemany(
         "UPDATE task SET flag = ? WHERE key = ?", [(task.flag.value, key) for key, task in new if task.flag is not None]
     )
@@ -91,15 +92,14 @@ def _taken(db: sqlite3.Connection, wanted: Iterable[str]) -> dict[str, str]:
 
 def _keys(db: sqlite3.Connection, new: Sequence[Task]) -> list[int]:
     """A free key for each of `new`, which are in the order of `created_at`: the next one of its microsecond."""
-    taken = _known(db, "key", {keys.first(task.created_at) for task in new})
+    firsts = [keys.first(task.created_at) for task in new]
+    latest = db.execute("SELECT max(key) FROM task").fetchone()[0]
+    taken = set[int]() if not firsts or latest is None or latest < firsts[0] else _known(db, "key", set(firsts))
     found: list[int] = []
     last = keys.LOWEST - 1
-    for task in new:
-        key = keys.first(task.created_at)
-        if last >= key or key in taken:
-            key = _after(db, max(last + 1, key))
-        last = key
-        found.append(key)
+    for first in firsts:
+        last = _after(db, max(last + 1, first)) if last >= first or first in taken else first
+        found.append(last)
     return found
 
 

@@ -17,11 +17,14 @@ from proxy.task import Summary, Task
 _AT_ONCE = 500  # values in one list
 _BY_ID = f"SELECT {rows.SUMMARY_SELECT} FROM task WHERE task.id IN ({{}})"
 _PARTS = f"SELECT {rows.SUMMARY_SELECT} FROM task WHERE task.parent_task_id IN ({{}})"
+_ANY_PART = "SELECT 1 FROM task WHERE parent_task_id IS NOT NULL LIMIT 1"
 _OF_SESSION = f"SELECT {rows.SUMMARY_SELECT} FROM task WHERE task.session_id = ? AND +task.project_id = ?"
 
 
 def placed(db: sqlite3.Connection, new: Sequence[Task]) -> tuple[list[Task], list[Summary]]:
     """`new`, which are about to be kept, in their places; and what is kept already and is to be written again by that."""
+    if all(task.parent_task_id is None for task in new) and db.execute(_ANY_PART).fetchone() is None:
+        return list(new), []
     places = {task.id: place for place, task in enumerate(new)}
     found, others = list(new), list[Summary]()
     for task in settled(new, _kept(db)):

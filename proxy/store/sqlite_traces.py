@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Sequence
 
 from proxy.store.rows import Row
+from proxy.store.sqlite_many import put
 from proxy.task import Task, Traced
 
 _TRACE = "INSERT OR IGNORE INTO trace (key, task, mark) VALUES (?, ?, ?)"  # two choices may say the same
@@ -25,7 +26,7 @@ CROSS JOIN session ON session.id = task.session_id AND session.project_id = task
 
 def keep(db: sqlite3.Connection, new: Sequence[tuple[int, Task]]) -> None:
     """Keep the traces of new tasks, inside the transaction that is open on `db`."""
-    db.executemany(_TRACE, [(trace.key, key, trace.mark) for key, task in new for trace in task.traces])
+    put(db, _TRACE, [(trace.key, key, trace.mark) for key, task in new for trace in task.traces])
 
 
 def wanted(keys: Sequence[int], most: int) -> tuple[str, int]:

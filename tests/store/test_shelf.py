@@ -139,8 +139,24 @@ def test_runs_follow_one_another_without_reading_their_heads_again(db):
     db.set_trace_callback(told.append)
     put(db, Shelf(), talk(1, request_body=b"x" * 500, raw_input=None) * (3 * MOST_IN_RUN))
     db.set_trace_callback(None)
-    assert len([one for one in told if one.startswith("INSERT INTO record")]) == 3 * MOST_IN_RUN
+    assert len(kept(db)) == 3 * MOST_IN_RUN
     assert [one for one in told if one.startswith(("WITH", "SELECT"))] == []
+
+
+def test_a_head_that_is_too_long_to_be_held_is_read_again_though_it_is_of_the_same_save(db):
+    tasks = talk(1, request_body=b"x" * 50_000, raw_input=None) * (MOST_IN_RUN + 3)
+    keys = put(db, Shelf(), tasks)
+    assert [base for _, base in kept(db).values()] == [None, *keys[: MOST_IN_RUN - 1], 0, *keys[MOST_IN_RUN:-1]]
+    assert same(db, keys[-1], tasks[-1])
+
+
+def test_what_is_put_and_then_undone_is_not_put_by_the_next_save(db):
+    shelf = Shelf()
+    with pytest.raises(TypeError):
+        put(db, shelf, [*talk(2), *talk(1, carried={"not": object()})])
+    shelf.forget()
+    put(db, shelf, talk(1), first=5)
+    assert list(kept(db)) == [5]
 
 
 def test_nothing_is_kept_against_the_head_of_a_run_that_has_gone(db):
