@@ -6,7 +6,7 @@ from dataclasses import FrozenInstanceError, dataclass, field, fields, replace
 
 import pytest
 
-from proxy.quick import changer, maker, quickly
+from proxy.quick import changer, filled, known, maker, quickly
 from proxy.task import Call, Ending, Piece, Summary, Task, Usage, changed
 
 
@@ -83,3 +83,10 @@ def test_a_class_under_another_is_made_quickly_too():
     assert call.response_body == b"abc"
     assert type(summary) is Summary
     assert changer(Summary)(summary, name="n") == replace(summary, name="n")
+
+
+def test_what_is_known_of_a_value_is_read_by_name_and_what_is_filled_is_less():
+    value = Quick(name="", count=0, those=[1])
+    assert known("name", "count", "those")(value) == {"name": "", "count": 0, "those": [1]}
+    assert filled("name", "count", "those")(value) == {"those": [1]}
+    assert known("count", "name")(Quick(name=None, count=2)) == {"count": 2}

@@ -6,15 +6,17 @@ All of it is sums, so one place adds and takes (`sign`), and a batch touches eac
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from proxy.store.marks import Facet as Named
-from proxy.store.marks import Marks
+from proxy.store.marks import Facets, Marks
 from proxy.store.measures import DAY, HOUR, Measures, Slice, labels_of, slice_of
 from proxy.store.rollup import Figures, Key, SessionSum
 from proxy.task import Ending, Flag, Summary
+
+_COMPLETED: Final = Ending.COMPLETED
 
 
 class Facet(NamedTuple):
@@ -26,8 +28,8 @@ class Facet(NamedTuple):
     value: str
 
 
-Tallies = dict[tuple[int, str], list[Named]]
-"""Of a day and a project, facets as (name, value), one by one: they are counted once a batch, which is quicker."""
+Tallies = dict[tuple[int, str], list[Facets]]
+"""Of a day and a project, what each task is counted by: they are counted once a batch, which is quicker."""
 
 
 class Day(NamedTuple):
@@ -79,17 +81,17 @@ class Additions:
                     measures = self.labels[cell] = Measures()
                 measures.count(task)
 
-    def tell(self, task: Summary, marks: Marks, facets: list[Named], sign: int = 1) -> None:
+    def tell(self, task: Summary, marks: Marks, facets: Facets, sign: int = 1) -> None:
         """Add what a task tells in its place in its session, or take it out."""
         day, project_id = task.created_at - task.created_at % DAY, task.project_id
         tallies = self.facets if sign > 0 else self.facets_gone
-        tallies[day, project_id] += facets
-        if task.ending is not Ending.COMPLETED:
+        tallies[day, project_id].append(facets)
+        if task.ending is not _COMPLETED:
             _count(self.errors, day, project_id, facets, sign)
         if task.flag is not None:
             _count(self.success if task.flag is Flag.SUCCESS else self.failure, day, project_id, facets, sign)
         if task.user_id is not None:
-            whose = Day(project_id, task.user_id, day)
+            whose = tuple.__new__(Day, (project_id, task.user_id, day))
             if (figures := self.days.get(whose)) is None:
                 figures = self.days[whose] = Figures()
             if sign > 0:
@@ -110,7 +112,7 @@ class Additions:
         if session is None or session.last_at is None:
             return
         day = session.last_at - session.last_at % DAY
-        (self.lasts if sign > 0 else self.lasts_gone)[day, session.project_id] += session.last_facets
+        (self.lasts if sign > 0 else self.lasts_gone)[day, session.project_id].append(session.last_facets)
         if session.user_id is not None:
             if (owned := self.owned.get(key := (session.project_id, session.user_id))) is None:
                 owned = self.owned[key] = Owned()
@@ -123,12 +125,22 @@ def tally(come: Tallies, gone: Tallies) -> Counter[Facet]:
     """How many more of each facet there are."""
     found: Counter[Facet] = Counter()
     for sign, tallies in ((1, come), (-1, gone)):
-        for (day, project_id), facets in tallies.items():
-            for (name, value), count in Counter(facets).items():
+        for (day, project_id), all_of_it in tallies.items():
+            for (name, value), count in _counted(all_of_it).items():
                 found[Facet(day, project_id, name, value)] += sign * count
     return found
 
 
-def _count(counter: Counter[Facet], day: int, project_id: str, facets: list[Named], sign: int) -> None:
+def _counted(tallied: Sequence[Facets]) -> dict[Named, int]:
+    """How often there is each facet: what is the same value, as it mostly is (see `marks.facets`), is looked into once."""
+    by_id = {id(facets): facets for facets in tallied}
+    found: dict[Named, int] = {}
+    for each, count in Counter(map(id, tallied)).items():
+        for facet in by_id[each]:
+            found[facet] = found.get(facet, 0) + count
+    return found
+
+
+def _count(counter: Counter[Facet], day: int, project_id: str, facets: Facets, sign: int) -> None:
     for name, value in facets:
         counter[Facet(day, project_id, name, value)] += sign

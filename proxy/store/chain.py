@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from proxy.store.marks import Facet, Marks, facets, marks, spoken
+from proxy.store.marks import Facets, Marks, facets, marks, spoken
 from proxy.store.rollup import Place, SessionSum, excerpt
 from proxy.task import Summary
 
-Told = tuple[Summary, Marks, list[Facet]]
+Told = tuple[Summary, Marks, Facets]
 """A task, what it tells, and what it is counted by."""
 
 

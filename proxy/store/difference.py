@@ -58,7 +58,9 @@ class Place(NamedTuple):  # made for each record: a third of the time of a datac
     def after(self, size: int) -> Place | None:
         """The place of a record of `size` bytes that is kept against the one here; None where the run has to end."""
         work = self.work + _kib(size)
-        return Place(self.run + 1, self.heads, work) if self.run + 1 < MOST_IN_RUN and work <= MOST_WORK // 1024 else None
+        if self.run + 1 >= MOST_IN_RUN or work > MOST_WORK // 1024:
+            return None
+        return tuple.__new__(Place, (self.run + 1, self.heads, work))
 
     def below(self, size: int) -> Place | None:
         """The place of a record that begins a new run, kept against this head of one; None where it has to be kept alone."""

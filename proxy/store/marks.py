@@ -6,6 +6,7 @@ Everything is offline and comes out the same each time. Where a kind has no conv
 from __future__ import annotations
 
 from bisect import bisect_right
+from functools import lru_cache
 from typing import NamedTuple
 
 from proxy.store import events, language, phrases
@@ -55,6 +56,9 @@ _CALLING = frozenset({"tool_calls", "function_call", "tool_use"})
 Facet = tuple[str, str]
 """What tasks are counted by: a name and a value."""
 
+Facets = tuple[Facet, ...]
+"""All that a task is counted by."""
+
 _LENGTHS = (100, 500, 2000, 10_000)
 _SECONDS = (1, 3, 10, 30)
 _DOLLARS = (0.001, 0.01, 0.1)
@@ -86,7 +90,6 @@ class Marks(NamedTuple):  # six times as quickly made as a dataclass, and one is
     language: str | None = None
 
 
-_QUIET = (False,) * 7
 SIGNS = ("refusal", "moderated", "limited", "repeated", "rephrased", "frustrated", "loop")
 """The marks that are counted where they hold."""
 
@@ -127,10 +130,10 @@ def spoken(
     if said is None or said.startswith(TOOL_RESULT):
         return Marks(False, refusal, moderated, limited, False, False, False, looped), None
     text = said[:LOOKED_AT].lower()
-    known = words_of(text)
+    before = None if last_input is None or last_input.startswith(TOOL_RESULT) else last_input.lower()
+    known = words_of(text) if last_words is None or before != text else last_words
     repeated = rephrased = False
-    if last_input is not None and len(known) >= FEWEST_WORDS and not last_input.startswith(TOOL_RESULT):
-        before = last_input.lower()
+    if before is not None and len(known) >= FEWEST_WORDS:
         if before == text:
             repeated = True
         else:
@@ -143,27 +146,51 @@ def spoken(
     return tuple.__new__(Marks, told), known
 
 
-def facets(task: Summary, told: Marks) -> list[Facet]:
-    """What a task can be counted by, as (name, value); what is not known is left out."""
-    found = [_OF_ENDING[task.ending], ("kind", task.kind), _OF_FLAG[task.flag]]
-    model = task.model if task.model is not None else task.model_requested
+def facets(task: Summary, told: Marks) -> Facets:
+    """What a task can be counted by; what is not known is left out."""
+    return _together(
+        task.ending,
+        task.kind,
+        task.flag,
+        task.model if task.model is not None else task.model_requested,
+        told.language,
+        None if task.output is None else bisect_right(_LENGTHS, len(task.output)),
+        None if task.seconds_total is None else bisect_right(_SECONDS, task.seconds_total),
+        None if task.cost is None else bisect_right(_DOLLARS, task.cost),
+        tuple(events.names(task.events)) if task.events else (),
+        told[1:8],
+    )
+
+
+@lru_cache(4096)  # most tasks are like others
+def _together(
+    ending: Ending,
+    kind: str,
+    flag: Flag | None,
+    model: str | None,
+    language: str | None,
+    length: int | None,
+    seconds: int | None,
+    dollars: int | None,
+    named: tuple[str, ...],
+    signs: tuple[bool, ...],
+) -> Facets:
+    found = [_OF_ENDING[ending], ("kind", kind), _OF_FLAG[flag]]
     if model is not None:
         found.append(("model", model))
-    if told.language is not None:
-        found.append(("language", told.language))
-    if task.output is not None:
-        found.append(_OF_LENGTH[bisect_right(_LENGTHS, len(task.output))])
-    if task.seconds_total is not None:
-        found.append(_OF_SECONDS[bisect_right(_SECONDS, task.seconds_total)])
-    if task.cost is not None:
-        found.append(_OF_COST[bisect_right(_DOLLARS, task.cost)])
-    if task.ending is not Ending.COMPLETED:
+    if language is not None:
+        found.append(("language", language))
+    if length is not None:
+        found.append(_OF_LENGTH[length])
+    if seconds is not None:
+        found.append(_OF_SECONDS[seconds])
+    if dollars is not None:
+        found.append(_OF_COST[dollars])
+    if ending is not Ending.COMPLETED:
         found.append(("sign", "error"))
-    if task.events:
-        found += [("event", name) for name in events.names(task.events)]
-    if told[1:8] != _QUIET:
-        found += [("sign", name) for name, holds in zip(SIGNS, told[1:8], strict=True) if holds]
-    return found
+    found += [("event", name) for name in named]
+    found += [("sign", name) for name, holds in zip(SIGNS, signs, strict=True) if holds]
+    return tuple(found)
 
 
 def ended_badly(ending: Ending, flag: Flag | None, refusal: bool) -> bool:

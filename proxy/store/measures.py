@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields
 from operator import attrgetter
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from proxy.store import histogram
 from proxy.task import JSON, Ending, Flag, Summary, Usage
@@ -23,6 +23,7 @@ LABELS_MOST = 16
 PICODOLLARS = 10**12
 """Costs are added up as whole picodollars: sums of floats would depend on their order."""
 
+_COMPLETED: Final = Ending.COMPLETED
 _MOST_TOKENS = 10**12
 _MOST_COST = 10**17
 _MOST_SECONDS = 1e9
@@ -101,7 +102,7 @@ class Measures:
     def count(self, task: Counted) -> None:
         """Add one task."""
         self.tasks += 1
-        if task.ending is not Ending.COMPLETED:
+        if task.ending is not _COMPLETED:
             self.errors += 1
         if task.flag is not None:
             if task.flag is Flag.SUCCESS:
@@ -214,7 +215,8 @@ def slice_of(task: Measured) -> Slice:
     """What a task is counted under."""
     model = task.model if task.model is not None else task.model_requested
     asked = task.model_requested if task.model_requested != model else None
-    return Slice(task.project_id, task.kind, model, asked, str(task.ending), version_of(task.metadata))
+    version = version_of(task.metadata) if task.metadata else None
+    return tuple.__new__(Slice, (task.project_id, task.kind, model, asked, str(task.ending), version, None, None))
 
 
 def version_of(metadata: JSON) -> str | None:

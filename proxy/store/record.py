@@ -12,14 +12,14 @@ import struct
 import sys
 import zlib
 from functools import cache
-from operator import attrgetter
 from typing import Any, cast
 
 import orjson
 
+from proxy.quick import filled
 from proxy.store import pieces as timings
 from proxy.store.kept import Record
-from proxy.task import JSON, Task
+from proxy.task import Task
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -39,7 +39,7 @@ _PLAIN_FIELDS = (
     "carried",
     "evaluations",
 )
-_plain_of = attrgetter(*_PLAIN_FIELDS)
+_plain_of = filled(*_PLAIN_FIELDS)
 
 DECODED_MOST = 64 * 2**20
 """Bytes that a coded body may grow to when its JSON is read from it; past this the JSON is kept by itself."""
@@ -50,16 +50,14 @@ def write(task: Task) -> bytes:
 
     Raises ValueError, TypeError, OverflowError, RecursionError, struct.error for values that have no JSON or no bytes.
     """
-    rest: JSON = {name: value for name, value in zip(_PLAIN_FIELDS, _plain_of(task), strict=True) if value}
-    for name, raw, body, coding in (
-        ("raw_input", task.raw_input, task.request_body, task.request_coding),
-        ("raw_output", task.raw_output, task.response_body, task.response_coding),
-    ):
-        if raw is not None:
-            rest[name] = "body" if _was_read(task, raw, body) or _says(body, coding, raw) else [raw]
+    rest = _plain_of(task)
+    request, response = task.request_body, task.response_body
+    if (raw := task.raw_input) is not None:
+        rest["raw_input"] = "body" if _was_read(task, raw, request) or _says(request, task.request_coding, raw) else [raw]
+    if (raw := task.raw_output) is not None:
+        rest["raw_output"] = "body" if _was_read(task, raw, response) or _says(response, task.response_coding, raw) else [raw]
     arrivals = timings.encode(task.pieces)
-    lengths = _LENGTHS.pack(len(task.request_body), len(task.response_body), len(arrivals))
-    return b"".join((lengths, task.request_body, task.response_body, arrivals, dumps(rest)))
+    return b"".join((_LENGTHS.pack(len(request), len(response), len(arrivals)), request, response, arrivals, dumps(rest)))
 
 
 def read(data: bytes) -> Record:

@@ -24,7 +24,8 @@ MOST: Final = 2**18
 """Bytes of both together up to which the compressor is used again: what it holds in memory stays small, and past them its making
 is little beside its work."""
 
-_LEVEL_PARAMETER: Final = 100  # ZSTD_c_compressionLevel
+_DICTIONARY: Final = b"\x37\xa4\x30\xec"
+"""How a dictionary of zstd's begins: the one call that takes a prefix would take it for that."""
 
 Compress = Callable[[bytes, bytes], bytes]
 """A frame of the first, with the second as its prefix: of use to one thread at a time."""
@@ -49,7 +50,9 @@ def again(level: int, module: str = MODULE) -> Compress:
         return new
 
     def compress(data: bytes, prefix: bytes) -> bytes:
-        found = made(data, prefix) if len(data) + len(prefix) <= MOST else None
+        if len(data) + len(prefix) > MOST or prefix.startswith(_DICTIONARY):
+            return new(data, prefix)
+        found = made(data, prefix)
         return new(data, prefix) if found is None else found
 
     return compress
@@ -63,30 +66,23 @@ def _again(level: int, module: str) -> Callable[[bytes, bytes], bytes | None]:
 
     library = ctypes.CDLL(cast("str", import_module(module).__file__))  # lets other threads work meanwhile
     size, pointer = ctypes.c_size_t, ctypes.c_void_p
-    make, drop, set_parameter = library.ZSTD_createCCtx, library.ZSTD_freeCCtx, library.ZSTD_CCtx_setParameter
-    before, work, reset = library.ZSTD_CCtx_refPrefix, library.ZSTD_compress2, library.ZSTD_CCtx_reset
-    bound = library.ZSTD_compressBound
+    make, drop, bound = library.ZSTD_createCCtx, library.ZSTD_freeCCtx, library.ZSTD_compressBound
+    work = library.ZSTD_compress_usingDict
     make.argtypes, make.restype = [], pointer
     drop.argtypes, drop.restype = [pointer], size
-    set_parameter.argtypes, set_parameter.restype = [pointer, ctypes.c_int, ctypes.c_int], size
     bound.argtypes, bound.restype = [size], size
-    before.argtypes, before.restype = [pointer, ctypes.c_char_p, size], size
-    work.argtypes, work.restype = [pointer, pointer, size, ctypes.c_char_p, size], size
-    reset.argtypes, reset.restype = [pointer, ctypes.c_int], size
+    text = ctypes.c_char_p
+    work.argtypes, work.restype = [pointer, pointer, size, text, size, text, size, ctypes.c_int], size
     context: int | None = make()
     room: int = bound(MOST)
-    if context is None or set_parameter(context, _LEVEL_PARAMETER, level) > room:  # every error is a number far above
+    if context is None:
         raise OSError("zstd makes no compressor")
     buffer = ctypes.create_string_buffer(room)
     place, view = ctypes.addressof(buffer), memoryview(buffer).cast("B")
 
     def compress(data: bytes, prefix: bytes) -> bytes | None:
-        before(context, prefix, len(prefix))
-        length: int = work(context, place, room, data, len(data))
-        if length > room:
-            reset(context, 1)  # what it had begun
-            return None
-        return view[:length].tobytes()
+        length: int = work(context, place, room, data, len(data), prefix, len(prefix), level)
+        return view[:length].tobytes() if length <= room else None  # every error is a number far above
 
     weakref.finalize(compress, drop, context).atexit = False
     return compress

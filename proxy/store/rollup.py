@@ -58,7 +58,7 @@ class Figures:
     def count(self, task: Summary, marks: Marks) -> None:
         """Add one task and what it tells."""
         self.tasks += 1
-        if task.ending is not Ending.COMPLETED:
+        if task.ending is not _DONE:
             self.errors += 1
         if (usage := task.usage) is not None:
             if usage.input_tokens:
@@ -108,7 +108,9 @@ class Figures:
 
 
 _NOTHING = (False,) * 7
+_SMALL: Final = 2**60
 _FIGURES: Final = tuple(field.name for field in fields(Figures))
+_DONE: Final = Ending.COMPLETED
 _COMPLETED, _FAILURE = Ending.COMPLETED.value, Flag.FAILURE.value
 
 
@@ -137,7 +139,7 @@ class SessionSum:
     last_refusal: bool = False
     last_input: str | None = None
     last_output: str | None = None
-    last_facets: list[Facet] = field(default_factory=list)  # see `marks.facets`
+    last_facets: tuple[Facet, ...] = ()  # see `marks.facets`
     last_words: frozenset[str] | None = None  # of `last_input`, where they are known; not kept
     key: int | None = None  # of its row
     alone: bool = True  # nobody took part but `user_id`, if anybody; not kept
@@ -147,7 +149,7 @@ class SessionSum:
         """Of its last task; what began before that comes late."""
         return None if self.last_at is None else (self.last_at, self.last_id)
 
-    def count(self, task: Summary, marks: Marks, facets: list[Facet], words: frozenset[str] | None = None) -> None:
+    def count(self, task: Summary, marks: Marks, facets: tuple[Facet, ...], words: frozenset[str] | None = None) -> None:
         """Add its next task; `words` are those of its input."""
         if self.last_at is not None:
             silence = max(0, task.created_at - self.ended_at)
@@ -226,7 +228,7 @@ class SessionSum:
 
 def held(sum: int) -> int:
     """A sum that stops where 64 bits end."""
-    return sum if -LARGEST <= sum <= LARGEST else max(-LARGEST, min(sum, LARGEST))
+    return sum if -_SMALL < sum < _SMALL else max(-LARGEST, min(sum, LARGEST))
 
 
 def excerpt(text: str | None) -> str | None:

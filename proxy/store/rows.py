@@ -10,6 +10,7 @@ from dataclasses import fields
 from operator import attrgetter
 from typing import Any, NamedTuple
 
+from proxy.quick import known
 from proxy.store import StoreRejected, keys, told
 from proxy.store.kept import Record
 from proxy.store.record import dumps, loads, write
@@ -59,8 +60,7 @@ USER_COLUMNS = (
 FEEDBACK_COLUMNS = ("task", "id", "created_at", "flag", "score", "comment", "source", "user_id")
 
 _USAGE = tuple(field.name for field in fields(Usage))
-_facts_of = attrgetter(*_FACTS)
-_usage_of = attrgetter(*_USAGE)
+_facts_of, _usage_of = known(*_FACTS), known(*_USAGE)
 _SOURCES = {source.value: source for source in Source}
 _FLAGS: dict[str | None, Flag | None] = {None: None} | {flag.value: flag for flag in Flag}
 _ENDINGS = {ending.value: ending for ending in Ending}
@@ -88,7 +88,7 @@ def task_row(key: int, prompt: int | None, task: Summary) -> Row:
 
 def facts(task: Summary, *, prompt_apart: bool) -> JSON:
     """What is known of a task beyond its columns."""
-    facts: JSON = {name: value for name, value in zip(_FACTS, _facts_of(task), strict=True) if value is not None}
+    facts: JSON = _facts_of(task)
     if task.finish_reasons:
         facts["finish_reasons"] = task.finish_reasons
     if task.problems:
@@ -96,7 +96,7 @@ def facts(task: Summary, *, prompt_apart: bool) -> JSON:
     if task.events:
         facts["events"] = task.events
     if (usage := task.usage) is not None:
-        facts["usage"] = {name: value for name, value in zip(_USAGE, _usage_of(usage), strict=True) if value is not None}
+        facts["usage"] = _usage_of(usage)
     if metadata := task.metadata:
         if prompt_apart and metadata.get("system_prompt") == task.system_prompt:
             metadata = {name: value for name, value in metadata.items() if name != "system_prompt"}
@@ -246,7 +246,7 @@ def session(row: Row) -> SessionSum:
             first_input if sums.tasks == 1 else last_input,
             last_output,
         ),
-        [(name, value) for name, value in loads(last_facets)],
+        tuple([(name, value) for name, value in loads(last_facets)]),
     )
 
 

@@ -61,6 +61,13 @@ def test_where_the_library_cannot_be_called_each_frame_has_a_new_compressor(modu
     assert reused.again(1, module)(data, base) == reused.anew(1)(data, base)
 
 
+def test_a_prefix_that_begins_as_a_dictionary_does_is_a_prefix_all_the_same() -> None:
+    again, data = reused.again(1), text(2000, 1)
+    for prefix in (b"\x37\xa4\x30\xec" + data, zstd.train_dict([text(900, seed) for seed in range(99)], 4000).dict_content):
+        frame = again(data, prefix)
+        assert read(frame, prefix) == data
+
+
 def test_a_frame_that_fails_leaves_nothing_to_the_next() -> None:
     made = reused._again(1, reused.MODULE)  # to hand it more than there is room for
     data = random.Random(3).randbytes(4 * reused.MOST)
