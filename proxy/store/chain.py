@@ -21,11 +21,11 @@ def follow(session: SessionSum, tasks: Iterable[Summary]) -> Iterator[Told]:
     """Add `tasks`, in the order of `place` and all after what `session` has, and say what each tells."""
     for task in tasks:
         if task.parent_task_id is not None and task.parent_task_id == session.last_id:
-            told, words = spoken(task, None, None, None)  # a part that is told what the whole was told: nobody says it again
+            told, heard = spoken(task, None, None, None)  # a part that is told what the whole was told: nobody says it again
         else:
-            told, words = spoken(task, session.last_input, session.last_output, session.last_words)
+            told, heard = spoken(task, session.last_input, session.last_output, session.last_heard)
         counted = facets(task, told)
-        session.count(task, told, counted, words)
+        session.count(task, told, counted, heard)
         yield task, told, counted
 
 

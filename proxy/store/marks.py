@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from proxy.store import events, language, phrases
-from proxy.store.rollup import EXCERPT_LENGTH
+from proxy.store.rollup import EXCERPT_LENGTH, Heard
 from proxy.store.unspaced import in_pairs, is_unspaced
 from proxy.task import Ending, Flag, Summary
 
@@ -102,20 +102,18 @@ def words_of(text: str) -> frozenset[str]:
     return frozenset(in_pairs(found) if is_unspaced(text) else found)
 
 
-def marks(
-    task: Summary, last_input: str | None = None, last_output: str | None = None, last_words: frozenset[str] | None = None
-) -> Marks:
+def marks(task: Summary, last_input: str | None = None, last_output: str | None = None, last_heard: Heard | None = None) -> Marks:
     """What `task` tells after one whose input and output began so; without them, by itself.
 
-    `last_words` are those of `last_input`, where they are known already.
+    `last_heard` is what `last_input` tells, where that is known already.
     """
-    return spoken(task, last_input, last_output, last_words)[0]
+    return spoken(task, last_input, last_output, last_heard)[0]
 
 
 def spoken(
-    task: Summary, last_input: str | None, last_output: str | None, last_words: frozenset[str] | None
-) -> tuple[Marks, frozenset[str] | None]:
-    """See `marks`; and the words of its input, where a person spoke."""
+    task: Summary, last_input: str | None, last_output: str | None, last_heard: Heard | None
+) -> tuple[Marks, Heard | None]:
+    """See `marks`; and what its input tells, where a person spoke."""
     reasons = task.finish_reasons
     moderated = not _MODERATED.isdisjoint(reasons) if reasons else False
     limited = task.http_status == 429
@@ -131,19 +129,23 @@ def spoken(
         return Marks(False, refusal, moderated, limited, False, False, False, looped), None
     text = said[:LOOKED_AT].lower()
     before = None if last_input is None or last_input.startswith(TOOL_RESULT) else last_input.lower()
-    known = words_of(text) if last_words is None or before != text else last_words
+    heard = last_heard if last_heard is not None and before == text else _heard(text)
+    known, spoken_in, frustrated = heard
     repeated = rephrased = False
     if before is not None and len(known) >= FEWEST_WORDS:
         if before == text:
             repeated = True
         else:
-            earlier = words_of(before) if last_words is None else last_words
+            earlier = words_of(before) if last_heard is None else last_heard[0]
             both = len(known & earlier)
             rephrased = len(earlier) >= FEWEST_WORDS and both >= REPHRASED * (len(known) + len(earlier) - both)
-    frustrated = phrases.frustrated(text, known) is not None
-    spoken_in = language.language(text, known)
     told = (True, refusal, moderated, limited, repeated, rephrased, frustrated, looped, spoken_in)
-    return tuple.__new__(Marks, told), known
+    return tuple.__new__(Marks, told), heard
+
+
+def _heard(text: str) -> Heard:
+    words = words_of(text)
+    return words, language.language(text, words), phrases.frustrated(text, words) is not None
 
 
 def facets(task: Summary, told: Marks) -> Facets:

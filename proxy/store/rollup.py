@@ -31,6 +31,9 @@ _DEAREST = LARGEST / PICODOLLARS
 Key = tuple[str, str]
 """(project_id, id): what names a session or a user."""
 
+Heard = tuple[frozenset[str], str | None, bool]
+"""What an input tells by itself: its words, its language, whether it is one of frustration."""
+
 Place = tuple[int, str]
 """(created_at, id): where a task is in its session."""
 
@@ -140,7 +143,7 @@ class SessionSum:
     last_input: str | None = None
     last_output: str | None = None
     last_facets: tuple[Facet, ...] = ()  # see `marks.facets`
-    last_words: frozenset[str] | None = None  # of `last_input`, where they are known; not kept
+    last_heard: Heard | None = None  # of `last_input`, where it is known; not kept
     key: int | None = None  # of its row
     alone: bool = True  # nobody took part but `user_id`, if anybody; not kept
 
@@ -149,8 +152,8 @@ class SessionSum:
         """Of its last task; what began before that comes late."""
         return None if self.last_at is None else (self.last_at, self.last_id)
 
-    def count(self, task: Summary, marks: Marks, facets: tuple[Facet, ...], words: frozenset[str] | None = None) -> None:
-        """Add its next task; `words` are those of its input."""
+    def count(self, task: Summary, marks: Marks, facets: tuple[Facet, ...], heard: Heard | None = None) -> None:
+        """Add its next task; `heard` is what its input tells."""
         if self.last_at is not None:
             silence = max(0, task.created_at - self.ended_at)
             if silence:
@@ -176,7 +179,7 @@ class SessionSum:
         self.last_at, self.last_id, self.last_ending = task.created_at, task.id, str(task.ending)
         self.last_flag, self.last_refusal = task.flag and str(task.flag), marks.refusal
         self.last_input, self.last_output = excerpt(task.input), excerpt(task.output)
-        self.last_facets, self.last_words = facets, words
+        self.last_facets, self.last_heard = facets, heard
 
     @property
     def ended_badly(self) -> bool:

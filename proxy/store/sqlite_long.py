@@ -219,6 +219,6 @@ def _copy_last(session: SessionSum, tasks: Sequence[Summary]) -> None:
         pass
     for name in ("last_at", "last_id", "last_ending", "last_flag", "last_refusal", "last_input", "last_output", "last_facets"):
         setattr(session, name, getattr(last, name))
-    session.last_words = last.last_words
+    session.last_heard = last.last_heard
     session.user_id = session.user_id if last.user_id is None else last.user_id
     session.model = session.model if last.model is None else last.model
