@@ -130,7 +130,7 @@ async def once(scene: Scene, calls: int, of: str | None) -> dict[str, float]:
         pepper = bytes(range(32))
         prices = pricer_of({}, {"openai": {"url": "https://api.openai.com"}})
         recorder = Recorder(
-            path / "journal", path / "aside", store, RUN, lambda _: None, pepper, prices.price, Threads(store, pepper, 3600e6)
+            path / "journal", path / "aside", store, RUN, lambda _: None, pepper, prices.fill, Threads(store, pepper, 3600e6)
         )
         recorder.sweep()
         prices.catalogue.look("openai", ("bench",), (), 0)  # the list of prices is loaded once, by the first call of all

@@ -12,7 +12,7 @@ from proxy.price.catalogue import MINUTE, Catalogue, Upstream
 from proxy.price.charge import Charge, charge, tokens_of
 from proxy.price.own import OwnPrices, own_prices
 from proxy.price.terms import Terms, terms_of
-from proxy.task import JSON, Task, Usage, changed
+from proxy.task import JSON, Task, Usage, changed, fill
 
 _DAY = 24 * 60 * MINUTE
 
@@ -26,12 +26,23 @@ class Pricer:
 
     def price(self, task: Task) -> Task:
         """`task` with its cost and the record of its price; both `None` where the cost is not known. Never raises."""
+        told = self._told(task)
+        return changed(task, **told) if told else task
+
+    def fill(self, task: Task) -> Task:
+        """As `price`, for a task that nobody else has so far: it is not made anew."""
+        for name, value in self._told(task).items():
+            fill(task, name, value)
+        return task
+
+    def _told(self, task: Task) -> JSON:
+        """The fields of the task that are others."""
         try:
             cost, record = self._priced(task)
         except Exception as error:  # a fault in a price must not cost the task
             problem = f"what it cost could not be told: {type(error).__name__}: {str(error)[:200]}"
-            return changed(task, cost=None, price=None, problems=(*task.problems, problem))
-        return task if (cost, record) == (task.cost, task.price) else changed(task, cost=cost, price=record)
+            return {"cost": None, "price": None, "problems": (*task.problems, problem)}
+        return {} if (cost, record) == (task.cost, task.price) else {"cost": cost, "price": record}
 
     def _priced(self, task: Task) -> tuple[float | None, JSON | None]:
         usage, terms = task.usage, terms_of(task.raw_output)

@@ -76,7 +76,7 @@ class Recorder:
         self._run = run
         self._recovered = recovered
         self._pepper = pepper
-        self._complete = complete  # what is said of a task beside what was on the wire: its price
+        self._complete = complete  # what is said of a task beside what was on the wire, its price; nobody else has that task
         self._threads = threads
         self._journalled = journalled  # by epoch of this run, how many ends are in its journal
         self._pulse = pulse  # as it was, where no relay has written anything since

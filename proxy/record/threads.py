@@ -11,7 +11,7 @@ from typing import Any, Final
 from proxy.record.conversation import History, Looks, history, link, looks
 from proxy.record.keys import Keys
 from proxy.store import Store
-from proxy.task import OWN_SESSION, Ending, Source, Task, Traced, changed
+from proxy.task import OWN_SESSION, Ending, Source, Task, Traced, changed, fill
 
 MOST_ALIKE: Final = 8  # tasks of one key, the latest ones, that are looked at
 MOST_KEYS: Final = 2000  # in one question to the store
@@ -22,7 +22,6 @@ InThread = Callable[..., Awaitable[Any]]
 
 _COMPLETED: Final = Ending.COMPLETED  # said once, since it takes Python long to find a member of an enumeration
 _INFERRED: Final = Source.INFERRED
-_fill: Final = object.__setattr__
 
 
 class Followed:
@@ -44,7 +43,7 @@ class Followed:
             self.task = changed(self.task, problems=(*self.task.problems, problem))
         else:
             if found is not None:
-                _fill(self.task, "traces", found.traces)
+                fill(self.task, "traces", found.traces)
 
 
 class Threads:
@@ -56,7 +55,7 @@ class Threads:
         self._idle = round(idle_seconds * 1e6)
 
     def followed(self, task: Task) -> Followed:
-        """A task that nobody else has so far: its traces are put into it. Best done while it is being read, and at hand."""
+        """A task that nobody else has so far: its traces and its session are put into it. Best done while it is at hand."""
         found = Followed(task)
         found.look(self._keys)
         return found
@@ -124,15 +123,12 @@ class Batch:
             call.history = call.looks = None  # of no more use, and large
 
     def _place(self, call: Followed, one: History, idle: int) -> None:
+        task = call.task
         if call.open:
             found = link(one, call.looks, self._found, idle)
-            call.task = changed(
-                call.task,
-                session_id=f"{OWN_SESSION}{call.task.own_id or call.task.id}" if found is None else found.session_id,
-                session_source=_INFERRED,
-                session_evidence=None if found is None else found.evidence,
-            )
-        task = call.task
+            fill(task, "session_id", f"{OWN_SESSION}{task.own_id or task.id}" if found is None else found.session_id)
+            fill(task, "session_source", _INFERRED)
+            fill(task, "session_evidence", None if found is None else found.evidence)
         session_id = task.session_id or ""
         ended = self._last[session_id] = max(task.ended_at, self._last.get(session_id, task.ended_at))
         if task.session_final and task.ending is _COMPLETED:

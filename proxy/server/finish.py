@@ -39,7 +39,10 @@ class Rules:
         return self.valued(without_secrets(task, self.pepper))
 
     def valued(self, task: Task) -> Task:
-        """`task` with what it cost; with its vectors, and with an estimate of its tokens first, where those are asked for."""
+        """`task` with what it cost; with its vectors, and with an estimate of its tokens first, where those are asked for.
+
+        Nobody else may have it: it is not always made anew.
+        """
         if self.vectors:
             task = with_vectors(task)
-        return self.pricer.price(estimated(task) if self.estimate else task)
+        return self.pricer.fill(estimated(task) if self.estimate else task)

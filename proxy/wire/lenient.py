@@ -39,8 +39,8 @@ def loads(data: bytes) -> tuple[Any, bool]:
 
 def opens_more(data: bytes, most: int) -> bool:
     """Whether `data` has more than `most` brackets that open something."""
-    if len(data) <= SHORT:  # taken apart at them: to count them takes twice as long, to find one after the other four times
-        return len(data.split(b"{", most + 1)) + len(data.split(b"[", most + 1)) - 2 > most
+    if len(data) <= SHORT:  # what goes where they are taken out: a fifth of the time that it takes to find or to count them
+        return 2 * len(data) - len(data.replace(b"{", b"")) - len(data.replace(b"[", b"")) > most
     for bracket in (b"{", b"["):
         at = data.find(bracket)
         while at >= 0:  # from one to the next: to count them takes a hundred times as long where they are few

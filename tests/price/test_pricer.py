@@ -14,7 +14,7 @@ from genai_prices import calc_price
 from proxy.price.catalogue import providers
 from proxy.price.pricer import pricer_of
 from proxy.price.providers import PROVIDERS
-from proxy.task import Task, Usage
+from proxy.task import Task, Usage, changed
 from tests.store.tasks import a_task
 
 UPSTREAMS = {
@@ -38,7 +38,11 @@ def asked(model: str, upstream: str | None = "openai", **changes: object) -> Tas
 
 
 def priced(task: Task, **own: dict[str, float]) -> Task:
-    return pricer_of({name.replace("__", "/"): rates for name, rates in own.items()}, UPSTREAMS).price(task)
+    pricer = pricer_of({name.replace("__", "/"): rates for name, rates in own.items()}, UPSTREAMS)
+    found, filled = pricer.price(task), changed(task)
+    assert pricer.fill(filled) is filled
+    assert filled == found
+    return found
 
 
 def test_the_list_gives_the_cost_and_its_record():
