@@ -233,21 +233,15 @@ def session(row: Row) -> SessionSum:
     sums, rest = Figures(*rest[: len(FIGURES)]), rest[len(FIGURES) :]
     turns, silence, longest, final, explicit, user_id, model, models, first_input, *last = rest
     last_at, last_id, last_ending, last_flag, last_refusal, last_input, last_output, last_facets = last
-    return SessionSum(
-        *(project_id, id, started_at, ended_at, sums, turns, silence, longest, bool(final), bool(explicit), user_id, model),
-        *(
-            tuple(loads(models)),
-            first_input,
-            last_at,
-            last_id,
-            last_ending,
-            last_flag,
-            bool(last_refusal),
-            first_input if sums.tasks == 1 else last_input,
-            last_output,
-        ),
-        tuple([(name, value) for name, value in loads(last_facets)]),
-    )
+    sum = SessionSum(project_id, id, started_at, ended_at)
+    sum.figures, sum.turns, sum.silence, sum.longest_silence = sums, turns, silence, longest
+    sum.final, sum.explicit, sum.user_id = bool(final), bool(explicit), user_id
+    sum.model, sum.models = model, tuple(loads(models))
+    sum.last_at, sum.last_id, sum.last_ending, sum.last_flag = last_at, last_id, last_ending, last_flag
+    sum.last_refusal, sum.first_input, sum.last_output = bool(last_refusal), first_input, last_output
+    sum.last_input = first_input if sums.tasks == 1 else last_input
+    sum.last_facets = tuple([(name, value) for name, value in loads(last_facets)])
+    return sum
 
 
 def user(row: Row) -> User:
