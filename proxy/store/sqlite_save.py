@@ -81,7 +81,9 @@ def _known(db: sqlite3.Connection, column: str, wanted: Iterable[Value]) -> set[
 
 def _taken(db: sqlite3.Connection, wanted: Iterable[str]) -> dict[str, str]:
     """The ids that are taken, each with its task's origin."""
-    values = list(wanted)
+    latest = db.execute("SELECT max(id) FROM task").fetchone()[0]
+    # Past the last one all are free: most are, since ours begin with the time.
+    values = [] if latest is None else [id for id in wanted if id <= latest]
     found: dict[str, str] = {}
     for start in range(0, len(values), _AT_ONCE):
         some = values[start : start + _AT_ONCE]
@@ -94,7 +96,7 @@ def _keys(db: sqlite3.Connection, new: Sequence[Task]) -> list[int]:
     """A free key for each of `new`, which are in the order of `created_at`: the next one of its microsecond."""
     firsts = [keys.first(task.created_at) for task in new]
     latest = db.execute("SELECT max(key) FROM task").fetchone()[0]
-    taken = set[int]() if not firsts or latest is None or latest < firsts[0] else _known(db, "key", set(firsts))
+    taken = set[int]() if latest is None else _known(db, "key", {first for first in firsts if first <= latest})
     found: list[int] = []
     last = keys.LOWEST - 1
     for first in firsts:

@@ -77,6 +77,16 @@ class StoreContract(AbsorbingContract, RewritingContract, TracingContract, Forge
             assert await store.get(task.id) == replace(task, own_id=None)
             assert await store.body(task.id, Which.REQUEST) == Body(task.request_body, None)
 
+    async def test_an_id_that_is_taken_is_found_whatever_letters_it_has(self, store: Store):
+        ids = ["", "A", "a", "a\0", "a\0b", "é", "\uffff", "\U0001f600", "0190a000-0000-7000-8000-000000000001"]
+        for n, id in enumerate(ids):
+            await store.save([a_task(n, id=id, own_id=f"first-{n}")])
+        for n, id in enumerate(ids):
+            await store.save([a_task(n + 100, id=id, own_id=f"own-{n}")])
+            again = await store.get(f"own-{n}")
+            assert again is not None, id
+            assert again.retry_of == id
+
     async def test_nul_characters_come_back(self, store: Store):
         task = a_task(
             1, input="a\0b", output="\0", user_id="u\0", session_id="s\0", raw_input={"a\0": "\0"}, metadata={"k\0": "v\0"}
