@@ -29,7 +29,7 @@ SCENES = (
     Scene("small call", "small", 32, 3, floor=3.0),
     Scene("200 KB request", "large", 32, 3, floor=2.0),
     Scene("200 events, burst", "events 200 0", 32, 3, floor=1.5),
-    Scene("200 events, 10 ms apart", "events 200 0.01", 200, 3, floor=1.4, spread=1.0),
+    Scene("200 events, 10 ms apart", "events 200 0.01", 200, 3, floor=1.2, spread=1.0),
     Scene("40 events, 50 ms apart", "events 40 0.05", 400, 3, spread=1.0),
 )
 FIRST_BYTE = Scene("first byte", "events 40 0.1", 1000, 8, spread=4.0)

@@ -33,7 +33,6 @@ _ENDINGS: Final = {ending.value: ending for ending in Ending}
 _SIZE = struct.Struct("<I")
 LONGEST: Final = 2048  # bytes of a request's fields that are remembered: callers send the same ones again and again
 MOST_KNOWN: Final = 512
-_known: Final[dict[bytes, Fields]] = {}
 
 DIED: Final = "the relay died during this call: what the journal had of it is here"
 
@@ -198,14 +197,14 @@ def _head(head: bytes) -> tuple[int, str, Fields]:
 
 def _fields(lines: bytes) -> Fields:
     """The fields of a request, of whose kind there are others: they are remembered."""
-    found = _known.get(lines)
-    if found is None:
-        found = tuple([_field(line) for line in lines.split(b"\r\n")]) if lines else ()
-        if len(lines) <= LONGEST:
-            if len(_known) >= MOST_KNOWN:
-                _known.clear()
-            _known[lines] = found
-    return found
+    return _remembered(lines) if len(lines) <= LONGEST else _split(lines)
+
+
+def _split(lines: bytes) -> Fields:
+    return tuple([_field(line) for line in lines.split(b"\r\n")]) if lines else ()
+
+
+_remembered: Final = lru_cache(MOST_KNOWN)(_split)
 
 
 def _field(line: bytes) -> tuple[bytes, bytes]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from operator import sub
 from typing import Any, Final
 
 from proxy.quick import maker
+from proxy.record.assembly import LONGEST, MOST_KNOWN
 from proxy.record.labels import Labels, labels, may_name, text
 from proxy.record.pace import tokens_per_second
 from proxy.record.spoken_again import NAME, spoken
@@ -37,9 +39,7 @@ _UPSTREAM_ERROR: Final = Ending.UPSTREAM_ERROR
 _said_by: Final = maker(Said)
 _task: Final = maker(Task)
 
-LONGEST: Final = 2048  # bytes of a request's fields that are remembered: callers send the same ones again and again
-LONGEST_NAME: Final = 64
-MOST_KNOWN: Final = 512
+LONGEST_NAME: Final = 64  # bytes of a field's name that is remembered
 
 
 class _Known:
@@ -50,19 +50,12 @@ class _Known:
         self.labels: Labels | None = None  # not looked for so far
 
 
-_known: Final[dict[Fields, _Known]] = {}
+_remembered: Final = lru_cache(MOST_KNOWN)(_Known)
 _names: Final[dict[bytes, tuple[bytes, str]]] = {}  # in lower case, and as text
 
 
 def _what_is_known(fields: Fields) -> _Known:
-    found = _known.get(fields)
-    if found is None:
-        found = _Known(fields)
-        if sum([len(name) + len(value) for name, value in fields]) <= LONGEST:
-            if len(_known) >= MOST_KNOWN:
-                _known.clear()
-            _known[fields] = found
-    return found
+    return _remembered(fields) if sum([len(name) + len(value) for name, value in fields]) <= LONGEST else _Known(fields)
 
 
 def _labels(fields: Fields, known: _Known, body: Any) -> Labels:

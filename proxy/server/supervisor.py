@@ -199,6 +199,7 @@ class Supervisor:
     def _undo(self, change: Change) -> None:
         """Its new relays go: what one that works has accepted meanwhile is carried to its end, as by an old one."""
         self._leaving += change.undone()
+        self._write_run_json()
 
     def _begin_change(self) -> None:
         if faults.ARMED:
