@@ -17,6 +17,7 @@ from proxy.cli.export import found
 from proxy.record.threads import Threads
 from proxy.store import open_store
 from proxy.task import Ending, Filter, Flag
+from tests.sessions.linking import linked
 from tests.sessions.talk import NOON, SECOND, App, model, task, user
 from tests.sessions.test_threads import at_once
 from tests.store.insight_contract import some_tasks
@@ -141,7 +142,7 @@ async def test_an_example_holds_what_the_provider_remembers_and_none_is_made_wit
     ]
     threads = Threads(store, b"pepper", 1800)
     for one in (first, second, third, lost, *other):
-        await store.save(await threads.linked([one], at_once))
+        await store.save(await linked(threads, [one], at_once))
     lines = [json.loads(line) async for line in examples(found(store, Filter()), store)]
     await store.close()
     told = [[(message["role"], message["content"]) for message in line["messages"]] for line in lines]

@@ -67,12 +67,6 @@ class Threads:
         await self._find(batch, await in_thread(batch.look_further))
         await in_thread(batch.place, self._idle)
 
-    async def linked(self, tasks: Sequence[Task], in_thread: InThread) -> list[Task]:
-        """The tasks with their sessions and traces, in the order given. Raises StoreUnavailable."""
-        calls = [self.followed(changed(task)) for task in tasks]
-        await self.link(calls, in_thread)
-        return [call.task for call in calls]
-
     async def _find(self, batch: Batch, keys: Iterable[int]) -> None:
         for some in _some(sorted(keys), MOST_KEYS):
             batch.take(await self._store.traced(some, MOST_ALIKE))

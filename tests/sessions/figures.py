@@ -20,6 +20,7 @@ from proxy.store import open_store
 from tests.sessions import labelled
 from tests.sessions.compacting import SUMMED_UP
 from tests.sessions.labelled import AS_IT_WAS, CHANGED, Labelled
+from tests.sessions.linking import linked
 
 MODIFIED = {shape.__name__ for shape in CHANGED}
 
@@ -74,9 +75,9 @@ async def inferred(calls: list[Labelled], place: Path, seed: int = 1) -> dict[st
         size = chance.choice((1, 2, 10, 100))
         batch, order = order[:size], order[size:]
         chance.shuffle(batch)
-        linked = await threads.linked([call.task for call in batch], in_thread)
-        await store.save(linked)
-        sessions |= {task.id: task.session_id or "" for task in linked}
+        placed = await linked(threads, [call.task for call in batch], in_thread)
+        await store.save(placed)
+        sessions |= {task.id: task.session_id or "" for task in placed}
         if chance.random() < 0.05:
             threads = Threads(store, b"pepper", labelled.IDLE / 1e6)
     await store.close()

@@ -19,6 +19,7 @@ from proxy.store.memory import MemoryStore
 from proxy.task import Filter
 from tests.proc import Tasktap, clean_environment, serving
 from tests.relay.caller import once, request
+from tests.sessions.linking import linked
 from tests.sessions.talk import MINUTE, NOON, App, model, user
 from tests.store.rewriting import sums
 from tests.store.tasks import a_task
@@ -83,7 +84,7 @@ async def test_only_the_thread_of_a_task_moves_where_that_is_asked_and_later_cal
     threads = Threads(store, b"pepper", 1800)
 
     async def said(turns, answer, minutes):
-        [task] = await threads.linked([App().call(turns, answer, NOON + minutes * MINUTE)], at_once)
+        [task] = await linked(threads, [App().call(turns, answer, NOON + minutes * MINUTE)], at_once)
         await store.save([task])
         return task
 

@@ -10,6 +10,7 @@ import pytest
 from proxy.record.threads import Threads
 from proxy.store import open_store
 from proxy.task import Source, Task
+from tests.sessions.linking import linked
 from tests.sessions.talk import KINDS, MINUTE, NOON, SECOND, App, model, task, tool, user
 
 PEPPER = b"p" * 32
@@ -30,8 +31,8 @@ class Desk:
         return Desk(self.store)
 
     async def take(self, *tasks: Task) -> list[Task]:
-        linked = await self.threads.linked(tasks, at_once)
-        await self.store.save(linked)
+        placed = await linked(self.threads, tasks, at_once)
+        await self.store.save(placed)
         return [await self.store.get(task.id) for task in tasks]
 
     async def one(self, *tasks: Task) -> Task:
@@ -56,14 +57,14 @@ MORE = [*HELLO, BAKERY, user("When does it open?")]
 OPENS = model("At half past six, on Sundays at eight.")
 
 
-async def test_tasks_stay_as_they_are_and_only_those_that_nobody_else_has_are_filled(desk):
-    given, own = (App().call(HELLO, BAKERY, NOON) for _ in range(2))
-    [linked] = await desk.threads.linked([given], at_once)
-
-    assert (given.traces, given.session_id) == ((), None)
-    assert linked.traces
-    assert desk.threads.followed(own).task is own
-    assert own.traces == linked.traces
+async def test_the_task_that_is_followed_is_filled_and_not_made_anew(desk):
+    task = App().call(HELLO, BAKERY, NOON)
+    followed = desk.threads.followed(task)
+    assert followed.task is task
+    assert task.traces
+    await desk.threads.link([followed], at_once)
+    assert followed.task is task
+    assert task.session_id is not None
 
 
 @pytest.mark.parametrize("kind", ALL_KINDS)
