@@ -38,7 +38,7 @@ COUNT_EDGES = (1, 2, 3, 5, 10, 20, 50, 100)
 
 async def overview(store: Store, asked: Asked) -> JSON:
     """Everything in one answer: totals, how many sessions and users, and the main breakdowns."""
-    groups = await _groups(store, asked.filter, Grouping(CUBE))
+    groups = await added_up(store, asked.filter, Grouping(CUBE))
     if asked.filter == Filter(**_place(asked.filter)):
         present: Present | None = await store.insights.present(_range(asked.filter))
     else:
@@ -61,7 +61,7 @@ async def series(store: Store, asked: Asked) -> JSON:
     since, until = asked.filter.since, asked.filter.until
     if since is not None and until is not None and (until - since) / step > POINTS_MOST:
         raise BadFilter("step", f"makes more than {POINTS_MOST} points. Ask for a longer step, or a shorter time.")
-    groups = await _groups(store, asked.filter, Grouping(_by(asked), step))
+    groups = await added_up(store, asked.filter, Grouping(_by(asked), step))
     if asked.by is None:
         points = {group.at: group.measures for group in groups if group.at is not None}
         items = [{"at": document.moment(at), **of_measures(points.get(at, Measures()))} for at in _stretch(points, asked, step)]
@@ -86,7 +86,7 @@ async def breakdown(store: Store, asked: Asked) -> JSON:
     by, sort = asked.by or "model", asked.sort or "tasks"
     if by in _EACH and sort not in SECONDS and asked.filter == Filter(**_place(asked.filter)):
         return await _ranked(store, asked, by, sort)
-    groups = await _groups(store, asked.filter, Grouping((by,)))
+    groups = await added_up(store, asked.filter, Grouping((by,)))
     if by in _EACH and not any(group.measures.seconds or group.measures.first_token for group in groups):
         if sort in SECONDS and groups:
             raise BadFilter("sort", "durations are read of what is shown only: sort these by another measure.")
@@ -133,7 +133,7 @@ async def _timed(store: Store, asked: Asked, by: str, groups: Sequence[Group]) -
                 since=None if since is None else floor(since, DAY),
                 until=None if until is None else floor(until - 1, DAY) + DAY,
             )
-        of_it = _total(await _groups(store, whole, Grouping()))
+        of_it = _total(await added_up(store, whole, Grouping()))
         sums = replace(group.measures, micros=of_it.micros, seconds=of_it.seconds, first_token=of_it.first_token)
         found[place] = replace(group, measures=sums)
     return found
@@ -228,7 +228,7 @@ async def compare(store: Store, asked: Asked) -> JSON:
             version_id=against.version_id or asked.filter.version_id,
             model=against.model or asked.filter.model,
         )
-    base, now = [_total(await _groups(store, filter, Grouping())) for filter in (other, asked.filter)]
+    base, now = [_total(await added_up(store, filter, Grouping())) for filter in (other, asked.filter)]
     return {
         "base": {**_narrowed(other), **of_measures(base)},
         "now": {**_narrowed(asked.filter), **of_measures(now)},
@@ -237,7 +237,8 @@ async def compare(store: Store, asked: Asked) -> JSON:
     }
 
 
-async def _groups(store: Store, filter: Filter, grouping: Grouping) -> list[Group]:
+async def added_up(store: Store, filter: Filter, grouping: Grouping) -> list[Group]:
+    """`Insights.groups`. Raises BadFilter where there are too many tasks."""
     try:
         return await store.insights.groups(filter, grouping)
     except TooMuch as much:

@@ -28,6 +28,9 @@ USER_SORTS = (
 SCANNED_MOST = 100_000
 """Tasks that are added up one by one where no sums are kept for a question; more are refused."""
 
+PART_MOST = 800_000
+"""Tasks an hour up to which, if they come evenly, an hour that is asked for in part is added up one by one."""
+
 POSITION_MOST = 10
 """Tasks of a session up to which they are counted to say the how-manieth one is: a session may have any number of them."""
 

@@ -4,52 +4,38 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 
-from proxy.store import counting, keys, measures, questions, rows
+from proxy.store import keys, questions, rows
 from proxy.store.counting import stretch
-from proxy.store.histogram import unpack
 from proxy.store.insight import (
-    CUBE,
-    METADATA,
     POSITION_MOST,
-    SCANNED_MOST,
     WEEK,
     Activity,
     Cohort,
     FacetSum,
     Group,
     Grouping,
-    Groups,
     Heard,
     Present,
     Range,
     Ranking,
     Rated,
     Span,
-    TooMuch,
     floor,
 )
-from proxy.store.measures import DAY, HOUR, PICODOLLARS, Measures
+from proxy.store.measures import DAY, PICODOLLARS, Measures
 from proxy.store.record import loads
 from proxy.store.rows import Row
 from proxy.store.segment import Members, Segment, Tops
-from proxy.store.sqlite_cells import DAYS, HOURS
+from proxy.store.sqlite_groups import SqliteGroups
+from proxy.store.sqlite_ranges import HIGHEST, LOWEST, days, ended, key_span
 from proxy.store.sqlite_reader import Readers
 from proxy.store.sqlite_segments import SqliteSegments
 from proxy.task import Filter
 
-_CELL = ", ".join(measures.COLUMNS)
-_CUBE_FILTERS = frozenset({"project_id", "model", "kind", "ending", "version_id", "since", "until"})
-_PLACE_FILTERS = frozenset({"project_id", "since", "until"})
-_LENGTHS = {HOURS: HOUR, DAYS: DAY}
-_MANY = 500  # rows: adding up more is left to a thread, so that other questions are answered meanwhile
 ACTIVE_DAYS = 400
 """Days of a user that are looked up one by one; more are found by going through all."""
-
-_LOWEST, _HIGHEST = keys.EARLIEST, keys.LATEST
 
 
 class SqliteInsights:
@@ -57,104 +43,11 @@ class SqliteInsights:
 
     def __init__(self, readers: Readers) -> None:
         self._readers = readers
+        self._groups = SqliteGroups(readers)
         self._segments = SqliteSegments(readers)
 
     async def groups(self, filter: Filter, grouping: Grouping) -> list[Group]:
-        asked = {name for name in Filter.__slots__ if getattr(filter, name) not in (None, ())}
-        groups = Groups(grouping)
-        if asked <= _CUBE_FILTERS and set(grouping.by) <= set(CUBE):
-            await self._cells(groups, filter)
-        elif asked <= _PLACE_FILTERS and len(grouping.by) == 1 and grouping.by[0].startswith(METADATA):
-            await self._labels(groups, filter, grouping.by[0].removeprefix(METADATA))
-        elif asked <= _PLACE_FILTERS and grouping.by == ("user_id",):
-            await self._users(groups, filter)
-        elif asked <= _PLACE_FILTERS and grouping.by == ("session_id",) and grouping.step is None:
-            await self._sessions(groups, filter)
-        else:
-            await self._scan(groups, filter)
-        return groups.done()
-
-    async def _scan(self, groups: Groups, filter: Filter) -> None:
-        grouping = groups.grouping
-        headed = counting.countable(grouping)
-        select = counting.select(grouping) if headed else rows.MEASURED_SELECT
-        question = questions.tasks(filter, limit=SCANNED_MOST + 1, after=None, oldest_first=False, select=select)
-        found = await self._readers.rows(question.sql, question.values) if question else []
-        if len(found) > SCANNED_MOST:
-            raise TooMuch(str(TooMuch.__doc__))
-        add = counting.count if headed else _count_each
-        if len(found) > _MANY:
-            await asyncio.to_thread(add, groups, found)
-        else:
-            add(groups, found)
-
-    async def _cells(self, groups: Groups, filter: Filter) -> None:
-        for first, end, span in _parts(filter, groups.grouping.step):
-            if span is None:
-                await self._scan(groups, replace(filter, since=first, until=end))
-            else:
-                await self._add_cells(groups, filter, (span, first, end))
-
-    async def _add_cells(self, groups: Groups, filter: Filter, place: tuple[int, int, int]) -> None:
-        """Add cells of a span that begin between two times. Counts are added up by SQLite, histograms here."""
-        by, step = groups.grouping.by, groups.grouping.step
-        at = "cell.at" if step == _LENGTHS[place[0]] else stretch("cell.at", step)  # which SQLite knows to come in order
-        named = f"{at}{''.join(f', slice.{name}' for name in by)}"
-        where, values = _sliced(filter)
-        source = f"FROM cell CROSS JOIN slice ON slice.key = cell.slice WHERE span = ? AND at >= ? AND at < ? AND {where}"
-        summed = ", ".join(f"sum({name})" for name in measures.SUMS)
-        grouped = ", ".join(str(number + 1) for number in range(len(by) + 1))
-        of = 1 + len(by)
-        for row in await self._readers.rows(f"SELECT {named}, {summed} {source} GROUP BY {grouped}", (*place, *values)):
-            groups.of(row[0], row[1:of]).take(Measures(*row[of:]))
-        spreads: dict[Row, list[int]] = {}
-        for row in await self._readers.rows(f"SELECT {named}, seconds, first_token {source}", (*place, *values)):
-            if (spread := spreads.get(place_of := row[:of])) is None:
-                spread = spreads[place_of] = [0, 0]
-            spread[0] += unpack(row[-2])
-            spread[1] += unpack(row[-1])
-        for (moment, *names), (took, first) in spreads.items():
-            sums = groups.of(moment, tuple(names))
-            sums.seconds += took
-            sums.first_token += first
-
-    async def _labels(self, groups: Groups, filter: Filter, label: str) -> None:
-        first, end = _days(filter.since, filter.until)
-        project, values = ("", ()) if filter.project_id is None else (" AND slice.project_id = ?", (filter.project_id,))
-        select = (
-            f"SELECT cell.at, slice.value, {_CELL} FROM slice CROSS JOIN cell ON cell.slice = slice.key AND cell.span = {DAYS}"
-            f" WHERE slice.label = ?{project} AND cell.at >= ? AND cell.at < ?"
-        )
-        for at, value, *row in await self._readers.rows(select, (label, *values, first, end)):
-            groups.of(at, (value,)).take(measures.of_row(tuple(row)))
-
-    async def _users(self, groups: Groups, filter: Filter) -> None:
-        first, end = _days(filter.since, filter.until)
-        project, values = ("", ()) if filter.project_id is None else (" WHERE user.project_id = ?", (filter.project_id,))
-        summed = ("tasks", "errors", "success", "failure", "input_tokens", "output_tokens", "priced", "cost")
-        step = stretch("day", groups.grouping.step)
-        if filter.since is filter.until is None and groups.grouping.step is None:
-            whole = f"SELECT id, coalesce(cost, 0), {', '.join(summed[:-1])} FROM user{project}"
-            for id, cost, *sums in await self._readers.rows(whole, values):
-                groups.of(0, (id,)).take(Measures(**dict(zip(summed, (*sums, cost), strict=True))))
-            return
-        select = (
-            f"SELECT d.at, user.id, {', '.join(f'd.{name}' for name in summed)} FROM ("
-            f"SELECT user, {step} AS at, {', '.join(f'sum({name}) AS {name}' for name in summed)} FROM user_day"
-            f" WHERE day >= ? AND day < ? GROUP BY user, at) AS d JOIN user ON user.key = d.user{project}"
-        )
-        for at, id, *sums in await self._readers.rows(select, (first, end, *values)):
-            groups.of(at, (id,)).take(Measures(**dict(zip(summed, sums, strict=True))))
-
-    async def _sessions(self, groups: Groups, filter: Filter) -> None:
-        summed = ("tasks", "errors", "success", "failure", "input_tokens", "output_tokens", "priced")
-        where, values = _ended(Range(project_id=filter.project_id, since=filter.since, until=filter.until))
-        select = f"SELECT id, coalesce(cost, 0), {', '.join(summed)} FROM session WHERE {where} LIMIT {SCANNED_MOST + 1}"
-        found = await self._readers.rows(select, values)
-        if len(found) > SCANNED_MOST:
-            raise TooMuch(str(TooMuch.__doc__))
-        for id, cost, *sums in found:
-            groups.of(0, (id,)).take(Measures(**dict(zip(summed, sums, strict=True)), cost=cost))
+        return await self._groups.of(filter, grouping)
 
     async def ranked(self, range: Range, by: str, sort: str, limit: int) -> Ranking:
         source, values = _each(range, by)
@@ -166,7 +59,7 @@ class SqliteInsights:
         return Ranking(shown, _measured(tuple(sums)), count)
 
     async def facets(self, range: Range, silent_since: int | None = None) -> list[FacetSum]:
-        first, end = _days(range.since, range.until)
+        first, end = days(range.since, range.until)
         project, values = ("", ()) if range.project_id is None else (" AND project_id = ?", (range.project_id,))
         counts = "sum(tasks), sum(lasts), sum(errors), sum(success), sum(failure)"
         select = f"SELECT name, value, {counts} FROM facet WHERE day >= ? AND day < ?{project} GROUP BY name, value"
@@ -183,14 +76,14 @@ class SqliteInsights:
         return [sum for _, sum in sorted(sums.items()) if any((sum.tasks, sum.lasts, sum.errors, sum.success, sum.failure))]
 
     async def spans(self, range: Range) -> list[Span]:
-        where, values = _ended(range)
+        where, values = ended(range)
         bad = "last_ending <> 'completed' OR last_flag IS 'failure' OR last_refusal"
         select = f"SELECT ended_at, ended_at - started_at, tasks, turns, {_IMPLICIT}, {bad}, {_OVER} FROM session WHERE {where}"
         found = await self._readers.rows(f"{select} ORDER BY ended_at, key", values)
         return [Span(*row[:4], *map(bool, row[4:])) for row in found]
 
     async def rated(self, range: Range, limit: int) -> list[Rated]:
-        first, last = _key_span(range)
+        first, last = key_span(range)
         project, values = ("", ()) if range.project_id is None else (" AND +t.project_id = ?", (range.project_id,))
         found = await self._readers.rows(
             f"SELECT CASE WHEN (SELECT count(*) FROM session WHERE id = t.session_id) = 1 THEN {_POSITION.format('')}"
@@ -201,7 +94,7 @@ class SqliteInsights:
         return [Rated(position, bool(success)) for position, success in found]
 
     async def heard(self, range: Range, limit: int, silent_since: int | None = None) -> Heard:
-        where, values = _ended(range)
+        where, values = ended(range)
         if silent_since is not None:
             where, values = f"{where} AND (ended_at < ? OR {_OVER})", (*values, silent_since)
         said = "last IS NOT NULL AND last NOT LIKE '[tool]%'"
@@ -209,7 +102,7 @@ class SqliteInsights:
             f"SELECT {rows.LAST_INPUT} AS last FROM session WHERE {where} AND {said} ORDER BY ended_at DESC LIMIT {int(limit)}",
             values,
         )
-        first, last = _key_span(range)
+        first, last = key_span(range)
         project, more = ("", ()) if range.project_id is None else (" AND +t.project_id = ?", (range.project_id,))
         others = await self._readers.rows(
             "SELECT substr(json_extract(told(t.facts), '$.input'), 1, 300) AS said FROM task AS t WHERE t.key BETWEEN ? AND ?"
@@ -221,14 +114,14 @@ class SqliteInsights:
         return Heard(tuple(text for (text,) in lasts), tuple(text for (text,) in others))
 
     async def present(self, range: Range) -> Present:
-        where, values = _ended(range)
+        where, values = ended(range)
         [(sessions,)] = await self._readers.rows(f"SELECT count(*) FROM session WHERE {where}", values)
         project, more = ("", ()) if range.project_id is None else ("user.project_id = ? AND ", (range.project_id,))
-        lowest = _LOWEST if range.since is None else range.since
+        lowest = LOWEST if range.since is None else range.since
         if range.until is None:
             users = await self._readers.rows(f"SELECT count(*) FROM user WHERE {project}last_seen >= ?", (*more, lowest))
         else:
-            first, end = _days(range.since, range.until)
+            first, end = days(range.since, range.until)
             users = await self._readers.rows(
                 f"SELECT count(*) FROM user WHERE {project}last_seen >= ? AND first_seen < ? AND (last_seen < ?"
                 " OR user.key IN (SELECT user FROM user_day WHERE day >= ? AND day < ?))",
@@ -247,8 +140,8 @@ class SqliteInsights:
         return Present(len(sessions), len(users))
 
     async def cohorts(self, range: Range) -> list[Cohort]:
-        lowest = _LOWEST if range.since is None else range.since
-        highest = _HIGHEST if range.until is None else range.until
+        lowest = LOWEST if range.since is None else range.since
+        highest = HIGHEST if range.until is None else range.until
         project, more = ("", ()) if range.project_id is None else (" AND user.project_id = ?", (range.project_id,))
         began, came = stretch("user.first_seen", WEEK), stretch("user_day.day", WEEK)
         found = await self._readers.rows(
@@ -302,11 +195,6 @@ _RANKS = {
 """`measures.rank` in SQL."""
 
 
-def _count_each(groups: Groups, found: Sequence[Row]) -> None:
-    for row in found:
-        groups.count(rows.measurable(row))
-
-
 def _measured(sums: Row) -> Measures:
     return Measures(**dict(zip(_EACH_SUMS, sums, strict=True)))
 
@@ -315,14 +203,14 @@ def _each(range: Range, by: str) -> tuple[str, tuple[str | int, ...]]:
     """The sums of each user or session, by its id: several projects may have it."""
     sums = ", ".join(f"sum(coalesce({name}, 0)) AS {name}" for name in _EACH_SUMS)
     if by == "session_id":
-        where, values = _ended(range)
+        where, values = ended(range)
         return f"SELECT id, {sums} FROM session WHERE {where} GROUP BY id", values
     project, of = ("", ()) if range.project_id is None else (" WHERE user.project_id = ?", (range.project_id,))
     if range.since is range.until is None:
         return f"SELECT id, {sums} FROM user{project} GROUP BY id", of
-    days = f"SELECT user AS whose, {sums} FROM user_day WHERE day >= ? AND day < ? GROUP BY user"
-    return f"SELECT id, {_OF_DAYS} FROM ({days}) AS d JOIN user ON user.key = d.whose{project} GROUP BY id", (
-        *_days(range.since, range.until),
+    by_day = f"SELECT user AS whose, {sums} FROM user_day WHERE day >= ? AND day < ? GROUP BY user"
+    return f"SELECT id, {_OF_DAYS} FROM ({by_day}) AS d JOIN user ON user.key = d.whose{project} GROUP BY id", (
+        *days(range.since, range.until),
         *of,
     )
 
@@ -348,56 +236,3 @@ _LAST_OF_RUNNING = (
 """What the last tasks of sessions tell that are not over, to be taken out."""
 
 _IMPLICIT = "tasks = 1 AND NOT explicit"
-
-
-def _sliced(filter: Filter) -> tuple[str, tuple[str, ...]]:
-    """Which slices a filter leaves."""
-    where = "slice.label IS NULL"
-    values: tuple[str, ...] = ()
-    for name in ("project_id", "kind", "ending", "version_id"):
-        if (asked := getattr(filter, name)) is not None:
-            where, values = f"{where} AND slice.{name} = ?", (*values, str(asked))
-    if filter.model is not None:
-        where, values = f"{where} AND (slice.model = ? OR slice.model_requested = ?)", (*values, filter.model, filter.model)
-    return where, values
-
-
-def _ended(range: Range) -> tuple[str, tuple[str | int, ...]]:
-    project, values = ("", ()) if range.project_id is None else ("project_id = ? AND ", (range.project_id,))
-    lowest = _LOWEST if range.since is None else range.since
-    highest = keys.LARGEST if range.until is None else range.until
-    return f"{project}ended_at >= ? AND ended_at < ?", (*values, lowest, highest)
-
-
-def _days(since: int | None, until: int | None) -> tuple[int, int]:
-    """The days that `since` and `until` are in, from the first to past the last."""
-    first = _LOWEST * 2 if since is None else floor(since, DAY)
-    return first, _HIGHEST if until is None else floor(until - 1, DAY) + DAY
-
-
-def _key_span(range: Range) -> tuple[int, int]:
-    lowest = keys.LOWEST if range.since is None else keys.bound(range.since)
-    return lowest, keys.HIGHEST if range.until is None else keys.bound(range.until) - 1
-
-
-def _parts(filter: Filter, step: int | None) -> Iterator[tuple[int, int, int | None]]:
-    """A time as parts: (from, to, span of the cells that it is made of; `None`: no cells, an hour that is not whole)."""
-    first = _LOWEST * 2 if filter.since is None else filter.since
-    end = _HIGHEST * 2 if filter.until is None else filter.until
-    hours = -(-first // HOUR) * HOUR, end // HOUR * HOUR
-    if hours[0] >= hours[1]:
-        if first < end:
-            yield first, end, None
-        return
-    days = -(-first // DAY) * DAY, end // DAY * DAY
-    if step == HOUR or days[0] >= days[1]:
-        days = hours[1], hours[1]
-    for part in (
-        (first, hours[0], None),
-        (hours[0], days[0], HOURS),
-        (*days, DAYS),
-        (days[1], hours[1], HOURS),
-        (hours[1], end, None),
-    ):
-        if part[0] < part[1]:
-            yield part

@@ -19,8 +19,9 @@ from proxy.query.dashboard.pages import PAGES
 from proxy.query.dashboard.timeline import timeline
 from proxy.query.document import moment
 from proxy.query.premises import Consultation, Premises
+from proxy.store.insight import Group, Grouping, TooMuch
 from proxy.store.memory import MemoryStore
-from proxy.task import Ending, Flag, Status, Task
+from proxy.task import Ending, Filter, Flag, Status, Task
 from tests.query.conftest import Ask
 from tests.query.examples import BARE, FULL, LOCKED, MORNING, OPEN, DeskServer, desk, others
 
@@ -690,3 +691,14 @@ async def test_tool_calls_and_results_are_folded_in_a_session(ask: Ask, store: M
     assert text.count("fold call") == 1  # what only looks like a call stays text
     assert "<b>7</b>" not in text
     assert "<b>Result</b>" in text
+
+
+@pytest.mark.parametrize("path", ["/", "/?period=1h", "/insights", "/insights?period=1h", "/insights/compare?model=m"])
+async def test_too_many_tasks_to_add_up_are_said_to_be_too_many(ask: Ask, store: MemoryStore, monkeypatch, path: str):
+    async def groups(filter: Filter, grouping: Grouping) -> list[Group]:
+        raise TooMuch(TooMuch.__doc__)
+
+    monkeypatch.setattr(store.insights, "groups", groups)
+    said = await page(await ask(), path, 400)
+    assert "That cannot be shown" in said
+    assert "Ask for a shorter time" in said

@@ -126,7 +126,7 @@ async def _hours(room: Room, over: span.Span, asked: view.View) -> Markup:
     narrow = replace(over.asked(asked).filter, since=since)
     counts: dict[datetime, int] = defaultdict(int)
     by_hour = Grouping((), span.HOUR)
-    for group in await room.kept.get(("hours", narrow), lambda: room.store.insights.groups(narrow, by_hour)):
+    for group in await room.kept.get(("hours", narrow), lambda: insights.added_up(room.store, narrow, by_hour)):
         if group.at is not None:
             counts[figures.moment(group.at)] += group.measures.tasks
     hours = [f"{hour:02}" for hour in range(24)]

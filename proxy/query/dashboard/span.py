@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from proxy.query.dashboard.figures import moment
 from proxy.query.dashboard.plot import Slot
 from proxy.query.dashboard.view import PERIODS, View
+from proxy.query.insights import added_up
 from proxy.query.measured import of_measures
 from proxy.query.parameters import Asked
 from proxy.store import Store
@@ -59,7 +60,7 @@ class Span:
 async def series(store: Store, asked: Asked, over: Span) -> list[JSON | None]:
     """What tasks add up to in each step of the span, as the API writes it; None where there is none."""
     sums: dict[int, Measures] = defaultdict(Measures)
-    for group in await store.insights.groups(asked.filter, Grouping((), min(over.step, DAY) if over.step >= DAY else HOUR)):
+    for group in await added_up(store, asked.filter, Grouping((), min(over.step, DAY) if over.step >= DAY else HOUR)):
         if group.at is not None:
             sums[floor(group.at, over.step)].take(group.measures)
     return [of_measures(sums[at]) if at in sums else None for at in over.points()]
@@ -78,15 +79,23 @@ def of(view: View, now: int) -> Span:
         until = min(until, now) if until is not None else now
         since = since if since is not None else until - PERIODS[DEFAULT][1] * SECOND
         name = f"{moment(since):%-d %b %H:%M} to {moment(until):%-d %b %H:%M}"
+        until = _whole(since, until, now)
     else:
-        # To the end of this hour, and so from a full one: made of sums that are kept, with no task to be added apart.
         length = PERIODS[period][1] * SECOND
-        until = now if length < DAY else floor(now, HOUR) + HOUR
+        until = _whole(now - length, now, now)
         since = until - length
     since = min(since, until - 60 * SECOND)
     length = until - since
     step = next((step for most, step in STEPS if length <= most), WEEK)
     return Span(since, until, step, name)
+
+
+def _whole(since: int, until: int, now: int) -> int:
+    """A day or more that goes on until now goes to the end of this hour: the same question for an hour, so that answers are kept.
+
+    And from then on to a full hour where it begins as long before: made of sums that are kept, with no task to be added apart.
+    """
+    return floor(now, HOUR) + HOUR if until == now and until - since >= DAY else until
 
 
 def weekday_hours(counts: dict[datetime, int]) -> list[list[float]]:
