@@ -28,7 +28,7 @@ class Caller(asyncio.Protocol):
         self._max_target = max_target
         self._loop = asyncio.get_running_loop()
         self.transport: asyncio.Transport | None = None
-        self._way: Straight | None = None
+        self.way: Straight | None = None
         self._call: Exchange | None = None
         self._buffer = b""
         self._left = 0
@@ -48,13 +48,13 @@ class Caller(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = made = cast("asyncio.Transport", transport)  # uvloop's is one in all but name
         made.set_write_buffer_limits(high=WATERMARK)
-        self._way = Straight(made)
+        self.way = Straight(made)
         if not self._house.arrived(self):
             why = "Too many callers are connected (listen.max_connections). Try again."
             self._reject(BadMessage(why, 503, "too_many_connections"))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.transport = self._way = None
+        self.transport = self.way = None
         self._house.gone(self)
         call, self._call = self._call, None
         if call is not None:
@@ -196,7 +196,7 @@ class Caller(asyncio.Protocol):
 
     def write(self, data: bytes) -> None:
         """Send bytes of an answer."""
-        way = self._way
+        way = self.way
         if way is not None:
             way.write(data)
 

@@ -25,6 +25,7 @@ from proxy.record.outlet import HELD_BYTES, Outlet
 from proxy.record.prepare import Prepared
 from proxy.record.refusal import refusal
 from proxy.record.spoken import Spoken
+from proxy.record.straight import Straight
 from proxy.record.tap import Ids, Tap
 from proxy.record.tunnel import Tunnel
 from proxy.record.untold import DESK, Untold
@@ -259,12 +260,18 @@ class Carry(Exchange):
         if done:
             self._last(raw, payload)
             return
+        way = self.event(raw, payload)
+        if way is not None:
+            way.write(raw)
+
+    def event(self, raw: bytes, payload: bytes) -> Straight | None:
+        if self._done:
+            return None
         self._since = self._house.soon
         sequence = self._tap.data(payload)
         clear = self._clear
         if clear is not None and not sequence:
-            clear.write(raw)  # as nearly all events go
-            return
+            return clear.way  # as nearly all events go
         if sequence and self._tap.marked and not self._mark:
             self._mark = sequence
         outlet = self._outlet
@@ -273,6 +280,7 @@ class Carry(Exchange):
             self._connection.pause()
         nothing_holds = outlet.is_empty and self._gate <= self._journal.durable and not self._dechunk and not faults.ARMED
         self._clear = outlet.caller if nothing_holds else None
+        return None
 
     def _last(self, raw: bytes, payload: bytes) -> None:
         """The last bytes of the answer: they wait for its end to be in the journal, unless the mark is there already."""

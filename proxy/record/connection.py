@@ -15,11 +15,14 @@ from proxy.record.straight import Straight
 
 MAX_HEAD: Final = 256 * 1024  # bytes of an answer's head
 MAX_INTERIM: Final = 100  # 1xx answers before the final one
+MOST_AT_ONCE: Final = 32  # events that wait for each other; more would be late for it
 WATERMARK: Final = 256 * 1024  # bytes waiting to go upstream at which the caller is held back
 
 
 class Pool:
     """Where connections wait for the next call."""
+
+    turn: Turn
 
     def keep(self, connection: Connection) -> None:
         """Take one back that can be used again."""
@@ -28,11 +31,53 @@ class Pool:
         """Forget one that ended while it was free."""
 
 
+class Turn:
+    """What streams say in one turn of the loop: some is read first, then all of it is recorded, and then all of it is written.
+
+    Whoever did all three for each event in turn would have the processor fetch the code of each of them anew for each.
+    """
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._come: list[Connection] = []
+        self._awaited = False
+
+    def add(self, connection: Connection) -> None:
+        """Let it go on once all has been read that is there, or as much as is carried on at once."""
+        come = self._come
+        come.append(connection)
+        if len(come) >= MOST_AT_ONCE:
+            self._go_on()
+        elif not self._awaited:
+            self._awaited = True
+            self._loop.call_soon(self._run)
+
+    def _run(self) -> None:
+        self._awaited = False
+        self._go_on()
+
+    def _go_on(self) -> None:
+        come = self._come
+        self._come = []
+        ways: list[Straight] = []
+        data: list[bytes] = []
+        for connection in come:
+            raw = connection.come
+            way = connection.carry_on()
+            if way is not None:
+                ways.append(way)
+                data.append(raw)
+        for number in range(len(ways)):
+            ways[number].write(data[number])
+
+
 class Connection(asyncio.Protocol):
     """One connection to an upstream."""
 
     def __init__(self, pool: Pool) -> None:
         self.pool = pool
+        self._turn = pool.turn
+        self.come = b""  # bytes of a stream that wait for the turn
         self.transport: asyncio.Transport | None = None
         self._way: Straight | None = None
         self.idle_since = 0.0
@@ -121,19 +166,12 @@ class Connection(asyncio.Protocol):
         carrier = self._carrier
         chunked = self._chunked
         if chunked is not None and carrier is not None and self._head is not None:  # the next events of a stream
-            one = chunked.one(data)
-            if one is not None:
-                carrier.body(data, one, False)
+            if self.come:  # a second time in one turn
+                self.go_on()
+                self.data_received(data)
                 return
-            try:
-                payload, used = chunked.feed(data)
-            except BadMessage as error:
-                self._broken(carrier, error)
-                return
-            if used < len(data):
-                self._buffer = data[used:]  # bytes behind the answer: `leave` sees them and closes
-                data = data[:used]
-            carrier.body(data, payload, chunked.done)
+            self.come = data
+            self._turn.add(self)
         elif carrier is None:
             self.pool.drop(self)
             self.abort()
@@ -147,6 +185,39 @@ class Connection(asyncio.Protocol):
                     self._receive_body(carrier, data)
             except BadMessage as error:
                 self._broken(carrier, error)
+
+    def go_on(self) -> None:
+        """Carry on what has come."""
+        data = self.come
+        way = self.carry_on()
+        if way is not None:
+            way.write(data)
+
+    def carry_on(self) -> Straight | None:
+        """As `go_on`, but what comes back is the way on which what has come is to be written."""
+        data, self.come = self.come, b""
+        carrier, chunked = self._carrier, self._chunked
+        if not data or carrier is None or chunked is None:
+            return None
+        try:
+            one = chunked.one(data)
+            if one is not None:
+                return carrier.event(data, one)
+            try:
+                payload, used = chunked.feed(data)
+            except BadMessage as error:
+                self._broken(carrier, error)
+                return None
+            if used < len(data):
+                self._buffer = data[used:]  # bytes behind the answer: `leave` sees them and closes
+                data = data[:used]
+            carrier.body(data, payload, chunked.done)
+        except Exception as error:  # a fault of ours ends this connection, as it does where the loop meets it
+            context = {"message": "what an upstream said could not be carried on", "exception": error, "protocol": self}
+            asyncio.get_running_loop().call_exception_handler(context)
+            if self.transport is not None:
+                self.transport.abort()
+        return None
 
     def _broken(self, carrier: Exchange, error: BadMessage) -> None:
         self._carrier = None
@@ -213,6 +284,8 @@ class Connection(asyncio.Protocol):
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if self.come:
+            self.go_on()
         self.transport = self._way = None
         carrier = self._carrier
         if carrier is None:

@@ -6,6 +6,7 @@ A class, not a `Protocol`: compiled, a call of its methods is a jump, and every 
 from __future__ import annotations
 
 from proxy.record.http1 import ResponseHead
+from proxy.record.straight import Straight
 
 
 class Exchange:
@@ -38,6 +39,11 @@ class Exchange:
 
     def body(self, raw: bytes, payload: bytes, done: bool) -> None:
         """Some of the answer has come: the bytes as they were, and what of them is body. `done` with its last bytes."""
+
+    def event(self, raw: bytes, payload: bytes) -> Straight | None:
+        """As `body`, of an answer that goes on. What comes back is the way on which to write `raw`, now and before all else."""
+        self.body(raw, payload, False)
+        return None
 
     def tunnelled(self, data: bytes) -> None:
         """Bytes of an upgraded connection have come."""

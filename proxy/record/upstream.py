@@ -10,7 +10,7 @@ from collections import deque
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from proxy.record.connection import Connection, Pool
+from proxy.record.connection import Connection, Pool, Turn
 from proxy.record.dial import Unreachable, dial, dial_through, proxy_for
 from proxy.record.headers import Key
 
@@ -51,6 +51,7 @@ class Upstream(Pool):
         self._free: deque[Connection] = deque()
         self.tells_usage = True  # until it has refused to be asked for it (capture.inject_usage)
         self._loop = asyncio.get_running_loop()
+        self.turn = Turn()
         self._tls: ssl.SSLContext | None = None
         self._proxy = proxy_for(settings.proxy, self._secure, self._host)
 

@@ -66,6 +66,11 @@ class House:
         self.caller = self.relay.protocol()
         self.caller.connection_made(self.down)
 
+    def says(self, data: bytes) -> None:
+        """The upstream does, and its turn has come."""
+        self.connection.data_received(data)
+        self.connection.go_on()
+
     async def close(self) -> None:
         self.caller.connection_lost(None)
         self.relay.hurry(0)
@@ -78,7 +83,7 @@ class House:
 async def test_a_caller_that_leaves_has_the_whole_answer_only_where_its_marker_went_out(tmp_path, delivered, ending):
     house = House(tmp_path)
     house.caller.data_received(ASKED)
-    house.connection.data_received(ANSWER)  # held until the journal has the mark
+    house.says(ANSWER)  # held until the journal has the mark
     assert house.down.written == b""
     if delivered:
         async with asyncio.timeout(PATIENCE):
@@ -106,16 +111,16 @@ def event(text: bytes) -> bytes:
 async def test_an_end_marker_is_held_for_the_journal_whatever_was_said_before_it(tmp_path, first, last):
     house = House(tmp_path)
     house.caller.data_received(ASKED)
-    house.connection.data_received(HEAD + chunk(event(first)))
+    house.says(HEAD + chunk(event(first)))
     for text in (b"b", b"Do", b"N", b"E D O N E", b"data"):
-        house.connection.data_received(chunk(event(text)))
+        house.says(chunk(event(text)))
     async with asyncio.timeout(PATIENCE):
         while event(b"data") not in house.down.written:
             await asyncio.sleep(0)
     for text in (b"f", b"DO", b"g"):
-        house.connection.data_received(chunk(event(text)))
+        house.says(chunk(event(text)))
         assert house.down.written.endswith(chunk(event(text)))  # at once
-    house.connection.data_received(chunk(last))
+    house.says(chunk(last))
     assert house.down.written.endswith(chunk(event(b"g")))
     async with asyncio.timeout(PATIENCE):
         while not house.down.written.endswith(chunk(last)):
@@ -137,13 +142,13 @@ async def test_an_answer_that_did_not_say_it_was_the_last_is_not_when_the_relay_
                 await asyncio.sleep(0)
 
     house.caller.data_received(ASKED)
-    house.connection.data_received(PLAIN)  # held until the journal has its end
+    house.says(PLAIN)  # held until the journal has its end
     house.relay.stopping = True
     await answered(1)
     assert b"connection: close" not in down.written.lower()
     assert not down.closed
     house.caller.data_received(ASKED)
-    house.connection.data_received(PLAIN)
+    house.says(PLAIN)
     await answered(2)
     assert b"connection: close" in down.written.lower()
     assert down.closed
