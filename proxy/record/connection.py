@@ -203,15 +203,9 @@ class Connection(asyncio.Protocol):
             one = chunked.one(data)
             if one is not None:
                 return carrier.event(data, one)
-            try:
-                payload, used = chunked.feed(data)
-            except BadMessage as error:
-                self._broken(carrier, error)
-                return None
-            if used < len(data):
-                self._buffer = data[used:]  # bytes behind the answer: `leave` sees them and closes
-                data = data[:used]
-            carrier.body(data, payload, chunked.done)
+            self._receive_body(carrier, data)
+        except BadMessage as error:
+            self._broken(carrier, error)
         except Exception as error:  # a fault of ours ends this connection, as it does where the loop meets it
             context = {"message": "what an upstream said could not be carried on", "exception": error, "protocol": self}
             asyncio.get_running_loop().call_exception_handler(context)

@@ -42,7 +42,6 @@ class Exchange:
 
     def event(self, raw: bytes, payload: bytes) -> Straight | None:
         """As `body`, of an answer that goes on. What comes back is the way on which to write `raw`, now and before all else."""
-        self.body(raw, payload, False)
         return None
 
     def tunnelled(self, data: bytes) -> None:

@@ -1,4 +1,4 @@
-"""The span that a page is about: it goes to the end of this hour where it is long: so it is one question for an hour."""
+"""The span that a page is about: a long one until now goes to the end of this hour, and so is one question for an hour."""
 
 from __future__ import annotations
 

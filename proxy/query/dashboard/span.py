@@ -91,9 +91,9 @@ def of(view: View, now: int) -> Span:
 
 
 def _whole(since: int, until: int, now: int) -> int:
-    """A day or more that goes on until now goes to the end of this hour: the same question for an hour, so that answers are kept.
+    """Where a span ends: one of a day or more that goes on until now, at the end of this hour.
 
-    And from then on to a full hour where it begins as long before: made of sums that are kept, with no task to be added apart.
+    So it is the same question for an hour, whose answer is kept, and a period begins at a full hour, too: of sums alone.
     """
     return floor(now, HOUR) + HOUR if until == now and until - since >= DAY else until
 
