@@ -23,6 +23,7 @@ COMPILED = [
     "caller",
     "carry",
     "connection",
+    "ears",
     "exchange",
     "fields",
     "frames",

@@ -53,10 +53,8 @@ def pack_whole(head: bytes, body: bytes, end: bytes) -> bytes:
 
 
 def pack_pieces(times: list[int], pieces: list[bytes], data: bytes) -> bytes:
-    """The payload of a PIECES record; `times` are nanoseconds of the relay's clock, `data` is the pieces in one."""
-    numbers = [at // 1000 for at in times]
-    numbers += [len(piece) for piece in pieces]
-    return _numbers(len(pieces)).pack(len(pieces), *numbers) + data
+    """The payload of a PIECES record; `times` are microseconds of the relay's clock, `data` is the pieces in one."""
+    return _numbers(len(pieces)).pack(len(pieces), *times, *[len(piece) for piece in pieces]) + data
 
 
 @lru_cache(maxsize=128)

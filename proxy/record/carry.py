@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import asyncio
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 
 from proxy.record import faults, headers
 from proxy.record.board import Column
 from proxy.record.caller import Caller
 from proxy.record.connection import Connection
 from proxy.record.dial import Unreachable
+from proxy.record.ears import now
 from proxy.record.exchange import Exchange
 from proxy.record.fields import line
 from proxy.record.house import House
@@ -260,15 +261,15 @@ class Carry(Exchange):
         if done:
             self._last(raw, payload)
             return
-        way = self.event(raw, payload)
+        way = self.event(raw, payload, now())
         if way is not None:
             way.write(raw)
 
-    def event(self, raw: bytes, payload: bytes) -> Straight | None:
+    def event(self, raw: bytes, payload: bytes, at: Any) -> Straight | None:
         if self._done:
             return None
         self._since = self._house.soon
-        sequence = self._tap.data(payload)
+        sequence = self._tap.data(payload, at)
         clear = self._clear
         if clear is not None and not sequence:
             return clear.way  # as nearly all events go

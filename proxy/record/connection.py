@@ -7,22 +7,22 @@ reused connection dies before it answered, whoever called learns it and may try 
 from __future__ import annotations
 
 import asyncio
-from typing import Final, cast
+from typing import Any, Final, cast
 
+from proxy.record.ears import Ears, Heard, now
 from proxy.record.exchange import Exchange
 from proxy.record.http1 import UNTIL_CLOSE, BadMessage, Chunked, ResponseHead, response_head
 from proxy.record.straight import Straight
 
 MAX_HEAD: Final = 256 * 1024  # bytes of an answer's head
 MAX_INTERIM: Final = 100  # 1xx answers before the final one
-MOST_AT_ONCE: Final = 32  # events that wait for each other; more would be late for it
 WATERMARK: Final = 256 * 1024  # bytes waiting to go upstream at which the caller is held back
 
 
 class Pool:
     """Where connections wait for the next call."""
 
-    turn: Turn
+    ears: Ears
 
     def keep(self, connection: Connection) -> None:
         """Take one back that can be used again."""
@@ -31,53 +31,14 @@ class Pool:
         """Forget one that ended while it was free."""
 
 
-class Turn:
-    """What streams say in one turn of the loop: some is read first, then all of it is recorded, and then all of it is written.
-
-    Whoever did all three for each event in turn would have the processor fetch the code of each of them anew for each.
-    """
-
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._come: list[Connection] = []
-        self._awaited = False
-
-    def add(self, connection: Connection) -> None:
-        """Let it go on once all has been read that is there, or as much as is carried on at once."""
-        come = self._come
-        come.append(connection)
-        if len(come) >= MOST_AT_ONCE:
-            self._go_on()
-        elif not self._awaited:
-            self._awaited = True
-            self._loop.call_soon(self._run)
-
-    def _run(self) -> None:
-        self._awaited = False
-        self._go_on()
-
-    def _go_on(self) -> None:
-        come = self._come
-        self._come = []
-        ways: list[Straight] = []
-        data: list[bytes] = []
-        for connection in come:
-            raw = connection.come
-            way = connection.carry_on()
-            if way is not None:
-                ways.append(way)
-                data.append(raw)
-        for number in range(len(ways)):
-            ways[number].write(data[number])
-
-
-class Connection(asyncio.Protocol):
+class Connection(Heard):
     """One connection to an upstream."""
 
     def __init__(self, pool: Pool) -> None:
         self.pool = pool
-        self._turn = pool.turn
-        self.come = b""  # bytes of a stream that wait for the turn
+        self._ears = pool.ears
+        self._fd = -1  # of the socket, where the ears hear what comes
+        self._cut = False
         self.transport: asyncio.Transport | None = None
         self._way: Straight | None = None
         self.idle_since = 0.0
@@ -91,6 +52,15 @@ class Connection(asyncio.Protocol):
         self._chunked: Chunked | None = None
         self._interims = 0
         self._tunnel = False
+
+    def listen(self) -> None:
+        """From now on the ears hear what comes, where nothing but a socket is in between."""
+        transport = self.transport
+        if transport is None or transport.is_closing() or transport.get_extra_info("ssl_object") is not None:
+            return
+        self._fd = transport.get_extra_info("socket").fileno()
+        transport.pause_reading()
+        self._ears.add(self._fd, self)
 
     # -- the carrier's side
 
@@ -139,13 +109,20 @@ class Connection(asyncio.Protocol):
 
     def pause(self) -> None:
         """Read no more: the caller is slower than the upstream."""
-        if self.transport is not None and not self.transport.is_closing():
+        if self._fd >= 0:
+            self.deaf = True
+        elif self.transport is not None and not self.transport.is_closing():
             self.transport.pause_reading()
 
     def resume(self) -> None:
         """Read again."""
-        if self.transport is not None and not self.transport.is_closing():
+        if self.transport is None or self.transport.is_closing():
+            return
+        if self._fd < 0:
             self.transport.resume_reading()
+        elif self.deaf:
+            self.deaf = False
+            self._ears.again(self._fd)
 
     # -- the transport's side
 
@@ -163,55 +140,43 @@ class Connection(asyncio.Protocol):
             self._carrier.upstream_drained()
 
     def data_received(self, data: bytes) -> None:
-        carrier = self._carrier
-        chunked = self._chunked
-        if chunked is not None and carrier is not None and self._head is not None:  # the next events of a stream
-            if self.come:  # a second time in one turn
-                self.go_on()
-                self.data_received(data)
-                return
-            self.come = data
-            self._turn.add(self)
-        elif carrier is None:
-            self.pool.drop(self)
-            self.abort()
-        elif self._tunnel:
-            carrier.tunnelled(data)
-        else:
-            try:
-                if self._head is None:
-                    self._receive_head(carrier, data)
-                else:
-                    self._receive_body(carrier, data)
-            except BadMessage as error:
-                self._broken(carrier, error)
-
-    def go_on(self) -> None:
-        """Carry on what has come."""
-        data = self.come
-        way = self.carry_on()
+        way = self.hear(data, now())
         if way is not None:
             way.write(data)
 
-    def carry_on(self) -> Straight | None:
-        """As `go_on`, but what comes back is the way on which what has come is to be written."""
-        data, self.come = self.come, b""
+    def hear(self, data: bytes, at: Any) -> Straight | None:
         carrier, chunked = self._carrier, self._chunked
-        if not data or carrier is None or chunked is None:
+        if carrier is None:
+            self.pool.drop(self)
+            self.abort()
             return None
         try:
-            one = chunked.one(data)
-            if one is not None:
-                return carrier.event(data, one)
-            self._receive_body(carrier, data)
+            if chunked is not None and self._head is not None:
+                one = chunked.one(data)
+                if one is not None:
+                    return carrier.event(data, one, at)
+            if self._tunnel:
+                carrier.tunnelled(data)
+            elif self._head is None:
+                self._receive_head(carrier, data)
+            else:
+                self._receive_body(carrier, data)
         except BadMessage as error:
             self._broken(carrier, error)
-        except Exception as error:  # a fault of ours ends this connection, as it does where the loop meets it
+        except Exception as error:  # a fault of ours ends this connection, and no other
             context = {"message": "what an upstream said could not be carried on", "exception": error, "protocol": self}
             asyncio.get_running_loop().call_exception_handler(context)
-            if self.transport is not None:
-                self.transport.abort()
+            self.cut()
         return None
+
+    def hung_up(self) -> None:
+        if self.transport is not None:
+            self.transport.close()
+
+    def cut(self) -> None:
+        self._cut = True
+        if self.transport is not None:
+            self.transport.abort()
 
     def _broken(self, carrier: Exchange, error: BadMessage) -> None:
         self._carrier = None
@@ -278,13 +243,13 @@ class Connection(asyncio.Protocol):
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self.come:
-            self.go_on()
+        if self._fd >= 0:
+            self._ears.forget(self._fd, self)
         self.transport = self._way = None
         carrier = self._carrier
         if carrier is None:
             self.pool.drop(self)
             return
         self._carrier = None
-        clean = exc is None and self._head is not None and (self._left == UNTIL_CLOSE or self._tunnel)
+        clean = exc is None and not self._cut and self._head is not None and (self._left == UNTIL_CLOSE or self._tunnel)
         carrier.upstream_ended(None, clean=clean)

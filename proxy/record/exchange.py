@@ -5,6 +5,8 @@ A class, not a `Protocol`: compiled, a call of its methods is a jump, and every 
 
 from __future__ import annotations
 
+from typing import Any
+
 from proxy.record.http1 import ResponseHead
 from proxy.record.straight import Straight
 
@@ -40,8 +42,11 @@ class Exchange:
     def body(self, raw: bytes, payload: bytes, done: bool) -> None:
         """Some of the answer has come: the bytes as they were, and what of them is body. `done` with its last bytes."""
 
-    def event(self, raw: bytes, payload: bytes) -> Straight | None:
-        """As `body`, of an answer that goes on. What comes back is the way on which to write `raw`, now and before all else."""
+    def event(self, raw: bytes, payload: bytes, at: Any) -> Straight | None:
+        """As `body`, of an answer that goes on, at microsecond `at` of `time.monotonic`.
+
+        What comes back is the way on which to write `raw`, now and before all else.
+        """
         return None
 
     def tunnelled(self, data: bytes) -> None:

@@ -12,6 +12,7 @@ from proxy.record.asking import Asking
 from proxy.record.board import Column
 from proxy.record.caller import Caller
 from proxy.record.carry import Carry
+from proxy.record.ears import Ears
 from proxy.record.house import House, Rules
 from proxy.record.ids import Given, uuid7
 from proxy.record.journal import Journal
@@ -62,7 +63,8 @@ class Relay(House):
         self.stopping = False  # no caller's connection serves another call
         self.refusing = False
         self.loop = asyncio.get_running_loop()
-        self.upstreams = {each.name: Upstream(each) for each in settings.upstreams}
+        self._ears = Ears()
+        self.upstreams = {each.name: Upstream(each, self._ears) for each in settings.upstreams}
         self.prepare = Preparer(
             {
                 name: Target(b"" if name == DESK else each.authority, each.prefix, each.settings.key)  # the desk judges by Host
@@ -199,3 +201,4 @@ class Relay(House):
             upstream.close()
         await asyncio.sleep(0.02)  # for what was written to leave
         self._sweeper.cancel()
+        self._ears.close()

@@ -35,3 +35,9 @@ class Straight:
                 return
             data = data[sent:]
         transport.write(data)
+
+    def broken(self, error: Exception) -> None:
+        """A fault of ours kept bytes from being sent: none may follow them."""
+        context = {"message": "bytes could not be sent", "exception": error, "transport": self._transport}
+        asyncio.get_running_loop().call_exception_handler(context)
+        self._transport.abort()

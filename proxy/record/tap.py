@@ -7,7 +7,6 @@ ended is a value; the first `end` counts, a second one does nothing.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -29,7 +28,6 @@ from proxy.task import JSON, Ending
 _MOST_PIECES: Final = 64  # pieces that wait to become one record
 _SMALL: Final = 4096  # bytes: a larger piece does not wait
 _LF: Final = 10
-_clock: Final[Callable[[], Any]] = time.monotonic_ns  # not said to be an int: compiled, it would be made one, and back again
 _BEGIN, _SENT, _HEAD, _DATA, _MARK, _END, _WHOLE, _PIECES = map(int, Kind)
 _BEGUN, _ENDED, _LOST, _DROPPED, _CUT, _UNDECODED, _STREAMS, _UNRECORDED = map(
     int,
@@ -102,7 +100,7 @@ class Tap:
         self._privacy = prepared.privacy
         self._began = time.monotonic_ns() // 1000
         self._pieces: list[bytes] = []  # gathered, not given to the journal yet
-        self._times: list[Any] = []  # nanoseconds
+        self._times: list[Any] = []  # microseconds of the relay's clock
         self._awaited = False
 
     def begin(self, ids: Ids, payload: bytes, done: bool) -> int:
@@ -212,7 +210,7 @@ class Tap:
         except Exception as error:
             self._stumbled(error)
 
-    def data(self, payload: bytes) -> int:
+    def data(self, payload: bytes, at: Any) -> int:
         """A piece of the answer has come. Returns what must be written before it goes on: 0 for nothing but the beginning."""
         pieces = self._pieces
         size = len(payload)
@@ -225,24 +223,24 @@ class Tap:
             and len(pieces) < _MOST_PIECES
         ):
             pieces.append(payload)
-            self._times.append(_clock())
+            self._times.append(at)
             if not self._awaited:
                 self._awaited = True
                 self._journal.later(self._later)
             return 0
         try:
-            return self._gather(payload)
+            return self._gather(payload, at)
         except Exception as error:
             return self._stumbled(error)
 
-    def _gather(self, payload: bytes) -> int:
+    def _gather(self, payload: bytes, at: Any) -> int:
         kind = self._response_kind
         if kind is None:
             return 0
         pieces = self._pieces
         if payload:
             pieces.append(payload)
-            self._times.append(_clock())
+            self._times.append(at)
         if not self._awaited:
             self._awaited = True
             self._journal.later(self._later)
@@ -289,7 +287,7 @@ class Tap:
         if body.in_time and data:
             return self._give_in_time(body, times, pieces)
         kept = body.keep(data, self._journal, pieces) if data else data
-        at = times[-1] // 1000 if times else 0
+        at = times[-1] if times else 0
         sequence = 0
         if self._head is not None:
             alone = kept if len(pieces) == 1 else b""

@@ -5,6 +5,8 @@ The calls door carries questions about the record itself to the desk (`/tasktap/
 
 from __future__ import annotations
 
+from typing import Any
+
 from proxy.record.fields import Line
 from proxy.record.tap import Ids, Tap
 from proxy.task import Ending
@@ -25,7 +27,7 @@ class Untold(Tap):
     def answer(self, status: int, reason: bytes, fields: list[Line]) -> None:
         return
 
-    def data(self, payload: bytes) -> int:
+    def data(self, payload: bytes, at: Any) -> int:
         return 0
 
     def end(self, ending: Ending, payload: bytes = b"") -> int:

@@ -10,8 +10,9 @@ from collections import deque
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from proxy.record.connection import Connection, Pool, Turn
+from proxy.record.connection import Connection, Pool
 from proxy.record.dial import Unreachable, dial, dial_through, proxy_for
+from proxy.record.ears import Ears
 from proxy.record.headers import Key
 
 
@@ -40,7 +41,7 @@ class UpstreamSettings:
 class Upstream(Pool):
     """One upstream: where it is, how to get there, and the connections that are free now."""
 
-    def __init__(self, settings: UpstreamSettings) -> None:
+    def __init__(self, settings: UpstreamSettings, ears: Ears) -> None:
         self.settings = settings
         parts = urlsplit(settings.url)
         self._secure = parts.scheme == "https"
@@ -51,7 +52,7 @@ class Upstream(Pool):
         self._free: deque[Connection] = deque()
         self.tells_usage = True  # until it has refused to be asked for it (capture.inject_usage)
         self._loop = asyncio.get_running_loop()
-        self.turn = Turn()
+        self.ears = ears
         self._tls: ssl.SSLContext | None = None
         self._proxy = proxy_for(settings.proxy, self._secure, self._host)
 
@@ -126,6 +127,7 @@ class Upstream(Pool):
         except BaseException:
             sock.close()
             raise
+        protocol.listen()
         return protocol
 
     def _context(self) -> ssl.SSLContext:

@@ -67,9 +67,8 @@ class House:
         self.caller.connection_made(self.down)
 
     def says(self, data: bytes) -> None:
-        """The upstream does, and its turn has come."""
+        """The upstream does."""
         self.connection.data_received(data)
-        self.connection.go_on()
 
     async def close(self) -> None:
         self.caller.connection_lost(None)
