@@ -58,9 +58,13 @@ class Connection(Heard):
         transport = self.transport
         if transport is None or transport.is_closing() or transport.get_extra_info("ssl_object") is not None:
             return
-        self._fd = transport.get_extra_info("socket").fileno()
+        fd = transport.get_extra_info("socket").fileno()
+        try:
+            self._ears.add(fd, self)
+        except OSError:  # the system watches no more sockets for us: the transport hears, as ever
+            return
+        self._fd = fd
         transport.pause_reading()
-        self._ears.add(self._fd, self)
 
     # -- the carrier's side
 

@@ -65,9 +65,9 @@ class Ears:
             self._epoll.close()
 
     def add(self, fd: int, heard: Heard) -> None:
-        """Listen to this socket. Whoever closes it has to `forget` it."""
-        self._heard[fd] = heard
+        """Listen to this socket. Whoever closes it has to `forget` it. Raises OSError where no more can be watched."""
         self._epoll.register(fd, _EDGES)
+        self._heard[fd] = heard
 
     def again(self, fd: int) -> None:
         """Look whether something is there that was not read."""

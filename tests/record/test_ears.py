@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from proxy.record.connection import Connection, Pool
-from proxy.record.ears import MOST_AT_ONCE, MOST_READ, Ears
+from proxy.record.ears import MOST_AT_ONCE, MOST_READ, Ears, Heard
 from proxy.record.exchange import Exchange
 from proxy.record.straight import Straight
 from tests.sockets import PATIENCE
@@ -295,3 +295,24 @@ async def test_ears_can_be_closed_twice_and_then_hear_nothing(scene):
     theirs.sendall(b"x")
     await asyncio.sleep(0.02)
     assert call.bytes == 0
+
+
+class Full(Ears):
+    """Ears that can listen to nothing more."""
+
+    def add(self, fd: int, heard: Heard) -> None:
+        raise OSError(28, "no more sockets are watched")
+
+
+async def test_where_no_more_can_be_listened_to_the_transport_hears(scene):
+    scene.pool.ears.close()
+    scene.pool.ears = Full()
+    theirs, connection, _ = await scene.stream("0")
+    theirs.sendall(chunk("x"))
+    await scene.until("0 has x", wrote("0", "x"))
+    connection.pause()
+    theirs.sendall(chunk("y"))
+    await asyncio.sleep(0.02)
+    assert scene.log == []
+    connection.resume()
+    await scene.until("0 has y", wrote("0", "y"))
