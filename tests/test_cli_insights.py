@@ -6,6 +6,7 @@ import asyncio
 import csv
 import io
 import json
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -58,6 +59,19 @@ def test_each_question_is_shown_and_printed_as_json(data, what):
     assert "from" in (told["base"] if what == "compare" else told)
     narrow = tasktap("insights", what, data=data, columns=60)
     assert max(map(len, narrow.splitlines())) <= 60 or what in ("users", "sessions")
+
+
+def test_a_series_goes_down_to_minutes(data):
+    minutes = [task.created_at // 60_000_000 for task in (*some_tasks(11), CHAT, CHAT)]
+    times = ("--from", "2026-09-21T14:00", "--to", "2026-09-21T16:00")
+    told = json.loads(tasktap("insights", "series", "--step", "minute", *times, "--json", data=data))
+    assert len(told["items"]) == 120
+    start = 1_789_999_200_000_000 // 60_000_000  # 14:00
+    found = {start + place: item["tasks"] for place, item in enumerate(told["items"]) if item["tasks"]}
+    assert found == Counter(minute for minute in minutes if start <= minute < start + 120)
+    assert "each minute from 2026-09-21T14:00 to 2026-09-21T15:59, UTC" in tasktap(
+        "insights", "series", "--step", "minute", *times, data=data
+    )
 
 
 def test_what_a_question_does_not_take_is_told_and_filters_narrow_sessions_too(data):

@@ -84,7 +84,8 @@ def _series(paper: Paper, told: JSON) -> None:
             )
         )
     paper.print(made)
-    paper.print(f"each {told['step']} from {told['items'][0]['at'][:13]} to {told['items'][-1]['at'][:13]}, UTC", style="dim")
+    first, last = (told["items"][place]["at"][: 16 if told["step"] == "minute" else 13] for place in (0, -1))
+    paper.print(f"each {told['step']} from {first} to {last}, UTC", style="dim")
 
 
 def _breakdown(paper: Paper, told: JSON) -> None:

@@ -70,7 +70,7 @@ def insights(
     ] = What.OVERVIEW,
     *,
     by: Annotated[str | None, typer.Option(metavar="NAME", help="Group by model, user_id, ..., or metadata.KEY.")] = None,
-    step: Annotated[str | None, typer.Option(metavar="STEP", help="hour, day or week [default: day].")] = None,
+    step: Annotated[str | None, typer.Option(metavar="STEP", help="minute, hour, day or week [default: day].")] = None,
     sort: Annotated[str | None, typer.Option(metavar="MEASURE", help="What comes first: tasks, cost, errors, p95, ...")] = None,
     against_from: Annotated[str | None, typer.Option(metavar="TIME", help="Compare with tasks from then on.")] = None,
     against_to: Annotated[str | None, typer.Option(metavar="TIME", help="And before then.")] = None,

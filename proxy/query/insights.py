@@ -13,11 +13,11 @@ from proxy.query.parameters import LIMIT_MOST, Asked, BadFilter
 from proxy.query.segments import SEGMENTS, Thresholds, definitions, segments
 from proxy.store import Store
 from proxy.store.insight import CUBE, POSITION_MOST, WEEK, Group, Grouping, Insights, Present, Range, Span, TooMuch, floor
-from proxy.store.measures import DAY, HOUR, PICODOLLARS, Measures
+from proxy.store.measures import DAY, HOUR, MINUTE, PICODOLLARS, Measures
 from proxy.store.memory_insight import insights_of
 from proxy.task import JSON, Filter, Summary
 
-STEPS = {"hour": HOUR, "day": DAY, "week": WEEK}
+STEPS = {"minute": MINUTE, "hour": HOUR, "day": DAY, "week": WEEK}
 POINTS_MOST = 3000
 HEARD = 1500
 RATED = 2000
@@ -56,7 +56,7 @@ async def overview(store: Store, asked: Asked) -> JSON:
 
 
 async def series(store: Store, asked: Asked) -> JSON:
-    """The measures of each hour, day or week (UTC, weeks from Monday); with `by`, of each of the largest groups apart."""
+    """The measures of each minute, hour, day or week (UTC, weeks from Monday); with `by`, of each of the largest groups apart."""
     step = STEPS[asked.step]
     since, until = asked.filter.since, asked.filter.until
     if since is not None and until is not None and (until - since) / step > POINTS_MOST:

@@ -26,7 +26,7 @@ LIMIT_DEFAULT = 50
 LIMIT_MOST = 500
 WORDS_MOST = 32
 CONDITIONS_MOST = 8
-STEPS = ("hour", "day", "week")
+STEPS = ("minute", "hour", "day", "week")
 GROUPED = ("project_id", "kind", "model", "ending", "version_id", "user_id", "session_id")
 TEXT_MOST = 4096  # longer than any label we keep
 

@@ -93,7 +93,7 @@ ROUTES = (
     Route(
         path="/api/insights/series",
         name="series",
-        summary="The measures of each hour, day or week (UTC; weeks from Monday).",
+        summary="The measures of each minute, hour, day or week (UTC; weeks from Monday).",
         answers="Series",
         parameters=(*FILTERS, STEP, BY, *TOP),
         also=(400, 503),

@@ -1,4 +1,4 @@
-"""Pure: what a batch of tasks adds to every rollup, or takes from it: cells of an hour and a day, facets, days of users, users.
+"""Pure: what a batch of tasks adds to every rollup, or takes from it: cells of a minute and a day, facets, days of users, users.
 
 All of it is sums, so one place adds and takes (`sign`), and a batch touches each row once however many tasks it has.
 """
@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from proxy.store.marks import Facet as Named
 from proxy.store.marks import Facets, Marks
-from proxy.store.measures import DAY, HOUR, Measures, Slice, labels_of, slice_of
+from proxy.store.measures import DAY, MINUTE, Measures, Slice, labels_of, slice_of
 from proxy.store.rollup import Figures, Key, SessionSum
 from proxy.task import Ending, Flag, Summary
 
@@ -53,7 +53,7 @@ class Owned:
 class Additions:
     """Mutable: it grows inside one save."""
 
-    hours: dict[tuple[int, Slice], Measures] = field(default_factory=dict)
+    minutes: dict[tuple[int, Slice], Measures] = field(default_factory=dict)
     labels: dict[tuple[int, Slice], Measures] = field(default_factory=dict)  # by the day
     facets: Tallies = field(default_factory=lambda: defaultdict(list))
     facets_gone: Tallies = field(default_factory=lambda: defaultdict(list))
@@ -70,9 +70,9 @@ class Additions:
     def measure(self, task: Summary) -> None:
         """Add what is measured of a task, whichever session it is in."""
         at = task.created_at
-        cell = (at - at % HOUR, slice_of(task))
-        if (measures := self.hours.get(cell)) is None:
-            measures = self.hours[cell] = Measures()
+        cell = (at - at % MINUTE, slice_of(task))
+        if (measures := self.minutes.get(cell)) is None:
+            measures = self.minutes[cell] = Measures()
         measures.count(task)
         if task.metadata:
             for label, value in labels_of(task):

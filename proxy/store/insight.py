@@ -131,7 +131,7 @@ class Present:
 
 @dataclass(frozen=True, slots=True)
 class Grouping:
-    """How tasks are put into groups: by stretches of `step` microseconds (an hour, a day or a week), and by names."""
+    """How tasks are put into groups: by stretches of `step` microseconds (a minute, an hour, a day or a week), and by names."""
 
     by: tuple[str, ...] = ()
     step: int | None = None

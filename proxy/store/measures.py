@@ -10,7 +10,8 @@ from typing import Any, Final, NamedTuple, Protocol
 from proxy.store import histogram
 from proxy.task import JSON, Ending, Flag, Summary, Usage
 
-HOUR = 3_600_000_000
+MINUTE = 60_000_000
+HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 """Microseconds."""
 

@@ -1,4 +1,4 @@
-"""Cells and facets in SQLite: what tasks of an hour or a day add up to, by what they are counted under."""
+"""Cells and facets in SQLite: what tasks of a minute, an hour or a day add up to, by what they are counted under."""
 
 # ruff: noqa: S608  names of tables and columns are ours; every value is bound
 
@@ -9,11 +9,10 @@ from collections.abc import Iterable
 
 from proxy.store import measures as measured
 from proxy.store.additions import Additions, tally
-from proxy.store.measures import DAY, Measures, Slice
+from proxy.store.measures import DAY, HOUR, Measures, Slice
+from proxy.store.sqlite_minutes import let_minutes_go, minutes_since
+from proxy.store.sqlite_ranges import DAYS, HOURS, LENGTHS, MINUTES
 from proxy.store.sqlite_writing import Writing
-
-HOURS, DAYS = 0, 1
-"""Spans of cells."""
 
 VALUES_MOST = 100
 """Values of one metadata key that are counted apart; what comes after them is counted together."""
@@ -45,16 +44,20 @@ _FACET = (
 def add_cells(db: Writing, adds: Additions, sign: int = 1) -> None:
     """Add, or with a `sign` of -1 take, what tasks measure."""
     cells: dict[tuple[int, int, int], Measures] = {}
-    for groups, by_hour in ((adds.hours, True), (adds.labels, False)):
+    since = minutes_since(db)
+    for groups, by_minute in ((adds.minutes, True), (adds.labels, False)):
         for (at, slice), sums in groups.items():
             if (key := db.slices.get(slice)) is None:
                 key = _slice(db, slice)
                 db.hold_slice(slice, key)
-            if by_hour:
-                _take(cells, (HOURS, at, key), sums)
+            if by_minute:
+                if at >= since:
+                    _take(cells, (MINUTES, at, key), sums)
+                _take(cells, (HOURS, at - at % HOUR, key), sums)
             _take(cells, (DAYS, at - at % DAY, key), sums)
     if sign > 0:
         db.executemany(_ADD, [(*place, *measured.row(sums)) for place, sums in cells.items()])
+        let_minutes_go(db)
     else:
         db.executemany(_TAKE, [(*measured.row(sums), *place) for place, sums in cells.items()])
 
@@ -70,8 +73,8 @@ def add_facets(db: sqlite3.Connection, adds: Additions) -> None:
 def sweep_cells(db: Writing, touched: Iterable[tuple[int, Slice]], days: Iterable[int]) -> None:
     """Delete what has nothing in it any more, and names that nothing is counted under."""
     cells = list(touched)
-    for at in {at for at, _ in cells} | {at - at % DAY for at, _ in cells}:
-        db.execute("DELETE FROM cell WHERE span IN (0, 1) AND at = ? AND tasks = 0", (at,))
+    for place in {(span, at - at % length) for span, length in LENGTHS.items() for at, _ in cells}:
+        db.execute("DELETE FROM cell WHERE span = ? AND at = ? AND tasks = 0", place)
     for day in days:
         db.execute("DELETE FROM facet WHERE day = ? AND tasks = 0 AND lasts = 0", (day,))
     for slice in {slice for _, slice in cells}:

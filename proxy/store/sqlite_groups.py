@@ -1,28 +1,27 @@
-"""Tasks added up in SQLite: from sums of hours and days, and of hours that are asked for in part from the tasks themselves."""
+"""Tasks added up in SQLite: from sums of days, hours and minutes, and what is left of a time from its tasks."""
 
 # ruff: noqa: S608  names of tables and columns are ours; every value is bound
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from proxy.store import counting, measures, questions, rows
 from proxy.store.counting import stretch
 from proxy.store.histogram import unpack
 from proxy.store.insight import CUBE, METADATA, PART_MOST, SCANNED_MOST, Group, Grouping, Groups, Range, TooMuch, floor
-from proxy.store.measures import DAY, HOUR, Measures
+from proxy.store.measures import HOUR, Measures
 from proxy.store.rows import Row
-from proxy.store.sqlite_cells import DAYS, HOURS
-from proxy.store.sqlite_ranges import HIGHEST, LOWEST, days, ended
+from proxy.store.sqlite_minutes import SINCE
+from proxy.store.sqlite_ranges import DAYS, LENGTHS, MINUTES, Part, days, ended, parts, spans
 from proxy.store.sqlite_reader import Readers
 from proxy.task import Filter
 
 _CELL = ", ".join(measures.COLUMNS)
 _CUBE_FILTERS = frozenset({"project_id", "model", "kind", "ending", "version_id", "since", "until"})
 _PLACE_FILTERS = frozenset({"project_id", "since", "until"})
-_LENGTHS = {HOURS: HOUR, DAYS: DAY}
 _MANY = 500  # rows: adding up more is left to a thread, so that other questions are answered meanwhile
 
 
@@ -37,7 +36,7 @@ class SqliteGroups:
         asked = {name for name in Filter.__slots__ if getattr(filter, name) not in (None, ())}
         groups = Groups(grouping)
         if asked <= _CUBE_FILTERS and set(grouping.by) <= set(CUBE):
-            await self._cells(groups, filter)
+            groups = await self._cells(groups, filter)
         elif asked <= _PLACE_FILTERS and len(grouping.by) == 1 and grouping.by[0].startswith(METADATA):
             await self._labels(groups, filter, grouping.by[0].removeprefix(METADATA))
         elif asked <= _PLACE_FILTERS and grouping.by == ("user_id",):
@@ -49,46 +48,65 @@ class SqliteGroups:
         return groups.done()
 
     async def _scan(self, groups: Groups, filter: Filter) -> None:
-        if not await self._added(groups, filter):
+        if await self._added(groups, filter) is None:
             raise TooMuch(str(TooMuch.__doc__))
 
-    async def _added(self, groups: Groups, filter: Filter) -> bool:
-        """Add the tasks that a filter leaves, one by one; or none of them, where they are more than are read at once."""
+    async def _added(self, groups: Groups, filter: Filter) -> int | None:
+        """Add the tasks that a filter leaves, one by one, and say how many; none where they are more than are read at once."""
         grouping = groups.grouping
         headed = counting.countable(grouping)
         select = counting.select(grouping) if headed else rows.MEASURED_SELECT
         question = questions.tasks(filter, limit=SCANNED_MOST + 1, after=None, oldest_first=False, select=select)
         found = await self._readers.rows(question.sql, question.values) if question else []
         if len(found) > SCANNED_MOST:
-            return False
+            return None
         add = counting.count if headed else _count_each
         if len(found) > _MANY:
             await asyncio.to_thread(add, groups, found)
         else:
             add(groups, found)
-        return True
+        return len(found)
 
-    async def _cells(self, groups: Groups, filter: Filter) -> None:
-        for first, end, span in _parts(filter, groups.grouping.step):
-            if span is None:
-                await self._part(groups, filter, first, end)
-            else:
-                await self._add_cells(groups, filter, (span, first, end))
+    async def _cells(self, groups: Groups, filter: Filter) -> Groups:
+        """What sums there are of the time, and the tasks of the rest of it; in `groups`, or in others that are as empty."""
+        while True:
+            [(since,)] = await self._readers.rows(SINCE, ())
+            left = 2 * PART_MOST
+            for part in parts(filter.since, filter.until, groups.grouping.step, since):
+                if part.span is not None:
+                    await self._add_cells(groups, filter, (part.span, part.first, part.end))
+                elif not await self._alone(groups, filter, part, since):
+                    left = await self._part(groups, filter, part, left)
+            if [(since,)] == await self._readers.rows(SINCE, ()):
+                return groups
+            groups = Groups(groups.grouping)  # meanwhile an hour's minutes went
 
-    async def _part(self, groups: Groups, filter: Filter, first: int, end: int) -> None:
-        """Add an hour that is not whole: as it is kept, where nothing else is in it, as in this one's that goes on until now."""
-        hour = floor(first, HOUR)
-        if not await self._any(hour, first) and not await self._any(end, hour + HOUR):
-            await self._add_cells(groups, filter, (HOURS, hour, hour + HOUR))
-            return
-        rest, least = [(first, end)], HOUR * SCANNED_MOST // PART_MOST
-        while rest:  # of a busy hour one half after the other
+    async def _alone(self, groups: Groups, filter: Filter, part: Part, minutes_since: int) -> bool:
+        """Add the hour or the minute that a part is in, if nothing else is in that, as in this one's that goes on until now."""
+        for span in spans(groups.grouping.step):
+            at, length = floor(part.first, LENGTHS[span]), LENGTHS[span]
+            if span == DAYS or part.end > at + length or (span == MINUTES and at < minutes_since):
+                continue
+            if not await self._any(at, part.first) and not await self._any(part.end, at + length):
+                await self._add_cells(groups, filter, (span, at, at + length))
+                return True
+        return False
+
+    async def _part(self, groups: Groups, filter: Filter, part: Part, left: int) -> int:
+        """Add the tasks of a part, of a busy one half after the other; how many more than these may be read of `left`."""
+        rest, least = [(part.first, part.end)], max(2, HOUR * SCANNED_MOST // PART_MOST)
+        while rest:
             first, end = rest.pop()
-            if not await self._added(groups, replace(filter, since=first, until=end)):
-                if end - first < least:
-                    raise TooMuch(str(TooMuch.__doc__))
+            if (added := await self._added(groups, replace(filter, since=first, until=end))) is not None:
+                left -= added
+            elif end - first >= least:
                 middle = (first + end) // 2
                 rest += (first, middle), (middle, end)
+            else:
+                left = -1
+            if left < 0:
+                raise TooMuch(str(TooMuch.__doc__))
+        return left
 
     async def _any(self, since: int, until: int) -> bool:
         """Whether any task began in that time."""
@@ -100,7 +118,7 @@ class SqliteGroups:
     async def _add_cells(self, groups: Groups, filter: Filter, place: tuple[int, int, int]) -> None:
         """Add cells of a span that begin between two times. Counts are added up by SQLite, histograms here."""
         by, step = groups.grouping.by, groups.grouping.step
-        at = "cell.at" if step == _LENGTHS[place[0]] else stretch("cell.at", step)  # which SQLite knows to come in order
+        at = "cell.at" if step == LENGTHS[place[0]] else stretch("cell.at", step)  # which SQLite knows to come in order
         named = f"{at}{''.join(f', slice.{name}' for name in by)}"
         where, values = _sliced(filter)
         source = f"FROM cell CROSS JOIN slice ON slice.key = cell.slice WHERE span = ? AND at >= ? AND at < ? AND {where}"
@@ -174,26 +192,3 @@ def _sliced(filter: Filter) -> tuple[str, tuple[str, ...]]:
     if filter.model is not None:
         where, values = f"{where} AND (slice.model = ? OR slice.model_requested = ?)", (*values, filter.model, filter.model)
     return where, values
-
-
-def _parts(filter: Filter, step: int | None) -> Iterator[tuple[int, int, int | None]]:
-    """A time as parts: (from, to, span of the cells that it is made of; `None`: no cells, an hour that is not whole)."""
-    first = floor(LOWEST * 2, DAY) if filter.since is None else filter.since
-    end = floor(HIGHEST * 2, DAY) if filter.until is None else filter.until
-    hours = -(-first // HOUR) * HOUR, end // HOUR * HOUR
-    if hours[0] > hours[1]:
-        if first < end:
-            yield first, end, None
-        return
-    whole = -(-first // DAY) * DAY, end // DAY * DAY
-    if step == HOUR or whole[0] >= whole[1]:
-        whole = hours[1], hours[1]
-    for part in (
-        (first, hours[0], None),
-        (hours[0], whole[0], HOURS),
-        (*whole, DAYS),
-        (whole[1], hours[1], HOURS),
-        (hours[1], end, None),
-    ):
-        if part[0] < part[1]:
-            yield part

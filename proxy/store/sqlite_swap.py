@@ -44,7 +44,7 @@ def swap(db: Writing, pairs: Sequence[Pair]) -> None:
     add_cells(db, less, sign=-1)
     add_cells(db, more)
     add_facets(db, more)
-    sweep_cells(db, [*less.hours, *less.labels], {day for tallies in (more.facets_gone, more.lasts_gone) for day, _ in tallies})
+    sweep_cells(db, [*less.minutes, *less.labels], {day for tallies in (more.facets_gone, more.lasts_gone) for day, _ in tallies})
     moved = [(old, new) for old, new in pairs if old is None or new is None or _when(old) != _when(new)]
     add_users(db, more, [new for _, new in moved if new is not None])
     correct_seen(db, more, [old for old, _ in moved if old is not None])

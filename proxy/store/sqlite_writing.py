@@ -28,12 +28,14 @@ class Writing(sqlite3.Connection):
         self.sessions: dict[Key, SessionSum] = {}
         self.slices: dict[Slice, int] = {}
         self.texts: tuple[int, dict[int, Texts]] | None = None  # of the block that was added to last: see sqlite_words
+        self.minutes_since: int | None = None  # see sqlite_minutes
 
     def rollback(self) -> None:
         """Undo what is not committed."""
         self.sessions.clear()
         self.slices.clear()
         self.texts = None
+        self.minutes_since = None
         super().rollback()
 
     def hold_session(self, key: Key, session: SessionSum) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from proxy.query.dashboard import span, view
-from proxy.query.dashboard.span import DAY, HOUR
+from proxy.query.dashboard.plot import Slot
+from proxy.query.dashboard.span import DAY, HOUR, MINUTE
 from proxy.query.parameters import FILTERS
 
 NOW = 1_780_000_000_000_000 // DAY * DAY + 9 * HOUR + 1234
@@ -29,3 +30,29 @@ def test_a_span_of_a_day_or_more_until_now_goes_to_the_end_of_the_hour(asked, si
     found = span.of(view.read("/insights", asked.items(), FILTERS, NOW, ("period",)), NOW)
     assert (found.since, found.until) == (since, until)
     assert "2999" not in found.name
+
+
+@pytest.mark.parametrize(
+    ("asked", "step", "summed_by", "points"),
+    [
+        ({"period": "1h"}, MINUTE, "minute", 61),  # the first and the last in part
+        ({"from": "2026-05-01T00:00", "to": "2026-05-01T03:00"}, MINUTE, "minute", 180),
+        ({"period": "24h"}, HOUR, "hour", 24),
+        ({"period": "7d"}, 6 * HOUR, "hour", 29),
+        ({"period": "30d"}, DAY, "day", 31),
+        ({"from": "2020-01-01", "to": "2026-01-01"}, 7 * DAY, "day", 314),
+    ],
+    ids=str,
+)
+def test_a_span_is_drawn_in_steps_of_which_sums_are_kept(asked, step, summed_by, points):
+    found = span.of(view.read("/insights", asked.items(), FILTERS, NOW, ("period",)), NOW)
+    assert (found.step, found.summed_by, len(found.points())) == (step, summed_by, points)
+
+
+def test_minutes_are_labelled_every_ten_and_lead_to_themselves():
+    found = span.of(
+        view.read("/", {"from": "2026-05-01T00:05", "to": "2026-05-01T01:00"}.items(), FILTERS, NOW, ("period",)), NOW
+    )
+    slots = found.slots()
+    assert [slot.label for slot in slots if slot.label] == ["00:10", "00:20", "00:30", "00:40", "00:50"]
+    assert slots[5] == Slot("00:10", "Fri 1 May, 00:10", "2026-05-01T00:10Z", "2026-05-01T00:11Z")

@@ -6,16 +6,18 @@ import tempfile
 from collections import Counter, defaultdict
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy.store import StoreRejected, histogram, open_store
-from proxy.store.measures import DAY, HOUR
+from proxy.store import StoreRejected, histogram, open_store, sqlite_minutes
+from proxy.store.measures import DAY, HOUR, MINUTE
 from proxy.store.sqlite import SqliteStore
 from proxy.store.sqlite_writing import SESSIONS_MOST
 from proxy.task import Ending, Flag, Task, Usage
+from tests.store.minutes import keep_minutes
 from tests.store.tasks import NOON, a_task
 
 few = st.none() | st.sampled_from(["a", "b"])
@@ -67,15 +69,21 @@ DAYS = (
 METADATA = "SELECT name, value, task.id FROM metadatum JOIN task ON task.key = metadatum.task ORDER BY 1, 2, 3"
 
 
+MINUTES_SINCE = NOON // MINUTE * MINUTE + 2400 * MINUTE
+"""Amid the tasks."""
+
+
 def in_a_store(act):
     async def run(folder):
         store = await open_store("sqlite:", Path(folder), write=True)
+        keep_minutes(Path(folder), MINUTES_SINCE)
         try:
             return await act(store)
         finally:
             await store.close()
 
-    with tempfile.TemporaryDirectory() as folder:
+    now = patch.object(sqlite_minutes, "now", return_value=MINUTES_SINCE)
+    with tempfile.TemporaryDirectory() as folder, now:
         return asyncio.run(run(folder))
 
 
@@ -133,7 +141,9 @@ def test_cells_and_days_are_what_plain_python_counts(kept):
             task.ending.value,
             version if version == "gold" else None,
         )
-        for span, length in ((0, HOUR), (1, DAY)):
+        for span, length in ((0, HOUR), (1, DAY), (2, MINUTE)):
+            if span == 2 and task.created_at < MINUTES_SINCE:
+                continue
             wanted[span, task.created_at // length * length, *slice, None, None].append(task)
         for name, value in task.metadata.items():
             if name != "version_id" and value != 0.5:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from aiohttp import web
 
 from proxy.query import endings, insights
-from proxy.query.dashboard import sheet, span, view
+from proxy.query.dashboard import sheet, view
 from proxy.query.dashboard.insight_pages import compared, standing_span
 from proxy.query.dashboard.room import Room
 from proxy.query.measured import SECONDS
@@ -42,8 +42,8 @@ async def series(room: Room, request: web.Request) -> web.StreamResponse:
     now = room.now()
     asked = view.read("/insights", request.query.items(), (*FILTERS, BY, SORT), now, ("period", "show"))
     over = standing_span(asked, now)
-    step = "day" if over.step >= span.DAY else "hour"
-    found = await insights.series(room.store, replace(over.asked(asked), by=asked.asked.by or "model", step=step, limit=20))
+    question = replace(over.asked(asked), by=asked.asked.by or "model", step=over.summed_by, limit=20)
+    found = await insights.series(room.store, question)
     return await _sent(request, "series", found["items"], MEASURES)
 
 

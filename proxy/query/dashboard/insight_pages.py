@@ -77,8 +77,7 @@ async def tasks(room: Room, request: web.Request) -> web.StreamResponse:
     by = asked.asked.by or "model"
     of_span = replace(over.asked(asked), by=by, limit=20)
     table = await room.kept.get(("breakdown", of_span), lambda: insights.breakdown(room.store, of_span))
-    step = "day" if over.step >= span.DAY else "hour"
-    stepped = replace(of_span, step=step, limit=SERIES, sort=None)
+    stepped = replace(of_span, step=over.summed_by, limit=SERIES, sort=None)
     series = await room.kept.get(("series", stepped), lambda: insights.series(room.store, stepped))
     show = asked.get("show") if asked.get("show") in SHOWN else "tasks"
     return await room.show(

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from proxy.query.dashboard.figures import moment
 from proxy.query.dashboard.plot import Slot
 from proxy.query.dashboard.view import PERIODS, View
+from proxy.query.insights import STEPS as STEP_LENGTHS
 from proxy.query.insights import added_up
 from proxy.query.measured import of_measures
 from proxy.query.parameters import Asked
@@ -18,9 +19,9 @@ from proxy.store.measures import Measures
 from proxy.task import JSON
 
 SECOND = 1_000_000
-HOUR, DAY, WEEK = 3600 * SECOND, 86_400 * SECOND, 604_800 * SECOND
+MINUTE, HOUR, DAY, WEEK = 60 * SECOND, 3600 * SECOND, 86_400 * SECOND, 604_800 * SECOND
 DEFAULT = "7d"
-STEPS = ((2 * DAY, HOUR), (10 * DAY, 6 * HOUR), (200 * DAY, DAY))
+STEPS = ((3 * HOUR, MINUTE), (2 * DAY, HOUR), (10 * DAY, 6 * HOUR), (200 * DAY, DAY))
 """Up to how long a span is drawn in which steps; longer ones by weeks."""
 
 
@@ -32,6 +33,11 @@ class Span:
     until: int
     step: int  # microseconds
     name: str
+
+    @property
+    def summed_by(self) -> str:
+        """The step of which sums are kept that its own is made of, as `insights.STEPS` names it."""
+        return "day" if self.step >= DAY else "hour" if self.step >= HOUR else "minute"
 
     def asked(self, view: View) -> Asked:
         """What the view asks, of this span."""
@@ -50,7 +56,9 @@ class Span:
         long = "%a %-d %b, %H:%M" if self.step < DAY else "%a %-d %b" if self.step == DAY else "week of %-d %b"
         found = []
         for at in self.points():
-            label = f"{moment(at):%H:%M}" if self.step == HOUR else f"{moment(at):%-d %b}"
+            label = f"{moment(at):%H:%M}" if self.step <= HOUR else f"{moment(at):%-d %b}"
+            if self.step == MINUTE:
+                label = label if at % (10 * MINUTE) == 0 else ""
             if HOUR < self.step < DAY:
                 label = f"{moment(at):%a %-d}" if at % DAY == 0 else ""
             found.append(Slot(label, f"{moment(at):{long}}", _iso(at), _iso(at + self.step)))
@@ -60,7 +68,7 @@ class Span:
 async def series(store: Store, asked: Asked, over: Span) -> list[JSON | None]:
     """What tasks add up to in each step of the span, as the API writes it; None where there is none."""
     sums: dict[int, Measures] = defaultdict(Measures)
-    for group in await added_up(store, asked.filter, Grouping((), min(over.step, DAY) if over.step >= DAY else HOUR)):
+    for group in await added_up(store, asked.filter, Grouping((), STEP_LENGTHS[over.summed_by])):
         if group.at is not None:
             sums[floor(group.at, over.step)].take(group.measures)
     return [of_measures(sums[at]) if at in sums else None for at in over.points()]
