@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import http.server
 import json
 import os
@@ -91,6 +92,30 @@ def test_what_is_compiled_is_the_path_of_bytes():
     on_it = {name.removeprefix("proxy.record.") for name in path} | {file.stem for file in ROOT.glob("proxy/record/redact_*.py")}
     assert {"carry", "tap", "journal"} <= compiled <= on_it
     assert "TASKTAP_COMPILE=1 pip wheel" in DOCKERFILE
+
+
+def mixed(source: str, ours: set[str]) -> list[str]:
+    """Functions in which a name is bound by two `except` of different types, one of them a class of `ours`."""
+    found = []
+    for function in (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)):
+        bound: dict[str, set[str]] = {}
+        for node in ast.walk(function):
+            if isinstance(node, ast.ExceptHandler) and node.name and node.type:
+                bound.setdefault(node.name, set()).add(ast.unparse(node.type))
+        found += [function.name for types in bound.values() if len(types) > 1 and types & ours]
+    return found
+
+
+def test_compiled_code_does_not_name_two_kinds_of_exceptions_alike():
+    """Compiled, a variable has the type that it is given first: a class of ours that is not it would be a TypeError instead."""
+    names = re.findall(r'^    "([\w/]+)",$', (ROOT / "hatch_build.py").read_text(), re.MULTILINE)
+    sources = {name: (ROOT / "proxy" / f"{name if '/' in name else 'record/' + name}.py").read_text() for name in names}
+    ours = {name for source in sources.values() for name in re.findall(r"^class (\w+)", source, re.MULTILINE)}
+    assert "BadMessage" in ours
+    assert {name: found for name, source in sources.items() if (found := mixed(source, ours))} == {}
+    bad = "def f():\n try:\n  g()\n except BadMessage as e:\n  h(e)\n except Exception as e:\n  i(e)\n"
+    assert mixed(bad, ours) == ["f"]
+    assert mixed(bad.replace("as e:\n  i(e)", "as fault:\n  i(fault)"), ours) == []
 
 
 def test_the_image_starts_the_command_that_pyproject_installs():

@@ -167,8 +167,8 @@ class Connection(Heard):
                 self._receive_body(carrier, data)
         except BadMessage as error:
             self._broken(carrier, error)
-        except Exception as error:  # a fault of ours ends this connection, and no other
-            context = {"message": "what an upstream said could not be carried on", "exception": error, "protocol": self}
+        except Exception as fault:  # one of ours ends this connection, and no other. Another name: compiled, one has one type
+            context = {"message": "what an upstream said could not be carried on", "exception": fault, "protocol": self}
             asyncio.get_running_loop().call_exception_handler(context)
             self.cut()
         return None
