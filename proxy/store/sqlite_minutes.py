@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from typing import Final
 
-from proxy.store.measures import HOUR
+from proxy.store import keys
+from proxy.store.measures import HOUR, MINUTE
 from proxy.store.sqlite_writing import Writing
 
 KEPT: Final = 25 * HOUR
@@ -24,11 +25,22 @@ def minutes_since(db: Writing) -> int:
 
 def let_minutes_go(db: Writing) -> None:
     """Once an hour, delete what is kept of an hour that is more than a day ago."""
-    first = now() // HOUR * HOUR - KEPT
-    if minutes_since(db) < first:
+    present, since = now(), minutes_since(db)
+    if since > present + HOUR:  # the clock had been ahead
+        first = _past(db, since)
+    else:
+        first = present // HOUR * HOUR - KEPT
+        if first <= since:
+            return
         db.execute("DELETE FROM cell WHERE span = 2 AND at < ?", (first,))
-        db.execute("UPDATE minutes SET since = ?", (first,))
-        db.minutes_since = first
+    db.execute("UPDATE minutes SET since = ?", (first,))
+    db.minutes_since = first
+
+
+def _past(db: Writing, since: int) -> int:
+    """The minute after the last task before `since`: none is in what comes between."""
+    found = db.execute("SELECT created_at FROM task WHERE key < ? ORDER BY key DESC LIMIT 1", (keys.bound(since),)).fetchone()
+    return min(since, (found[0] // MINUTE + 1) * MINUTE) if found else since
 
 
 def now() -> int:

@@ -146,6 +146,20 @@ async def test_minutes_go_after_a_day_and_what_was_in_them_is_read_from_tasks(st
     assert found.measures.tasks == 97
 
 
+async def test_a_clock_that_was_a_year_ahead_keeps_no_minutes_from_today(store, clock, tmp_path):
+    clock.now = NOON + 365 * DAY
+    ahead = [a_task(n, created_at=clock.now + n * MINUTE) for n in range(3)]
+    await store.save(ahead)
+    clock.now = NOON
+    await store.save([a_task(10, created_at=NOON + 20 * SECOND)])  # the first of today is not in a sum yet
+    later = [a_task(n, created_at=NOON + n * MINUTE) for n in range(11, 40)]
+    await store.save(later)
+    assert minutes(tmp_path) == [(task.created_at, 1) for task in (*later, *ahead)]
+    for since, until, wanted in ((0, 60 * MINUTE, 30), (12 * MINUTE, 20 * MINUTE, 8), (0, 366 * DAY, 33)):
+        groups = await store.insights.groups(Filter(since=NOON + since, until=NOON + until), Grouping((), MINUTE))
+        assert sum(group.measures.tasks for group in groups) == wanted
+
+
 async def test_minutes_that_go_amid_a_question_are_asked_for_anew(store, clock, monkeypatch):
     await store.save([a_task(n, created_at=NOON + n * MINUTE) for n in range(50)])
     rows, asked = store._readers.rows, []
