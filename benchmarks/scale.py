@@ -3,6 +3,7 @@
     python -m benchmarks.scale            1,000,000 tasks
     python -m benchmarks.scale --full     10,000,000
     python -m benchmarks.scale --in /tmp/million --keep   leaves the store there; asked again, fills on, or only asks
+    python -m benchmarks.scale --busy     all of them in the last 65 minutes, not in 60 days, and only what such a time adds up to
 
 Prints how many tasks a second are saved in each tenth of the way, and the CPU of each; and the median and 95th percentile of each
 answer and each page of the dashboard.
@@ -28,6 +29,7 @@ from proxy.query.parameters import FILTERS, PAGING, Asked, understand
 from proxy.query.segments import Thresholds
 from proxy.store import Store, open_store
 from proxy.store.insight import USER_SORTS
+from proxy.store.measures import DAY, MINUTE
 from proxy.task import Ending, Filter, Flag, Forget, Source, Task, Usage
 
 BATCH = 500
@@ -103,11 +105,14 @@ class Rate(NamedTuple):
 class Shape:
     """How many of what there are: 50 tasks a session, and users who come back."""
 
-    def __init__(self, tasks: int) -> None:
+    def __init__(self, tasks: int, *, busy: bool = False) -> None:
         self.tasks = tasks
+        self.busy = busy
+        span = 65 * MINUTE if busy else 60 * DAY
+        self.start = time.time_ns() // 1000 - span if busy else START
         self.sessions = max(1, tasks // 50)
         self.users = max(1, min(20_000, tasks // 50))
-        self.step = 60 * 24 * 3_600_000_000 // max(tasks, 1) or 1  # over 60 days
+        self.step = span // max(tasks, 1) or 1
 
 
 def made(shape: Shape) -> Iterator[Task]:
@@ -127,7 +132,7 @@ def made(shape: Shape) -> Iterator[Task]:
 
 
 def _task(n: int, shape: Shape, session: int, user: int, dice: random.Random) -> Task:
-    at = START + n * shape.step
+    at = shape.start + n * shape.step
     chance = dice.random()
     took = dice.lognormvariate(0.3, 0.8)
     model = ("gpt-5", "gpt-5-mini", "claude-4", "llama-3.3")[int(chance * 97) % 4]
@@ -221,17 +226,28 @@ async def questions(store: Store, shape: Shape) -> dict[str, Callable[[], Awaita
             break
         page = await store.find(Filter(), limit=50, cursor=page.next)
     known = [user.id for user in (await store.users(limit=500)).items]
-    end = START + shape.tasks * shape.step
+    end = shape.start + shape.tasks * shape.step
     lasting = shape.sessions * 9 // 10  # those behind may be forgotten, by this run or an earlier one
 
     def week() -> Filter:
         until = end - dice.randrange(shape.tasks) * shape.step // 2
         return Filter(since=until - 7 * 24 * 3_600_000_000, until=until)
 
+    def hour() -> Filter:  # until all of the tasks, as if that were now, or until amid the minute before
+        until = end - dice.choice((0, dice.randrange(MINUTE)))
+        return Filter(since=until - 60 * MINUTE, until=until)
+
     async def forget() -> object:
         what = Forget(session_id=f"session-{dice.randrange(lasting, shape.sessions)}")
         return await store.forget(await store.doomed(what, limit=500))
 
+    if shape.busy:
+        return {
+            "overview, an hour": lambda: insights.overview(store, Asked(filter=hour())),
+            "series, its minutes": lambda: insights.series(store, Asked(step="minute", filter=hour())),
+            "series by model": lambda: insights.series(store, Asked(step="minute", by="model", filter=hour())),
+            "compare two hours": lambda: insights.compare(store, Asked(filter=hour(), against=hour())),
+        }
     found: dict[str, Callable[[], Awaitable[object]]] = {
         "newest tasks": lambda: answers.tasks(store, asked()),
         "a filtered page": lambda: answers.tasks(store, asked(model="gpt-5", project_id="shop", ending="completed")),
@@ -274,25 +290,27 @@ async def measure(ask: Callable[[], Awaitable[object]], times: int) -> tuple[flo
     return sorted(took)[times // 2], sorted(took)[last], sorted(used)[times // 2], sorted(used)[last]
 
 
-async def run(tasks: int, times: int, folder: Path) -> None:
+async def run(shape: Shape, times: int, folder: Path) -> None:
     """Fill, unless it is filled, and ask."""
-    shape = Shape(tasks)
     print(describe())
     print(f"{shape.tasks:,} tasks, {shape.sessions:,} sessions, {shape.users:,} users, in {folder}\n")
     writing = await open_store("sqlite:", folder, write=True)
+    if (first := await writing.get("task-0")) is not None:
+        shape.start = first.created_at
     if await writing.get(f"task-{shape.tasks - 1}") is None:
         rates = await fill(writing, shape)
         if len(rates) > 1:
-            first, last = rates[0], rates[-1]
+            begun, last = rates[0], rates[-1]
             print(
-                f"  the last tenth at {last.a_second / first.a_second:.0%} of the first, in CPU {first.cpu_us / last.cpu_us:.0%}"
+                f"  the last tenth at {last.a_second / begun.a_second:.0%} of the first, in CPU {begun.cpu_us / last.cpu_us:.0%}"
             )
     size = sum(path.stat().st_size for path in folder.glob("tasktap.db*"))
     print(f"  {size / 1e6:,.0f} MB, {size / shape.tasks:,.0f} bytes a task\n")
+    many = 2 if shape.tasks > 2_000_000 else 1
     print(f"{'answer':<26} {'p50 ms':>9} {'p95 ms':>9} {'CPU p50':>9} {'CPU p95':>9} {'floor':>7}")
     for name, ask in (await questions(writing, shape)).items():
         middle, high, *cpu = await measure(ask, times)
-        floor = next((limit for key, limit in FLOORS.items() if name.startswith(key)), LIST) * (2 if tasks > 2_000_000 else 1)
+        floor = next((limit for key, limit in FLOORS.items() if name.startswith(key)), LIST) * many
         figures = " ".join(f"{figure:>9.1f}" for figure in (middle, high, *cpu))
         print(f"{name:<26} {figures} {floor:>7.0f}{'' if high < floor else '  over'}", flush=True)
     await writing.close()
@@ -303,6 +321,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--full", action="store_true", help="10,000,000 tasks")
     options.add_argument("--tasks", type=int, help="so many tasks")
+    options.add_argument("--busy", action="store_true", help="all of them in the last 65 minutes")
     options.add_argument("--times", type=int, default=40, help="how often each answer is asked for")
     options.add_argument("--in", dest="folder", type=Path, help="a folder to work in; it is emptied, but with --keep")
     options.add_argument("--keep", action="store_true", help="leave the folder as it is")
@@ -310,7 +329,7 @@ def main() -> None:
     tasks = given.tasks or (10_000_000 if given.full else 1_000_000)
     folder = given.folder or Path(tempfile.mkdtemp(prefix="scale-"))
     try:
-        asyncio.run(run(tasks, given.times, folder))
+        asyncio.run(run(Shape(tasks, busy=given.busy), given.times, folder))
     finally:
         if not given.keep:
             shutil.rmtree(folder, ignore_errors=True)
