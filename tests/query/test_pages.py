@@ -693,6 +693,18 @@ async def test_tool_calls_and_results_are_folded_in_a_session(ask: Ask, store: M
     assert "<b>Result</b>" in text
 
 
+async def test_the_last_hour_is_offered_where_it_is_known_by_the_minute(ask: Ask):
+    client = await ask()
+    for path in ("/", "/insights", "/insights/compare"):
+        assert 'aria-current="true" title="Last hour">1h</a>' in await page(client, f"{path}?period=1h"), path
+    for path in ("/insights/sessions", "/insights/users"):
+        assert "Last hour" not in await page(client, path), path
+    shown = await page(client, "/insights?period=1h")
+    assert '<a href="/insights/compare?period=1h">' in shown
+    assert '<a href="/insights/sessions">' in shown  # what is kept by the day is not asked of an hour
+    assert '<a href="/insights/sessions?period=24h">' in await page(client, "/insights?period=24h")
+
+
 @pytest.mark.parametrize("path", ["/", "/?period=1h", "/insights", "/insights?period=1h", "/insights/compare?model=m"])
 async def test_too_many_tasks_to_add_up_are_said_to_be_too_many(ask: Ask, store: MemoryStore, monkeypatch, path: str):
     async def groups(filter: Filter, grouping: Grouping) -> list[Group]:

@@ -19,11 +19,13 @@ from proxy.store.insight import Grouping, floor
 from proxy.task import JSON
 
 TABS = (
-    ("/insights", "Tasks"),
-    ("/insights/sessions", "Sessions"),
-    ("/insights/users", "Users"),
-    ("/insights/compare", "Compare"),
+    ("/insights", "Tasks", view.PERIODS),
+    ("/insights/sessions", "Sessions", view.DAYS),
+    ("/insights/users", "Users", view.DAYS),
+    ("/insights/compare", "Compare", view.PERIODS),
 )
+"""Where they lead, what they are called, and of which periods they can be asked."""
+
 DEFAULT = "30d"
 GROUPS = (
     ("model", "Model"),
@@ -86,7 +88,6 @@ async def tasks(room: Room, request: web.Request) -> web.StreamResponse:
         here="insights",
         view=asked,
         tabs=TABS,
-        periods=view.PERIODS,
         standing=DEFAULT,
         by=by,
         groups=GROUPS,
@@ -147,7 +148,6 @@ async def sessions(room: Room, request: web.Request) -> web.StreamResponse:
         here="insights",
         view=asked,
         tabs=TABS,
-        periods=view.PERIODS,
         standing=DEFAULT,
         found=found,
         turns=_distribution(found["turns"], figures.count, "turns"),
@@ -227,7 +227,6 @@ async def users(room: Room, request: web.Request) -> web.StreamResponse:
         here="insights",
         view=asked,
         tabs=TABS,
-        periods=view.PERIODS,
         standing=DEFAULT,
         found=found,
         cohorts=_cohorts(cohorts, longest) if longest else None,
@@ -276,7 +275,6 @@ async def compare(room: Room, request: web.Request) -> web.StreamResponse:
         here="insights",
         view=found.view,
         tabs=TABS,
-        periods=view.PERIODS,
         standing=DEFAULT,
         found=found.answer,
         rows=[_compared(one) for one in found.answer["differences"]],

@@ -17,6 +17,9 @@ PERIODS = {
 }
 """Spans that end now: a link with one shows what is new whenever it is opened."""
 
+DAYS = {name: period for name, period in PERIODS.items() if period[1] >= 86_400}
+"""For pages of what is kept by the day: much of what sessions and users tell."""
+
 NAMES = {
     "session_id": "session", "user_id": "user", "project_id": "project",
     "parent_task_id": "part of", "q": "search", "from": "from", "to": "before",
