@@ -1,7 +1,7 @@
 """Tries to break the promises, and prints what came of it: `python -m tests.fire RUN [--long]`.
 
-Each run starts tasktaps of its own, ends by itself within twenty minutes in its long form (most within ten) and within a minute or
-two in its short one, and exits with 1 where a promise was broken.
+Each run starts tasktaps of its own, ends by itself within twenty minutes in its long form (most within ten) and within a minute
+or two in its short one, and exits with 1 where a promise was broken.
 """
 
 from __future__ import annotations
