@@ -7,6 +7,7 @@ from typing import Final
 
 from proxy.store import keys
 from proxy.store.measures import HOUR, MINUTE
+from proxy.store.sqlite_ranges import MINUTES
 from proxy.store.sqlite_writing import Writing
 
 KEPT: Final = 25 * HOUR
@@ -32,7 +33,7 @@ def let_minutes_go(db: Writing) -> None:
         first = present // HOUR * HOUR - KEPT
         if first <= since:
             return
-        db.execute("DELETE FROM cell WHERE span = 2 AND at < ?", (first,))
+        db.execute("DELETE FROM cell WHERE span = ? AND at < ?", (MINUTES, first))
     db.execute("UPDATE minutes SET since = ?", (first,))
     db.minutes_since = first
 

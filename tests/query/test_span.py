@@ -1,4 +1,4 @@
-"""The span that a page is about: a long one until now goes to the end of this hour, and so is one question for an hour."""
+"""The span that a page is about: one until now goes to the end of this hour or minute, and so is one question for as long."""
 
 from __future__ import annotations
 
@@ -11,22 +11,23 @@ from proxy.query.parameters import FILTERS
 
 NOW = 1_780_000_000_000_000 // DAY * DAY + 9 * HOUR + 1234
 END = NOW // HOUR * HOUR + HOUR
+SOON = NOW // MINUTE * MINUTE + MINUTE
 
 
 @pytest.mark.parametrize(
     ("asked", "since", "until"),
     [
-        ({"period": "1h"}, NOW - HOUR, NOW),
+        ({"period": "1h"}, SOON - HOUR, SOON),
         ({"period": "24h"}, END - DAY, END),
         ({"period": "7d"}, END - 7 * DAY, END),
         ({"from": "2026-05-01", "to": "2999-01-01"}, 1_777_593_600_000_000, END),
         ({"from": "2026-05-01"}, 1_777_593_600_000_000, END),
         ({"from": "2026-05-01", "to": "2026-05-02T10:30"}, 1_777_593_600_000_000, 1_777_717_800_000_000),
-        ({"from": "2026-05-28T08:30"}, NOW // DAY * DAY + 8 * HOUR + HOUR // 2, NOW),
+        ({"from": "2026-05-28T08:30"}, NOW // DAY * DAY + 8 * HOUR + HOUR // 2, SOON),
     ],
     ids=str,
 )
-def test_a_span_of_a_day_or_more_until_now_goes_to_the_end_of_the_hour(asked, since, until):
+def test_a_span_until_now_goes_to_the_end_of_the_hour_or_the_minute(asked, since, until):
     found = span.of(view.read("/insights", asked.items(), FILTERS, NOW, ("period",)), NOW)
     assert (found.since, found.until) == (since, until)
     assert "2999" not in found.name
@@ -35,7 +36,7 @@ def test_a_span_of_a_day_or_more_until_now_goes_to_the_end_of_the_hour(asked, si
 @pytest.mark.parametrize(
     ("asked", "step", "summed_by", "points"),
     [
-        ({"period": "1h"}, MINUTE, "minute", 61),  # the first and the last in part
+        ({"period": "1h"}, MINUTE, "minute", 60),
         ({"from": "2026-05-01T00:00", "to": "2026-05-01T03:00"}, MINUTE, "minute", 180),
         ({"period": "24h"}, HOUR, "hour", 24),
         ({"period": "7d"}, 6 * HOUR, "hour", 29),

@@ -99,11 +99,14 @@ def of(view: View, now: int) -> Span:
 
 
 def _whole(since: int, until: int, now: int) -> int:
-    """Where a span ends: one of a day or more that goes on until now, at the end of this hour.
+    """Where a span ends: one that goes on until now, at the end of this hour, or of this minute if it is shorter than a day.
 
-    So it is the same question for an hour, whose answer is kept, and a period begins at a full hour, too: of sums alone.
+    So it is one question for as long, whose answer is kept, and a period begins at a full hour or minute, too: of sums alone.
     """
-    return floor(now, HOUR) + HOUR if until == now and until - since >= DAY else until
+    if until < now:
+        return until
+    step = HOUR if until - since >= DAY else MINUTE
+    return floor(now, step) + step
 
 
 def weekday_hours(counts: dict[datetime, int]) -> list[list[float]]:
