@@ -59,6 +59,8 @@ async def series(store: Store, asked: Asked) -> JSON:
     """The measures of each minute, hour, day or week (UTC, weeks from Monday); with `by`, of each of the largest groups apart."""
     step = STEPS[asked.step]
     since, until = asked.filter.since, asked.filter.until
+    if step == MINUTE and since is None:
+        raise BadFilter("step", "of a minute wants a time. Give `from`, or ask for a longer step.")
     if since is not None and until is not None and (until - since) / step > POINTS_MOST:
         raise BadFilter("step", f"makes more than {POINTS_MOST} points. Ask for a longer step, or a shorter time.")
     groups = await added_up(store, asked.filter, Grouping(_by(asked), step))

@@ -48,35 +48,34 @@ class SqliteGroups:
         return groups.done()
 
     async def _scan(self, groups: Groups, filter: Filter) -> None:
-        if await self._added(groups, filter) is None:
+        if not await self._added(groups, filter):
             raise TooMuch(str(TooMuch.__doc__))
 
-    async def _added(self, groups: Groups, filter: Filter) -> int | None:
-        """Add the tasks that a filter leaves, one by one, and say how many; none where they are more than are read at once."""
+    async def _added(self, groups: Groups, filter: Filter) -> bool:
+        """Add the tasks that a filter leaves, one by one; or none of them, where they are more than are read at once."""
         grouping = groups.grouping
         headed = counting.countable(grouping)
         select = counting.select(grouping) if headed else rows.MEASURED_SELECT
         question = questions.tasks(filter, limit=SCANNED_MOST + 1, after=None, oldest_first=False, select=select)
         found = await self._readers.rows(question.sql, question.values) if question else []
         if len(found) > SCANNED_MOST:
-            return None
+            return False
         add = counting.count if headed else _count_each
         if len(found) > _MANY:
             await asyncio.to_thread(add, groups, found)
         else:
             add(groups, found)
-        return len(found)
+        return True
 
     async def _cells(self, groups: Groups, filter: Filter) -> Groups:
         """What sums there are of the time, and the tasks of the rest of it; in `groups`, or in others that are as empty."""
         while True:
             [(since,)] = await self._readers.rows(SINCE, ())
-            left = 2 * PART_MOST
             for part in parts(filter.since, filter.until, groups.grouping.step, since):
                 if part.span is not None:
                     await self._add_cells(groups, filter, (part.span, part.first, part.end))
                 elif not await self._alone(groups, filter, part, since):
-                    left = await self._part(groups, filter, part, left)
+                    await self._part(groups, filter, part)
             if [(since,)] == await self._readers.rows(SINCE, ()):
                 return groups
             groups = Groups(groups.grouping)  # meanwhile an hour's minutes went
@@ -92,21 +91,17 @@ class SqliteGroups:
                 return True
         return False
 
-    async def _part(self, groups: Groups, filter: Filter, part: Part, left: int) -> int:
-        """Add the tasks of a part, of a busy one half after the other; how many more than these may be read of `left`."""
-        rest, least = [(part.first, part.end)], max(2, HOUR * SCANNED_MOST // PART_MOST)
+    async def _part(self, groups: Groups, filter: Filter, part: Part) -> None:
+        """Add the tasks of a part: of a busy hour one half after the other, of a longer time no more than are read at once."""
+        least = max(2, HOUR * SCANNED_MOST // PART_MOST) if part.end - part.first <= HOUR else part.end - part.first + 1
+        rest = [(part.first, part.end)]
         while rest:
             first, end = rest.pop()
-            if (added := await self._added(groups, replace(filter, since=first, until=end))) is not None:
-                left -= added
-            elif end - first >= least:
+            if not await self._added(groups, replace(filter, since=first, until=end)):
+                if end - first < least:
+                    raise TooMuch(str(TooMuch.__doc__))
                 middle = (first + end) // 2
                 rest += (first, middle), (middle, end)
-            else:
-                left = -1
-            if left < 0:
-                raise TooMuch(str(TooMuch.__doc__))
-        return left
 
     async def _any(self, since: int, until: int) -> bool:
         """Whether any task began in that time."""

@@ -166,6 +166,8 @@ async def test_two_versions_are_compared_with_intervals(ask, store):
     [
         ("breakdown?by=colour", "by"),
         ("series?step=year", "step"),
+        ("series?step=minute", "step"),
+        ("series?step=minute&from=2026-09-01T00:00:00Z&to=2026-09-04T00:00:00Z", "step"),
         ("series?step=hour&from=2000-01-01T00:00:00Z&to=2026-01-01T00:00:00Z", "step"),
         ("breakdown?by=model&sort=beauty", "sort"),
         ("overview?metadata=score>=high", "metadata"),
